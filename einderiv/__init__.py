@@ -1,0 +1,42 @@
+"""Index-notation (Einstein summation) differentiation: read, derive, show and run tensor expressions.
+
+>>> import einderiv as ed
+>>> J = ed.parse("(X[a,b]*th[b] - Y[a])*(X[a,c]*th[c] - Y[a])/n")
+>>> print(J.grad("th[d]"))
+2*X[a,d]*(X[a,b]*th[b] - Y[a])/n
+"""
+
+from .errors import (
+    BackendError,
+    DataError,
+    DerivativeError,
+    DimensionError,
+    EinderivError,
+    NotationError,
+    NotMatrixFormError,
+    ResourceLimitError,
+)
+from .equality import equal
+from .expression import Expression, parse
+from .functional import compile, grad, hessian, jacobian, value_and_grad
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "DataError",
+    "DerivativeError",
+    "DimensionError",
+    "EinderivError",
+    "Expression",
+    "NotMatrixFormError",
+    "NotationError",
+    "ResourceLimitError",
+    "compile",
+    "equal",
+    "grad",
+    "hessian",
+    "jacobian",
+    "parse",
+    "value_and_grad",
+]

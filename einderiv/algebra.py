@@ -1,0 +1,326 @@
+"""Rewriting rules of single nodes: identities, and forms that stay finite where the textbook's overflow.
+
+In: a canonical node. Out: an equal canonical term, or None where the rule does not apply.
+Invariant: each rule states its law and holds wherever its left side is defined over the reals.
+Source of the stable forms: Maechler, Accurately computing log(1 - exp(-|a|)) (2012); Blanchard, Higham,
+Higham, Accurately computing the log-sum-exp and softmax functions (2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from .canonical import (
+    COMPARISON_NAMES,
+    base_and_exponent,
+    broadcast,
+    contract,
+    elementwise,
+    is_zero,
+    literal,
+    scale,
+    split_scale,
+    transpose,
+    whole,
+)
+from .expr import Apply, Contraction, Expr, Literal, Map, Ones, Subscript, Sum
+from .functions import ELEMENTWISE
+
+Rule = Callable[[Expr], Expr | None]
+
+_AT_ZERO = {  # f(0), exactly
+    **dict.fromkeys(("exp", "cos", "cosh", "erfc"), Fraction(1)),
+    **dict.fromkeys(("sin", "tan", "asin", "atan", "sinh", "tanh", "expm1", "log1p", "erf"), Fraction(0)),
+    **dict.fromkeys(("abs", "sign", "relu", "step", "sqrt"), Fraction(0)),
+    "sigmoid": Fraction(1, 2),
+}
+_COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
+    "lt": Fraction.__lt__,
+    "le": Fraction.__le__,
+    "gt": Fraction.__gt__,
+    "ge": Fraction.__ge__,
+    "eq": Fraction.__eq__,
+    "ne": lambda a, b: a != b,
+}
+
+
+def known_value(node: Expr) -> Expr | None:
+    """exp(0) -> 1, log(1) -> 0, 2 < 3 -> 1, and their kin."""
+    if not isinstance(node, Map) or not node.children:
+        return None
+    if len(node.children) == 1 and is_zero(node.children[0]) and node.function in _AT_ZERO:
+        return broadcast(literal(_AT_ZERO[node.function]), node.shape)
+    if node.function == "log" and node.children[0] is literal(1):
+        return literal(0)
+    if node.function in _COMPARE:
+        a, b = node.children
+        if isinstance(a, Literal) and isinstance(b, Literal):
+            return literal(int(_COMPARE[node.function](a.value, b.value)))
+    return None
+
+
+def inverse_functions(node: Expr) -> Expr | None:
+    """log(exp(x)) -> x, exp(log(x)) -> x, inv(inv(A)) -> A."""
+    if isinstance(node, Map | Apply) and len(node.children) == 1:
+        (inner,) = node.children
+        if isinstance(inner, Map | Apply) and len(inner.children) == 1:
+            if (node.function, inner.function) in (("log", "exp"), ("exp", "log"), ("inv", "inv")):
+                return inner.children[0]
+    return None
+
+
+def inverse_of_view(node: Expr) -> Expr | None:
+    """inv(A') -> inv(A)', inv(c A) -> inv(A)/c, inv(delta) -> delta; det and logdet of A' are those of A."""
+    if not isinstance(node, Apply) or node.function not in ("inv", "det", "logdet"):
+        return None
+    (inner,) = node.children
+    batch = inner.rank - 2
+    swap = (*range(batch), batch + 1, batch)
+    if isinstance(inner, Contraction) and len(inner.children) == 1 and not inner.symmetric:
+        (labels,) = inner.inputs
+        if labels == swap and inner.children[0].rank == inner.rank:
+            result = whole(node.function, inner.children[0])
+            return transpose(result, swap) if node.function == "inv" else result
+    factor, term = split_scale(inner)
+    if node.function == "inv" and factor != 1:
+        return scale(1 / factor, whole("inv", term))
+    return None
+
+
+def choice(node: Expr) -> Expr | None:
+    """where(c, a, a) -> a, where(1, a, b) -> a, where(0, a, b) -> b."""
+    if not isinstance(node, Map) or node.function != "where":
+        return None
+    condition, a, b = node.children
+    if a is b:
+        return broadcast(a, node.shape)
+    if isinstance(condition, Literal):
+        return broadcast(a if condition.value else b, node.shape)
+    return None
+
+
+def guarded_product(node: Expr) -> Expr | None:
+    """where(c, 1, 0) f(x) -> where(c, f(x), 0) where f has poles: no 0 times infinity."""
+    if not isinstance(node, Contraction):
+        return None
+    factors = list(zip(node.children, node.inputs, strict=True))
+    for place, (guard, labels) in enumerate(factors):
+        if not _is_guard(guard) or len(set(labels)) < len(labels):
+            continue
+        inside = [
+            k for k, (op, own) in enumerate(factors)
+            if k != place and set(own) <= set(labels) and _has_poles(op)
+        ]
+        if not inside:
+            continue
+        product = contract(
+            [*(factors[k][0] for k in inside), *map(Ones, guard.shape)],
+            [*(factors[k][1] for k in inside), *((label,) for label in labels)],
+            labels,
+        )
+        condition, a, b = _branches(guard)
+        chosen = elementwise("where", [condition, *(_scaled(c, product) for c in (a, b))])
+        rest = [factor for k, factor in enumerate(factors) if k != place and k not in inside]
+        return contract(
+            [chosen, *(op for op, _ in rest)], [labels, *(own for _, own in rest)], node.output
+        )
+    return None
+
+
+def _is_guard(expr: Expr) -> bool:
+    if isinstance(expr, Map) and expr.function in COMPARISON_NAMES:
+        return True
+    return (
+        isinstance(expr, Map)
+        and expr.function == "where"
+        and all(isinstance(branch, Literal) for branch in expr.children[1:])
+        and any(is_zero(branch) for branch in expr.children[1:])
+    )
+
+
+def _branches(guard: Expr) -> tuple[Expr, Expr, Expr]:
+    if isinstance(guard, Map) and guard.function in COMPARISON_NAMES:
+        return guard, literal(1), literal(0)
+    condition, a, b = guard.children
+    return condition, a, b
+
+
+def _scaled(factor: Expr, expr: Expr) -> Expr:
+    assert isinstance(factor, Literal)
+    return literal(0) if not factor.value else scale(factor.value, expr)
+
+
+def _has_poles(expr: Expr) -> bool:
+    if not isinstance(expr, Map):
+        return False
+    return ELEMENTWISE[expr.function].domain != "real" and expr.function not in ("sign", "step", "where")
+
+
+ALGEBRA: tuple[Rule, ...] = (known_value, inverse_functions, inverse_of_view, choice, guarded_product)
+
+
+# ---------------------------------------------------------------- stable forms
+
+
+def softplus(node: Expr) -> Expr | None:
+    """log(1 + exp(x)) -> softplus(x)."""
+    if isinstance(node, Map) and node.function == "log":
+        x = _one_plus_exp(node.children[0])
+        if x is not None:
+            return elementwise("softplus", [x])
+    return None
+
+
+def sigmoid(node: Expr) -> Expr | None:
+    """1/(1 + exp(x)) -> sigmoid(-x)."""
+    base, exponent = base_and_exponent(node)
+    if exponent.denominator == 1 and exponent < 0:
+        x = _one_plus_exp(base)
+        if x is not None:
+            return _power_of(elementwise("sigmoid", [scale(-1, x)]), int(-exponent))
+    return None
+
+
+def _power_of(expr: Expr, count: int) -> Expr:
+    axes = tuple(range(expr.rank))
+    return contract([expr] * count, [axes] * count, axes)
+
+
+def _one_plus_exp(expr: Expr) -> Expr | None:
+    """x where `expr` is 1 + exp(x)."""
+    if not isinstance(expr, Sum) or len(expr.children) != 2 or set(expr.coefficients) != {1}:
+        return None
+    for one, other in (expr.children, expr.children[::-1]):
+        if _is_one(one) and isinstance(other, Map) and other.function == "exp":
+            return other.children[0]
+    return None
+
+
+def _is_one(expr: Expr) -> bool:
+    if isinstance(expr, Contraction):
+        return all(isinstance(op, Ones) for op in expr.children)
+    return isinstance(expr, Ones) or expr is literal(1)
+
+
+def sigmoid_of_ratio(node: Expr) -> Expr | None:
+    """exp(x) sigmoid(-x) -> sigmoid(x); the same with x and -x exchanged."""
+    if not isinstance(node, Contraction):
+        return None
+    factors = list(zip(node.children, node.inputs, strict=True))
+    sigmoids = {
+        (op.children[0], labels): k
+        for k, (op, labels) in enumerate(factors)
+        if isinstance(op, Map) and op.function == "sigmoid"
+    }
+    for k, (op, labels) in enumerate(factors):
+        if isinstance(op, Map) and op.function == "exp":
+            other = sigmoids.get((scale(-1, op.children[0]), labels))
+            if other is not None:
+                return _replaced(
+                    factors, {k, other}, elementwise("sigmoid", [op.children[0]]), labels, node
+                )
+    return None
+
+
+def logistic_tail(node: Expr) -> Expr | None:
+    """1 - sigmoid(x) -> sigmoid(-x)."""
+    if not isinstance(node, Sum) or len(node.children) != 2:
+        return None
+    for (one, a), (other, b) in _ordered_pairs(node):
+        if _is_one(one) and a == -b and isinstance(other, Map) and other.function == "sigmoid":
+            return scale(a, elementwise("sigmoid", [scale(-1, other.children[0])]))
+    return None
+
+
+def _ordered_pairs(node: Sum) -> tuple[tuple[tuple[Expr, Fraction], tuple[Expr, Fraction]], ...]:
+    first, second = zip(node.children, node.coefficients, strict=True)
+    return (first, second), (second, first)
+
+
+def log_of_special(node: Expr) -> Expr | None:
+    """log(sigmoid(x)) -> -softplus(-x), log(det(A)) -> logdet(A), log(softmax(x)) -> logsoftmax(x)."""
+    if not isinstance(node, Map) or node.function != "log":
+        return None
+    (inner,) = node.children
+    if isinstance(inner, Map) and inner.function == "sigmoid":
+        return scale(-1, elementwise("softplus", [scale(-1, inner.children[0])]))
+    if isinstance(inner, Apply) and inner.function == "det":
+        return whole("logdet", inner.children[0])
+    if isinstance(inner, Apply) and inner.function == "softmax":
+        return whole("logsoftmax", inner.children[0], inner.width)
+    return None
+
+
+def logsumexp(node: Expr) -> Expr | None:
+    """log(sum_j exp(x_j)) -> logsumexp_j(x_j)."""
+    if not isinstance(node, Map) or node.function != "log":
+        return None
+    found = _sum_of_exp(node.children[0])
+    if found is None:
+        return None
+    x, labels, output = found
+    summed = tuple(label for label in labels if label not in output)
+    order = tuple(labels.index(label) for label in (*output, *summed))
+    return whole("logsumexp", transpose(x, order), len(summed))
+
+
+def _sum_of_exp(expr: Expr) -> tuple[Expr, Subscript, Subscript] | None:
+    """x, its labels and the labels left, where `expr` sums exp(x) over the others."""
+    if isinstance(expr, Contraction) and len(expr.children) == 1:
+        (inner,), (labels,) = expr.children, expr.inputs
+        if isinstance(inner, Map) and inner.function == "exp":
+            if len(set(labels)) == len(labels) > len(expr.output):
+                return inner.children[0], labels, expr.output
+    return None
+
+
+def softmax(node: Expr) -> Expr | None:
+    """exp(x_j) / sum_k exp(x_k) -> softmax_j(x_j)."""
+    if not isinstance(node, Contraction):
+        return None
+    factors = list(zip(node.children, node.inputs, strict=True))
+    for k, (below, outer) in enumerate(factors):
+        base, exponent = base_and_exponent(below)
+        found = _sum_of_exp(base) if exponent == -1 else None
+        if found is None:
+            continue
+        x, labels, output = found
+        names = dict(zip(output, outer, strict=True))
+        for other, (above, own) in enumerate(factors):
+            if isinstance(above, Map) and above.function == "exp" and above.children[0] is x:
+                matched = all(
+                    names.get(label, own[axis]) == own[axis] for axis, label in enumerate(labels)
+                )
+                if matched and len(set(own)) == len(own):
+                    summed = tuple(label for label in labels if label not in output)
+                    order = tuple(labels.index(label) for label in (*output, *summed))
+                    result = whole("softmax", transpose(x, order), len(summed))
+                    back = tuple(order.index(axis) for axis in range(len(order)))
+                    return _replaced(factors, {k, other}, transpose(result, back), own, node)
+    return None
+
+
+def _replaced(
+    factors: list[tuple[Expr, Subscript]],
+    gone: set[int],
+    new: Expr,
+    labels: Subscript,
+    node: Contraction,
+) -> Expr:
+    """The product with the factors `gone` replaced by `new`."""
+    rest = [factor for k, factor in enumerate(factors) if k not in gone]
+    return contract(
+        [new, *(op for op, _ in rest)], [labels, *(own for _, own in rest)], node.output
+    )
+
+
+STABLE: tuple[Rule, ...] = (
+    softplus,
+    sigmoid,
+    sigmoid_of_ratio,
+    logistic_tail,
+    log_of_special,
+    logsumexp,
+    softmax,
+)

@@ -1,0 +1,156 @@
+"""What users hand in as arrays, checked and converted before anything is computed.
+
+In: arrays by name, the variables they stand for, extents given beside them.
+Out: native floating or complex arrays, one dtype to compute in, every extent.
+Invariant: nothing is written to the caller's arrays; every refusal names the array and both facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError, DimensionError
+from .expr import Dim, Variable
+
+Array = Any
+
+
+def checked_arrays(
+    given: Mapping[str, Any], variables: Mapping[str, Variable], needed: Iterable[str]
+) -> dict[str, Array]:
+    """The arrays of known names, converted; all of `needed` are there."""
+    unknown = [name for name in given if name not in variables]
+    if unknown:
+        raise DataError(
+            f"{', '.join(unknown)}: no such tensor",
+            facts=[f"the expression has {', '.join(variables) or 'no tensors'}"],
+            hint="drop it, or correct the name",
+        )
+    missing = [name for name in needed if name not in given]
+    if missing:
+        raise DataError(
+            f"no array for {', '.join(missing)}",
+            facts=[f"{name} has axes ({', '.join(map(str, variables[name].shape))})" for name in missing],
+            hint=f"pass {', '.join(f'{name}=...' for name in missing)}",
+        )
+    return {name: converted(name, value) for name, value in given.items()}
+
+
+def converted(name: str, value: Any) -> Array:
+    """A floating or complex array in native byte order.
+
+    Integers and booleans become float64, float16 becomes float32, float32 and complex stay.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise DataError(
+            f"{name} is a masked array",
+            facts=["entries under a mask have no value to compute with"],
+            hint=f"fill it first: {name}.filled(0)",
+        )
+    if isinstance(value, np.matrix):
+        raise DataError(
+            f"{name} is a numpy.matrix",
+            facts=["its * and shapes differ from those of arrays"],
+            hint=f"pass numpy.asarray({name})",
+        )
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise DataError(
+            f"{name} is a sparse matrix", hint=f"pass the dense array: {name}.toarray()"
+        )
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{name} is no array", facts=[str(error)], hint="pass a rectangular array of numbers"
+        ) from None
+    kind = array.dtype.kind
+    if kind in "biu":
+        return array.astype(np.float64)
+    if kind not in "fc":
+        raise DataError(
+            f"{name} has dtype {array.dtype}",
+            facts=["floating, complex, integer and boolean dtypes can be computed with"],
+            hint=f"convert it: {name}.astype(float)",
+        )
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def resolved_extents(
+    arrays: Mapping[str, Array],
+    variables: Mapping[str, Variable],
+    sizes: Mapping[str, int],
+    needed: Iterable[str],
+) -> dict[str, int]:
+    """Every extent from the arrays and `sizes`; two that disagree are an error that names both."""
+    found: dict[str, tuple[int, str]] = {}
+    for dim, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 0:
+            raise DimensionError(
+                f"the extent {dim} is given as {size!r}",
+                hint=f"pass a whole number: sizes={{{dim!r}: 5}}",
+            )
+        found[dim] = int(size), f"{dim} = {size} (given in sizes=)"
+    for name, array in arrays.items():
+        variable = variables[name]
+        if array.ndim != variable.rank:
+            raise DimensionError(
+                f"{name} has {_axes(variable.rank)}, the array has {array.ndim}",
+                facts=[
+                    f"axes of {name}: ({', '.join(map(str, variable.shape))}), "
+                    f"shape of the array: {array.shape}"
+                ],
+                hint=f"reshape the array, or index {name} with {_axes(array.ndim)}",
+            )
+        for axis, (dim, size) in enumerate(zip(variable.shape, array.shape, strict=True)):
+            _agree(found, dim, size, f"axis {axis + 1} of {name} is {size} (given array)", name)
+    missing = [dim for dim in needed if dim not in found]
+    if missing:
+        raise DimensionError(
+            f"no given array tells the extent {', '.join(missing)}",
+            hint=f"pass sizes={{{', '.join(f'{dim!r}: ...' for dim in missing)}}}, "
+            "or the array of a tensor that has this axis",
+        )
+    return {dim: size for dim, (size, _) in found.items()}
+
+
+def _agree(
+    found: dict[str, tuple[int, str]], dim: Dim, size: int, fact: str, name: str
+) -> None:
+    known = (dim, f"the extent is {dim} (declared)") if isinstance(dim, int) else found.get(dim)
+    if known is None:
+        assert isinstance(dim, str)
+        found[dim] = size, fact
+    elif known[0] != size:
+        what = f"extent {dim}" if isinstance(dim, str) else f"an axis of {name}"
+        raise DimensionError(
+            f"{what} has two values, {known[0]} and {size}",
+            facts=[f"{known[1]}, {fact}"],
+            hint="pass arrays whose shapes agree, or give the axes different indices",
+        )
+
+
+def common_dtype(arrays: Iterable[Array], wanted: Any) -> Any:
+    """The dtype to compute in: that of the arrays together, float64 where there are none."""
+    dtypes = [array.dtype for array in arrays]
+    dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    if wanted is None:
+        return dtype
+    chosen = np.dtype(wanted)
+    if chosen.kind not in "fc":
+        raise DataError(
+            f"dtype {chosen} cannot be computed in", hint="choose float32, float64 or complex128"
+        )
+    if dtype.kind == "c" and chosen.kind == "f":
+        raise DataError(
+            f"complex arrays cannot be computed in {chosen}", hint="choose complex64 or complex128"
+        )
+    return chosen
+
+
+def _axes(count: int) -> str:
+    return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")

@@ -1,0 +1,1 @@
+"""Backends: they see only a `Program`, never a term."""

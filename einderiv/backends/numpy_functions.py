@@ -1,0 +1,179 @@
+"""Functions that NumPy has not, or not in a form that stays accurate; each stands alone.
+
+In: arrays of floating or complex dtype. Out: arrays of the same dtype.
+Invariant: every function needs nothing but `np` (and `scipy.special` where it says so), so that a standalone
+source can carry its text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+
+def sigmoid(x: Array) -> Array:
+    """1/(1 + exp(-x)), without overflow on either side."""
+    if np.iscomplexobj(x):
+        return 1 / (1 + np.exp(-x))
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), without overflow and without loss for very negative x."""
+    if np.iscomplexobj(x):
+        return np.where(x.real > 0, x, 0) + np.log1p(np.exp(np.where(x.real > 0, -x, x)))
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+def step(x: Array) -> Array:
+    """1 where x > 0, else 0; NaN stays NaN."""
+    return np.heaviside(x, np.zeros_like(x))
+
+
+def where(c: Array, a: Array, b: Array) -> Array:
+    """a where c is not zero, else b."""
+    return np.where(np.asarray(c) != 0, a, b)
+
+
+def less(a: Array, b: Array) -> Array:
+    """1 where a < b, else 0."""
+    return np.less(a, b).astype(np.result_type(a, b))
+
+
+def less_equal(a: Array, b: Array) -> Array:
+    """1 where a <= b, else 0."""
+    return np.less_equal(a, b).astype(np.result_type(a, b))
+
+
+def greater(a: Array, b: Array) -> Array:
+    """1 where a > b, else 0."""
+    return np.greater(a, b).astype(np.result_type(a, b))
+
+
+def greater_equal(a: Array, b: Array) -> Array:
+    """1 where a >= b, else 0."""
+    return np.greater_equal(a, b).astype(np.result_type(a, b))
+
+
+def equal(a: Array, b: Array) -> Array:
+    """1 where a == b, else 0."""
+    return np.equal(a, b).astype(np.result_type(a, b))
+
+
+def not_equal(a: Array, b: Array) -> Array:
+    """1 where a != b, else 0."""
+    return np.not_equal(a, b).astype(np.result_type(a, b))
+
+
+def lgamma(x: Array) -> Array:
+    """The logarithm of the gamma function (scipy.special)."""
+    from scipy import special
+
+    return special.loggamma(x) if np.iscomplexobj(x) else special.gammaln(x)
+
+
+def polygamma(n: Array, x: Array) -> Array:
+    """The n-th derivative of the digamma function (scipy.special), DLMF 5.15."""
+    from scipy import special
+
+    return special.polygamma(np.asarray(n), x).astype(np.result_type(x))
+
+
+def prod(x: Array, axes: tuple[int, ...]) -> Array:
+    """The product over the last axes."""
+    return np.prod(x, axis=axes)
+
+
+def prodexcept(x: Array, axes: tuple[int, ...]) -> Array:
+    """Each entry: the product of all others along the last axes, by prefix and suffix products."""
+    rest = x.shape[: x.ndim - len(axes)]
+    flat = x.reshape((*rest, -1))
+    before = np.ones_like(flat)
+    after = np.ones_like(flat)
+    before[..., 1:] = np.cumprod(flat[..., :-1], axis=-1)
+    after[..., :-1] = np.cumprod(flat[..., :0:-1], axis=-1)[..., ::-1]
+    return (before * after).reshape(x.shape)
+
+
+def max(x: Array, axes: tuple[int, ...]) -> Array:
+    """The largest entry along the last axes."""
+    return np.max(x, axis=axes)
+
+
+def min(x: Array, axes: tuple[int, ...]) -> Array:
+    """The smallest entry along the last axes."""
+    return np.min(x, axis=axes)
+
+
+def logsumexp(x: Array, axes: tuple[int, ...]) -> Array:
+    """log(sum(exp(x))) along the last axes, shifted by the largest entry."""
+    top = np.max(x.real, axis=axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    return np.log(np.sum(np.exp(x - top), axis=axes)) + np.squeeze(top, axis=axes)
+
+
+def softmax(x: Array, axes: tuple[int, ...]) -> Array:
+    """exp(x)/sum(exp(x)) along the last axes, shifted by the largest entry."""
+    e = np.exp(x - np.max(x.real, axis=axes, keepdims=True))
+    return e / np.sum(e, axis=axes, keepdims=True)
+
+
+def logsoftmax(x: Array, axes: tuple[int, ...]) -> Array:
+    """x - logsumexp(x) along the last axes."""
+    shifted = x - np.max(x.real, axis=axes, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axes, keepdims=True))
+
+
+def inv(x: Array, axes: tuple[int, ...]) -> Array:
+    """The inverse of the matrices in the last two axes."""
+    return np.linalg.inv(x)
+
+
+def det(x: Array, axes: tuple[int, ...]) -> Array:
+    """The determinant of the matrices in the last two axes."""
+    return np.linalg.det(x)
+
+
+def logdet(x: Array, axes: tuple[int, ...]) -> Array:
+    """log|det| of the matrices in the last two axes; for complex ones the logarithm of det itself."""
+    sign, logarithm = np.linalg.slogdet(x)
+    return logarithm + np.log(sign) if np.iscomplexobj(x) else logarithm
+
+
+def cholesky(x: Array, axes: tuple[int, ...]) -> Array:
+    """The lower factor L with L L' = (x + x')/2."""
+    return np.linalg.cholesky((x + np.swapaxes(x, -1, -2)) / 2)
+
+
+def tril(x: Array, axes: tuple[int, ...]) -> Array:
+    """The lower triangle of the matrices in the last two axes, the diagonal included."""
+    return np.tril(x)
+
+
+def levi_civita(rank: int) -> Array:
+    """The Levi-Civita symbol: the sign of the permutation of its indices, 0 where two agree."""
+    index = np.indices((rank,) * rank)
+    sign = np.ones((rank,) * rank)
+    for i in range(rank):
+        for j in range(i + 1, rank):
+            sign *= np.sign(index[j] - index[i])
+    return sign
+
+
+def solve(a: Array, b: Array, axis: int, transposed: bool) -> Array:
+    """The x with a x = b (or a' x = b) along one axis of b."""
+    matrix = a.T if transposed else a
+    columns = np.moveaxis(b, axis, 0)
+    if columns.ndim == 1:
+        return np.linalg.solve(matrix, columns)
+    flat = np.linalg.solve(matrix, columns.reshape(columns.shape[0], -1))
+    return np.moveaxis(flat.reshape(columns.shape), 0, axis)

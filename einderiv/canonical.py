@@ -1,0 +1,530 @@
+"""Terms in canonical form: contract, add, scale, elementwise, whole.
+
+In: operands and labels, possibly with deltas, ones, nested views and numbers.
+Out: an interned term in which equal (up to renaming of labels and order of operands) means identical.
+Invariant: a Contraction holds no Delta or Ones with a summed label, no view and no number; a Sum of two or
+more terms has coprime coefficients, the first one positive. Checked by `why_not_canonical`.
+Order of operands and labels: `labelling.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from math import gcd, lcm
+
+from .expr import (
+    Apply,
+    Contraction,
+    Delta,
+    Dim,
+    Expr,
+    Extent,
+    Label,
+    Literal,
+    Map,
+    Ones,
+    Shape,
+    Subscript,
+    Sum,
+)
+from .functions import COMPARISONS, WHOLE, core_ranks
+from .labelling import canonical_order, is_swappable
+
+COMPARISON_NAMES = frozenset(COMPARISONS.values())
+ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
+
+_COPIES = 8  # x^2 .. x^8 are products of equal operands, higher powers a Map
+_EXACT_BITS = 2048  # powers of numbers beyond this size stay unevaluated
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def literal(value: Fraction | int) -> Literal:
+    """A number as a term."""
+    return Literal(Fraction(value))
+
+
+def zero(shape: Shape) -> Expr:
+    """The zero of a shape."""
+    return Sum((), (), shape) if shape else literal(0)
+
+
+def is_zero(expr: Expr) -> bool:
+    """Is this the zero of its shape?"""
+    return (isinstance(expr, Sum) and not expr.children) or (
+        isinstance(expr, Literal) and not expr.value
+    )
+
+
+def extent(dim: Dim) -> Expr:
+    """The extent of an axis, a number where it is known."""
+    return Extent(dim) if isinstance(dim, str) else literal(dim)
+
+
+def split_scale(expr: Expr) -> tuple[Fraction, Expr]:
+    """`c*t` as (c, t); a number as (number, 1)."""
+    if isinstance(expr, Literal):
+        return expr.value, literal(1)
+    if isinstance(expr, Sum) and len(expr.children) == 1:
+        return expr.coefficients[0], expr.children[0]
+    return ONE, expr
+
+
+def scale(factor: Fraction | int, expr: Expr) -> Expr:
+    """`factor * expr`, the factor kept outermost."""
+    inner, term = split_scale(expr)
+    factor = inner * factor
+    if not factor or is_zero(term):
+        return zero(expr.shape)
+    if isinstance(term, Literal):
+        return literal(factor)
+    return term if factor == 1 else Sum((term,), (factor,), term.shape)
+
+
+# ---------------------------------------------------------------- contraction
+
+
+def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subscript) -> Expr:
+    """The sum over all labels not in `output` of the product of `operands`.
+
+    Laws: d_ij x_j -> x_i where j is summed; d_ii -> n; ones vanish where their label occurs elsewhere;
+    numbers come out; views are inlined; x^a x^b -> x^(a+b).
+    """
+    dims: dict[Label, Dim] = {}
+    for operand, labels in zip(operands, inputs, strict=True):
+        dims.update(zip(labels, operand.shape, strict=True))
+    factor, factors = _inline(operands, inputs)
+    if not factor:
+        return zero(tuple(dims[label] for label in output))
+    same = _merge_by_deltas(factors, output)
+    kept = [
+        (operand, tuple(same.get(label, label) for label in labels))
+        for operand, labels in factors
+        if not isinstance(operand, Delta | Ones)
+    ]
+    covered = {label for _, labels in kept for label in labels}
+    kept = _collect_powers(_closed_parts_apart(kept, output))
+    covered -= set(output).difference(label for _, labels in kept for label in labels)
+    wanted = set(output)
+    for label in output:  # both ends free: the delta stays
+        root = same.get(label, label)
+        if root != label:
+            dim = dims[label]
+            kept.append((Delta(dim), (root, label)))
+            covered.update((root, label))
+    for label in dict.fromkeys(same.get(label, label) for label in dims):
+        if label not in covered:
+            if label in wanted:
+                kept.append((Ones(dims[label]), (label,)))
+            else:
+                kept.append((extent(dims[label]), ()))
+    return scale(factor, _contraction(kept, output))
+
+
+def _contraction(factors: list[tuple[Expr, Subscript]], output: Subscript) -> Expr:
+    """The canonical node of factors that need no more rewriting, but for numbers (known extents)."""
+    factor = ONE
+    rest = []
+    for operand, labels in factors:
+        if isinstance(operand, Literal):
+            factor *= operand.value
+        else:
+            rest.append((operand, labels))
+    if not rest:
+        return literal(factor)
+    if len(rest) == 1 and (rest[0][1] == output or _is_symmetric_view(*rest[0], output)):
+        return scale(factor, rest[0][0])
+    operands, inputs, fresh = canonical_order(rest, output)
+    node = Contraction(operands, inputs, fresh)
+    if not node.symmetric and is_swappable(node):
+        node.symmetric = True
+    return scale(factor, node)
+
+
+def _is_symmetric_view(operand: Expr, labels: Subscript, output: Subscript) -> bool:
+    return operand.symmetric and len(set(labels)) == len(labels) and set(labels) == set(output)
+
+
+def is_view(expr: Expr) -> bool:
+    """Is this a transpose, diagonal or broadcast: no summed label, at most one operand with data?"""
+    return (
+        isinstance(expr, Contraction)
+        and sum(not isinstance(operand, Delta | Ones) for operand in expr.children) <= 1
+        and all(label in expr.output for labels in expr.inputs for label in labels)
+    )
+
+
+def _inline(
+    operands: Sequence[Expr], inputs: Sequence[Subscript]
+) -> tuple[Fraction, list[tuple[Expr, Subscript]]]:
+    """Numbers multiplied up; views replaced by what they look at."""
+    factor = ONE
+    factors: list[tuple[Expr, Subscript]] = []
+    for operand, labels in zip(operands, inputs, strict=True):
+        if is_zero(operand):
+            return ZERO, []
+        inner, term = split_scale(operand)
+        factor *= inner
+        if isinstance(term, Literal):
+            continue
+        if isinstance(term, Contraction) and is_view(term):
+            outside = dict(zip(term.output, labels, strict=True))
+            for child, child_labels in zip(term.children, term.inputs, strict=True):
+                factors.append((child, tuple(outside[label] for label in child_labels)))
+        else:
+            factors.append((term, tuple(labels)))
+    return factor, factors
+
+
+def _closed_parts_apart(
+    factors: list[tuple[Expr, Subscript]], output: Subscript
+) -> list[tuple[Expr, Subscript]]:
+    """Scalar parts that share no label with the rest become factors: x_i x_i y_j -> s y_j, s = x_i x_i."""
+    if all(label in output for _, labels in factors for label in labels):
+        return factors
+    part: dict[Label, int] = {}  # label -> number of its part, parts merged as they meet
+    members: dict[int, set[Label]] = {}
+    for number, (_, labels) in enumerate(factors):
+        joined = {part[label] for label in labels if label in part}
+        together = set(labels).union(*(members.pop(old) for old in joined))
+        if together:
+            members[number] = together
+            part.update(dict.fromkeys(together, number))
+    closed = {number for number, labels in members.items() if labels.isdisjoint(output)}
+    if not closed or (len(members) == 1 and all(labels for _, labels in factors)):
+        return factors
+    result = [(op, labels) for op, labels in factors if not labels or part[labels[0]] not in closed]
+    for number in sorted(closed):
+        own = [(op, labels) for op, labels in factors if labels and part[labels[0]] == number]
+        result.append((_contraction(_collect_powers(own), ()), ()))
+    return result
+
+
+def _merge_by_deltas(
+    factors: list[tuple[Expr, Subscript]], output: Subscript
+) -> dict[Label, Label]:
+    """Label -> the label that stands for it once every delta has identified its two."""
+    parent: dict[Label, Label] = {}
+
+    def find(label: Label) -> Label:
+        while parent.get(label, label) != label:
+            label = parent[label]
+        return label
+
+    position = {label: place for place, label in enumerate(output)}
+    for operand, labels in factors:
+        if isinstance(operand, Delta):
+            a, b = find(labels[0]), find(labels[1])
+            if a != b:  # an output label stands for its class, the first one if there are several
+                if position.get(b, len(position)) < position.get(a, len(position)):
+                    a, b = b, a
+                parent[b] = a
+    return {label: find(label) for label in parent}
+
+
+def base_and_exponent(expr: Expr) -> tuple[Expr, Fraction]:
+    """`x^p` with a number p as (x, p); the square root as a half."""
+    if isinstance(expr, Map):
+        if expr.function == "sqrt":
+            return expr.children[0], HALF
+        if expr.function == "pow" and isinstance(expr.children[1], Literal):
+            return expr.children[0], expr.children[1].value
+    return expr, ONE
+
+
+def _collect_powers(factors: list[tuple[Expr, Subscript]]) -> list[tuple[Expr, Subscript]]:
+    """x^a x^b -> x^(a+b), for powers of one base at the same labels."""
+    found: dict[tuple[Expr, Subscript], list[Fraction]] = {}
+    for operand, labels in factors:
+        base, exponent = base_and_exponent(operand)
+        found.setdefault((base, labels), []).append(exponent)
+    if len(found) == len(factors):
+        return factors
+    collected: list[tuple[Expr, Subscript]] = []
+    for (base, labels), exponents in found.items():
+        total = sum(exponents, ZERO)
+        if total.denominator == 1 and 0 < total <= _COPIES:
+            collected += [(base, labels)] * int(total)
+        elif len(exponents) == 1 or total:
+            collected.append((_power_node(base, total), labels))
+        # else x^a x^-a -> 1: its labels are covered by ones or extents
+    return collected
+
+
+# ---------------------------------------------------------------- powers
+
+
+def power(base: Expr, exponent: Fraction) -> Expr:
+    """`base^exponent` entry by entry, for a number as exponent."""
+    if not exponent:
+        return broadcast(literal(1), base.shape)
+    if exponent == 1:
+        return base
+    whole = exponent.denominator == 1
+    factor, term = split_scale(base)
+    if whole and _is_small_power(factor, exponent) and (factor != 1 or isinstance(term, Literal)):
+        result = factor ** int(exponent)
+        return literal(result) if isinstance(term, Literal) else scale(result, power(term, exponent))
+    if whole and not is_zero(base):
+        inner, inside = base_and_exponent(base)
+        if inside != 1:
+            return power(inner, inside * exponent)
+        axes = tuple(range(base.rank))
+        if isinstance(base, Contraction) and not _sums(base):  # (x y)^p -> x^p y^p
+            return contract(
+                [power(operand, exponent) for operand in base.children], base.inputs, base.output
+            )
+        if isinstance(base, Delta | Ones) and exponent > 0:
+            return base
+        if 0 < exponent <= _COPIES:
+            copies = int(exponent)
+            return contract([base] * copies, [axes] * copies, axes)
+    return _power_node(base, exponent)
+
+
+def _power_node(base: Expr, exponent: Fraction) -> Expr:
+    if exponent == HALF:
+        return _elementwise("sqrt", (base,))
+    return _elementwise("pow", (base, literal(exponent)))
+
+
+def _sums(node: Contraction) -> bool:
+    return any(label not in node.output for labels in node.inputs for label in labels)
+
+
+def _is_small_power(factor: Fraction, exponent: Fraction) -> bool:
+    if not factor:
+        return exponent > 0
+    bits = max(factor.numerator.bit_length(), factor.denominator.bit_length())
+    return abs(exponent) * bits <= _EXACT_BITS
+
+
+# ---------------------------------------------------------------- sums
+
+
+def add(terms: Iterable[tuple[Fraction | int, Expr]], shape: Shape) -> Expr:
+    """The sum of c*t over `terms`: like terms collected, the common content taken out.
+
+    2a + 4b -> 2(a + 2b); terms that cancel go; the first term in canonical order is positive.
+    """
+    collected: dict[Expr, Fraction] = {}
+    for coefficient, term in terms:
+        assert term.shape == shape, (term.shape, shape)
+        inner, inside = split_scale(term)
+        if not is_zero(inside):
+            collected[inside] = collected.get(inside, ZERO) + inner * coefficient
+    left = [(term, coefficient) for term, coefficient in collected.items() if coefficient]
+    if not left:
+        return zero(shape)
+    if len(left) == 1:
+        return scale(left[0][1], left[0][0])
+    axes = _preferred_axes(left, len(shape))
+    if axes is not None:
+        inverse = tuple(axes.index(place) for place in range(len(axes)))
+        left = [(transpose(term, inverse), coefficient) for term, coefficient in left]
+        return transpose(_sum_node(left), axes)
+    return _sum_node(left)
+
+
+def _sum_node(left: list[tuple[Expr, Fraction]]) -> Expr:
+    left.sort(key=_sum_order)
+    content = _content([coefficient for _, coefficient in left])
+    if left[0][1] < 0:
+        content = -content
+    terms = tuple(term for term, _ in left)
+    node = Sum(terms, tuple(coefficient / content for _, coefficient in left), terms[0].shape)
+    if not node.symmetric and _is_closed_under_transposition(node):
+        node.symmetric = True
+    return scale(content, node)
+
+
+def _sum_order(entry: tuple[Expr, Fraction]) -> tuple[int, str, bytes]:
+    """Contractions first, then functions, variables, sums and constants."""
+    rank, name, digest = entry[0].order
+    return _SUM_RANK[rank], name, digest
+
+
+_SUM_RANK = {7: 0, 5: 1, 6: 2, 4: 3, 8: 4, 9: 5, 3: 6, 1: 7, 2: 8, 0: 9}  # kind -> place in a sum
+
+
+def _content(coefficients: list[Fraction]) -> Fraction:
+    """The largest positive number whose multiples these are."""
+    numerator = gcd(*(c.numerator for c in coefficients))
+    return Fraction(numerator, lcm(*(c.denominator for c in coefficients)))
+
+
+def permutation_of(expr: Expr) -> tuple[Expr, tuple[int, ...]]:
+    """A transposed view as (what it looks at, axes), in `numpy.transpose`'s sense; else (expr, identity)."""
+    if isinstance(expr, Contraction) and len(expr.children) == 1:
+        (labels,) = expr.inputs
+        if len(set(labels)) == len(labels) == len(expr.output):
+            return expr.children[0], tuple(labels.index(label) for label in expr.output)
+    return expr, tuple(range(expr.rank))
+
+
+def transpose(expr: Expr, axes: Sequence[int]) -> Expr:
+    """`expr` with its axes in the order `axes`, as `numpy.transpose`."""
+    return contract([expr], [tuple(range(expr.rank))], tuple(axes))
+
+
+def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, ...] | None:
+    """The transposition to write outside a sum, None if there is none: X' - Y' -> (X - Y)'."""
+    if rank < 2:
+        return None
+    bases = [(*permutation_of(term), coefficient) for term, coefficient in left]
+    plain = [entry for entry in bases if not isinstance(entry[0], Contraction)]
+    if not plain:
+        return None
+    first = min(_sum_order((base, coefficient))[:3] for base, _, coefficient in plain)
+    candidates = {axes for base, axes, c in plain if _sum_order((base, c))[:3] == first}
+    identity = tuple(range(rank))
+    if identity in candidates and len(candidates) == 1:
+        return None
+
+    def form(axes: tuple[int, ...]) -> list[tuple[tuple[int, str, bytes], Fraction]]:
+        inverse = tuple(axes.index(place) for place in range(rank))
+        return sorted(
+            (_sum_order((transpose(term, inverse), c)), c) for term, c in left
+        )
+
+    best = min(sorted(candidates), key=form)
+    return None if best == identity or form(best) == form(identity) else best
+
+
+def _is_closed_under_transposition(node: Sum) -> bool:
+    """Is Q + Q' (rank 2) the same after a transposition?"""
+    if node.rank != 2 or node.shape[0] != node.shape[1]:
+        return False
+    pairs = set(zip(node.children, node.coefficients, strict=True))
+    return all((transpose(term, (1, 0)), c) in pairs for term, c in pairs)
+
+
+# ---------------------------------------------------------------- functions
+
+
+def broadcast(expr: Expr, shape: Shape) -> Expr:
+    """A scalar repeated over `shape`."""
+    if not shape or expr.shape == shape:
+        return expr
+    axes = tuple(range(len(shape)))
+    return contract([expr, *map(Ones, shape)], [(), *((axis,) for axis in axes)], axes)
+
+
+def elementwise(function: str, arguments: Sequence[Expr]) -> Expr:
+    """f(arguments) entry by entry; transposes and broadcast axes that all arguments share come out."""
+    if function == "pow" and isinstance(arguments[1], Literal):
+        return power(arguments[0], arguments[1].value)
+    condition = arguments[0] if arguments else None
+    if isinstance(condition, Map) and condition.function in COMPARISON_NAMES:
+        one_or_nonzero = tuple(a.value if isinstance(a, Literal) else None for a in arguments[1:])
+        if (function, one_or_nonzero) in (("where", (1, 0)), ("ne", (0,))):
+            return condition  # where(a < b, 1, 0) is a < b itself
+    return _elementwise(function, tuple(arguments))
+
+
+def _elementwise(function: str, arguments: tuple[Expr, ...]) -> Expr:
+    full = [argument for argument in arguments if argument.shape]
+    if not full:
+        return Map(function, arguments)
+    common = set.intersection(*(_broadcast_axes(argument) for argument in full))
+    if common:  # f(x_i 1_j) -> f(x)_i 1_j
+        rest = tuple(axis for axis in range(full[0].rank) if axis not in common)
+        inner = _elementwise(
+            function, tuple(without_ones(a, rest) if a.shape else a for a in arguments)
+        )
+        shape = full[0].shape
+        return contract(
+            [inner, *(Ones(shape[axis]) for axis in sorted(common))],
+            [rest if inner.shape else (), *((axis,) for axis in sorted(common))],
+            tuple(range(len(shape))),
+        )
+    base, axes = permutation_of(full[0])
+    if base is not full[0]:  # f(x') -> f(x)'
+        inverse = tuple(axes.index(place) for place in range(len(axes)))
+        moved = tuple(transpose(a, inverse) if a.shape else a for a in arguments)
+        return transpose(Map(function, _scalars_narrowed(moved)), axes)
+    return Map(function, _scalars_narrowed(arguments))
+
+
+def _scalars_narrowed(arguments: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """Arguments that are one scalar everywhere become that scalar."""
+    return tuple(
+        without_ones(a, ()) if a.shape and len(_broadcast_axes(a)) == a.rank else a
+        for a in arguments
+    )
+
+
+def _broadcast_axes(expr: Expr) -> set[int]:
+    """The axes along which a term only repeats itself."""
+    _, term = split_scale(expr)
+    if isinstance(term, Ones):
+        return {0}
+    if not isinstance(term, Contraction):
+        return set()
+    return {
+        term.output.index(labels[0])
+        for operand, labels in zip(term.children, term.inputs, strict=True)
+        if isinstance(operand, Ones)
+    }
+
+
+def without_ones(expr: Expr, rest: tuple[int, ...]) -> Expr:
+    """`expr` without the broadcast axes that are not in `rest`."""
+    factor, term = split_scale(expr)
+    if isinstance(term, Ones):
+        return literal(factor)
+    assert isinstance(term, Contraction)
+    keep = {term.output[axis] for axis in rest}
+    factors = [
+        (operand, labels)
+        for operand, labels in zip(term.children, term.inputs, strict=True)
+        if not (isinstance(operand, Ones) and labels[0] not in keep)
+    ]
+    output = tuple(term.output[axis] for axis in rest)
+    return scale(
+        factor, contract([op for op, _ in factors], [labels for _, labels in factors], output)
+    )
+
+
+def whole(function: str, argument: Expr, width: int = 1) -> Expr:
+    """A function of the last axes; leading axes that only repeat come out: f(A 1_b) -> f(A) 1_b."""
+    (core,), result = core_ranks(WHOLE[function].signature)
+    batch = argument.rank - core * width
+    repeated = sorted(axis for axis in _broadcast_axes(argument) if axis < batch)
+    if not repeated:
+        return Apply(function, (argument,), width)
+    rest = tuple(axis for axis in range(argument.rank) if axis not in repeated)
+    inner = whole(function, without_ones(argument, rest), width)
+    after = batch + result * width
+    return contract(
+        [inner, *(Ones(argument.shape[axis]) for axis in repeated)],
+        [
+            tuple(axis for axis in range(after) if axis not in repeated),
+            *((axis,) for axis in repeated),
+        ],
+        tuple(range(after)),
+    )
+
+
+# ---------------------------------------------------------------- rebuilding
+
+
+def with_children(node: Expr, children: Sequence[Expr]) -> Expr:
+    """The canonical term of `node`'s kind over other children of the same shapes."""
+    if isinstance(node, Contraction):
+        return contract(children, node.inputs, node.output)
+    if isinstance(node, Sum):
+        return add(zip(node.coefficients, children, strict=True), node.shape)
+    if isinstance(node, Map):
+        return elementwise(node.function, children)
+    if isinstance(node, Apply) and children:
+        return whole(node.function, children[0], node.width)
+    return node
+
+
+def why_not_canonical(node: Expr) -> str | None:
+    """The reason why rebuilding `node` changes it, None if it does not."""
+    again = with_children(node, node.children)
+    return None if again is node else f"{node!r} rebuilds as {again!r}"

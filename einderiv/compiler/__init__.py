@@ -1,0 +1,1 @@
+"""From terms to programs: `lower` builds instructions, `order` plans contractions, `cost` prices them."""

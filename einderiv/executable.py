@@ -1,0 +1,258 @@
+"""`compile`: one or several terms as one program over arrays.
+
+In: terms, the tensors of their program. Out: `Executable`, called with arrays by name.
+Invariant: arrays are checked before anything runs; inputs are never written, results never alias them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, checked_arrays, common_dtype, resolved_extents
+from .backends.numpy import Runner, function_of, source_of
+from .compiler.cost import Cost, cost_of, table_of
+from .compiler.lower import ASSUMED_EXTENT, lower
+from .errors import BackendError, DataError, DimensionError, ResourceLimitError
+from .expr import Expr, Variable
+from .functions import ELEMENTWISE, WHOLE
+from .program import Elementwise, Program, Whole
+from .simplifier import simplify
+
+Keys = tuple[str, ...] | int | None  # names of a dict's results, the length of a list, or one result
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    program: Program
+    run: Runner
+    dims: tuple[str, ...]
+
+
+class Executable:
+    """A compiled program: call it with arrays by name.
+
+    `source`: the Python source that does the same without einderiv; `cost(n=..., d=...)`: its price;
+    `str()`: the plan as a table. Thread-safe; plans are made for the sizes of the first arrays.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Expr],
+        keys: Keys,
+        variables: Mapping[str, Variable],
+        dtype: Any = None,
+        sizes: Mapping[str, int] | None = None,
+        memory_limit: int | None = None,
+        title: str = "A program derived by einderiv.",
+    ) -> None:
+        self._terms = tuple(terms)
+        self._keys = keys
+        self._variables = dict(variables)
+        self._dtype = dtype
+        self._sizes = dict(sizes or {})
+        self._memory_limit = memory_limit
+        self._title = title
+        self._lock = threading.Lock()
+        self._simplified: tuple[Expr, ...] | None = None
+        self._plans: dict[tuple[tuple[str, int], ...], _Plan] = {}
+
+    # ------------------------------------------------------------ planning
+
+    def _plan(self, sizes: Mapping[str, int]) -> _Plan:
+        """The program for extents of about these sizes; planned again where they differ much."""
+        key = tuple(sorted((dim, _magnitude(size)) for dim, size in sizes.items()))
+        with self._lock:
+            plan = self._plans.get(key)
+            if plan is None:
+                if self._simplified is None:
+                    self._simplified = tuple(simplify(self._terms))
+                program = lower(self._simplified, sizes)
+                run, dims = function_of(program)
+                plan = _Plan(program, run, dims)
+                if len(self._plans) >= 16:
+                    self._plans.pop(next(iter(self._plans)))
+                self._plans[key] = plan
+            return plan
+
+    @property
+    def program(self) -> Program:
+        """The straight-line program as planned for typical extents."""
+        return self._plan(self._sizes).program
+
+    @property
+    def source(self) -> str:
+        """A Python module that computes the same with NumPy alone."""
+        keys = self._keys if isinstance(self._keys, tuple) else None
+        several = keys if keys is not None else (() if isinstance(self._keys, int) else None)
+        return source_of(self.program, several, {"title": self._title})
+
+    def cost(self, **sizes: int) -> Cost:
+        """Operations, bytes and peak memory for given extents, before anything is allocated.
+
+        Raises DimensionError where an extent of the program is not given.
+        """
+        known = {**self._sizes, **sizes}
+        program = self._plan(known).program
+        missing = sorted(_symbolic_extents(program) - set(known))
+        if missing:
+            raise DimensionError(
+                f"no value for the extent {', '.join(missing)}",
+                hint=f"pass cost({', '.join(f'{dim}=...' for dim in missing)})",
+            )
+        itemsize = np.dtype(self._dtype or np.float64).itemsize
+        return cost_of(program, known, itemsize)
+
+    def __str__(self) -> str:
+        program = self.program
+        assumed = dict.fromkeys(_symbolic_extents(program), ASSUMED_EXTENT) | self._sizes
+        told = ", ".join(f"{dim} = {size}" for dim, size in sorted(assumed.items()))
+        table = table_of(program, assumed)
+        return f"{table}\nfor {told}" if told else table
+
+    def __repr__(self) -> str:
+        names = ", ".join(self._variables)
+        return f"<program of {names or 'no tensors'}: {len(self._terms)} results>"
+
+    # ------------------------------------------------------------ running
+
+    def __call__(
+        self, arrays: Mapping[str, Any] | None = None, /, *, sizes: Mapping[str, int] | None = None, **more: Any
+    ) -> Any:
+        """The results for arrays by name: one array, or a list or dict as compiled.
+
+        Shapes: as the variables' axes say; `sizes` gives extents that no array tells.
+        Errors: DataError (kind, dtype, missing or unknown name), DimensionError (rank, extent),
+        ResourceLimitError (memory).
+        """
+        given = {**(arrays or {}), **more}
+        needed = [x.name for x in self._inputs()]
+        values = checked_arrays(given, self._variables, needed)
+        extents = resolved_extents(
+            values, self._variables, {**self._sizes, **(sizes or {})}, self._extents()
+        )
+        plan = self._plan(extents)
+        inputs = [values[step.name] for step in plan.program.inputs]
+        dtype = common_dtype(inputs, self._dtype)
+        inputs = [array.astype(dtype, copy=False) for array in inputs]
+        self._check_memory(plan.program, extents, dtype)
+        if dtype.kind == "c":
+            _refuse_complex(plan.program)
+        with np.errstate(all="ignore"):
+            try:
+                results = plan.run(*inputs, dtype, *(extents[dim] for dim in plan.dims))
+            except np.linalg.LinAlgError as error:
+                raise DataError(
+                    f"a matrix function failed: {error}",
+                    facts=["inv, solve and logdet's derivative need regular matrices, "
+                           "cholesky a positive definite one"],
+                    hint="check the matrices' condition, or add a multiple of the identity",
+                ) from None
+            except MemoryError as error:
+                raise ResourceLimitError(
+                    f"not enough memory: {error}", hint="use smaller arrays, or hvp instead of a Hessian"
+                ) from None
+            except TypeError as error:
+                raise DataError(
+                    f"dtype {dtype} is not supported by a function of the program",
+                    facts=[str(error)],
+                    hint="pass float64 arrays",
+                ) from None
+            except ValueError as error:
+                raise DataError(
+                    f"the arrays cannot be computed with: {error}",
+                    hint="a maximum or minimum over an axis of extent 0 has no value",
+                ) from None
+        return self._packed([_owned(result, dtype, inputs) for result in results])
+
+    def _inputs(self) -> list[Variable]:
+        plan = self._plan(self._sizes)
+        return [self._variables[step.name] for step in plan.program.inputs]
+
+    def _extents(self) -> set[str]:
+        return _symbolic_extents(self._plan(self._sizes).program)
+
+    def _check_memory(self, program: Program, extents: Mapping[str, int], dtype: Any) -> None:
+        if self._memory_limit is None:
+            return
+        cost = cost_of(program, extents, dtype.itemsize)
+        if cost.peak_memory > self._memory_limit:
+            raise ResourceLimitError(
+                f"the program needs {cost.peak_memory:,} bytes, the limit is {self._memory_limit:,}",
+                hint="raise memory_limit, or ask for a product with a vector (hvp) instead of a Hessian",
+            )
+
+    def _packed(self, results: list[Array]) -> Any:
+        if isinstance(self._keys, tuple):
+            return dict(zip(self._keys, results, strict=True))
+        return results[0] if self._keys is None else results
+
+
+def _magnitude(size: int) -> int:
+    """Sizes within a factor of about four share a plan."""
+    return (size.bit_length() + 1) // 2
+
+
+def _symbolic_extents(program: Program) -> set[str]:
+    shapes = {dim for step in program.instructions for dim in step.shape if isinstance(dim, str)}
+    return shapes | {step.dim for step in program.instructions if hasattr(step, "dim")}
+
+
+def _owned(result: Any, dtype: Any, inputs: Sequence[Array]) -> Array:
+    """A fresh array, or a scalar of the dtype for a result without axes."""
+    array = np.asarray(result, dtype=dtype)
+    if array.ndim == 0:
+        return array[()]
+    if array.base is not None or any(array is x for x in inputs) or not array.flags.writeable:
+        return array.copy()
+    return array
+
+
+def _refuse_complex(program: Program) -> None:
+    """Complex arrays go only through functions that are complex differentiable."""
+    for step in program.instructions:
+        row = (
+            ELEMENTWISE[step.function]
+            if isinstance(step, Elementwise)
+            else WHOLE.get(step.function)
+            if isinstance(step, Whole)
+            else None
+        )
+        if row is not None and not row.holomorphic:
+            raise DataError(
+                f"{row.name} is not holomorphic and takes no complex arrays",
+                hint="pass real arrays, or write real and imaginary parts as two tensors",
+            )
+
+
+def parsed_limit(limit: str | int | None) -> int | None:
+    """Bytes from a number or a text such as `1GiB`.
+
+    >>> parsed_limit("2KiB")
+    2048
+    """
+    if limit is None or isinstance(limit, int):
+        return limit
+    units = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+    text = limit.strip()
+    for unit in sorted(units, key=len, reverse=True):
+        if text.endswith(unit):
+            try:
+                return int(float(text[: -len(unit)]) * units[unit])
+            except ValueError:
+                break
+    raise ResourceLimitError(
+        f"{limit!r} is no amount of memory", hint="write a number of bytes, or '1GiB', '500MB'"
+    )
+
+
+def check_backend(backend: str) -> None:
+    """Refuse a backend that does not exist."""
+    if backend != "numpy":
+        raise BackendError(
+            f"no backend {backend!r}", facts=["available: numpy"], hint="use backend='numpy'"
+        )

@@ -1,0 +1,553 @@
+"""The user's Expression: a term with the names of its axes and the tensors of its program.
+
+In: texts, names, arrays. Out: Expressions and arrays.
+Invariant: immutable, hashable, picklable; every method calls the layers below and adds only names and checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import Any
+
+from .assumptions import declared_everywhere, same_up_to_extents, with_assumptions
+from .canonical import add, contract, transpose
+from .differentiator import gradient, pushforward, sweep
+from .errors import DerivativeError, DimensionError, NotationError
+from .executable import Executable
+from .expr import Dim, Expr, Shape, Variable
+from .flat import dump, load
+from .notation.elaborator import Meaning, elaborate
+from .printers.latex import to_latex
+from .printers.text import to_text
+from .printers.unparse import Hints, unparse
+from .simplifier import expand, simplify
+from .substitution import renamed_dims, substituted
+
+NOTATIONS = ("index", "einsum", "matrix", "latex")
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What the expressions of one program share: tensors, assumptions, names."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    assumptions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    letters: Mapping[Dim, tuple[str, ...]] = field(default_factory=dict)
+    definitions: Mapping[Expr, str] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
+    name: str | None = None
+
+
+def parse(
+    text: str,
+    notation: str = "index",
+    *,
+    operands: Sequence[str] | None = None,
+    shapes: Mapping[str, Sequence[Dim]] | None = None,
+    assume: Mapping[str, Iterable[str]] | None = None,
+) -> Expression:
+    """The expression that a text means.
+
+    `shapes` declares tensors (`{"X": ("n", "d"), "th": ("d",)}`, names or numbers), `assume` assumptions
+    (`{"Q": "symmetric"}`; symmetric, spd, positive, nonnegative). Both belong to the program whether the
+    text mentions them or not. Raises NotationError or DimensionError with the place.
+
+    >>> print(parse("x[i]*Q[i,j]*x[j]").grad("x[d]"))
+    (Q[d,i] + Q[i,d])*x[i]
+    """
+    if not isinstance(text, str):
+        raise NotationError(
+            f"the expression is a {type(text).__name__}, not a text", hint="pass a string"
+        )
+    if notation not in NOTATIONS:
+        raise NotationError(
+            f"unknown notation {notation!r}", hint=f"known: {', '.join(NOTATIONS)}"
+        )
+    if notation != "index":
+        raise NotationError(
+            f"the notation {notation!r} cannot be read yet",
+            facts=["index notation can"],
+            hint="write index notation, for example A[i,j]*x[j]",
+        )
+    if operands is not None:
+        raise NotationError(
+            "operands= belongs to einsum strings", hint="drop it: index notation names its tensors"
+        )
+    from .notation.parser import parse_index  # deferred: lark is not needed to import the package
+
+    return _of_meaning(elaborate(parse_index(text), shapes, assume))
+
+
+def _of_meaning(meaning: Meaning) -> Expression:
+    context = Context(
+        meaning.variables,
+        {name: words for name, words in meaning.assumptions.items() if words},
+        meaning.letters,
+        meaning.definitions,
+        meaning.declared,
+        meaning.name,
+    )
+    return Expression(meaning.term, meaning.indices, context)
+
+
+class Expression:
+    """A tensor expression: immutable, callable on arrays, differentiable.
+
+    `indices` names the axes, `shape` gives their extents, `variables` those of every tensor.
+    """
+
+    __slots__ = ("_context", "_executable", "_indices", "_shown", "_term")
+
+    def __init__(self, term: Expr, indices: tuple[str, ...], context: Context) -> None:
+        self._term = term
+        self._indices = indices
+        self._context = context
+        self._shown: Expr | None = None
+        self._executable: Executable | None = None
+
+    # ------------------------------------------------------------ facts
+
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """Names of the axes.
+
+        >>> parse("y[i] = A[i,j]*x[j]").indices
+        ('i',)
+        """
+        return self._indices
+
+    @property
+    def shape(self) -> Shape:
+        """Extents of the axes: symbolic names or numbers."""
+        return self._term.shape
+
+    @property
+    def variables(self) -> dict[str, Shape]:
+        """The tensors of the program, with the extents of their axes.
+
+        >>> parse("A[i,j]*x[j]").variables
+        {'A': ('i', 'j'), 'x': ('j',)}
+        """
+        return {name: x.shape for name, x in self._context.variables.items()}
+
+    @property
+    def term(self) -> Expr:
+        """The term, with the assumptions applied."""
+        if self._shown is None:
+            self._shown = with_assumptions(self._term, self._context.assumptions)
+        return self._shown
+
+    def __eq__(self, other: object) -> bool:
+        """The same term, up to the names of indices and of extents."""
+        if not isinstance(other, Expression):
+            return NotImplemented
+        return same_up_to_extents(self.term, other.term)
+
+    def __hash__(self) -> int:
+        return hash(declared_everywhere(self.term).digest)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        extra = [*self._context.variables.values(), *self._context.definitions]
+        data = dump([self._term, *extra])
+        context = self._context
+        rest = (
+            tuple(context.variables),
+            tuple(context.definitions.values()),
+            dict(context.assumptions),
+            dict(context.letters),
+            context.declared,
+            context.name,
+        )
+        return _restored, (data, self._indices, rest)
+
+    # ------------------------------------------------------------ printing
+
+    def _hints(self) -> Hints:
+        context = self._context
+        variables = {
+            name: Variable(name, x.shape, context.assumptions.get(name, frozenset()))
+            for name, x in context.variables.items()
+        }
+        return Hints(
+            context.letters, context.definitions, context.declared, variables, context.name
+        )
+
+    def __str__(self) -> str:
+        """Index notation that `parse` reads back to an equal expression."""
+        return to_text(unparse(self.term, self._indices, self._hints()))
+
+    def __repr__(self) -> str:
+        axes = ", ".join(f"{i}: {dim}" for i, dim in zip(self._indices, self.shape, strict=True))
+        return f"<Expression [{axes}] {self}>"
+
+    def latex(self) -> str:
+        """LaTeX in the subset that KaTeX and MathJax share, without dollar signs.
+
+        >>> print(parse("A[i,j]*x[j]").latex())
+        A_{ij} x_{j}
+        """
+        return to_latex(unparse(self.term, self._indices, self._hints()))
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    # ------------------------------------------------------------ evaluating
+
+    def __call__(
+        self,
+        arrays: Mapping[str, Any] | None = None,
+        /,
+        *,
+        sizes: Mapping[str, int] | None = None,
+        **more: Any,
+    ) -> Any:
+        """The value for arrays by name; `sizes` gives extents that no array tells.
+
+        Arrays of the whole program are accepted, whether this expression still depends on them or not.
+        Errors: DataError (kind, dtype, missing or unknown name), DimensionError (rank, extent).
+
+        >>> float(parse("x[i]*x[i]")(x=[1, 2, 3]))
+        14.0
+        """
+        if self._executable is None:
+            self._executable = Executable([self.term], None, self._context.variables)
+        return self._executable(arrays, sizes=sizes, **more)
+
+    # ------------------------------------------------------------ algebra
+
+    def _with(self, term: Expr, indices: tuple[str, ...] | None = None) -> Expression:
+        return Expression(term, self._indices if indices is None else indices, self._context)
+
+    def simplify(self) -> Expression:
+        """Products and sums flattened, like terms and common factors collected, stable forms chosen.
+
+        >>> print(parse("log(1 + exp(x))").simplify())
+        softplus(x)
+        """
+        return self._with(simplify([self._term])[0])
+
+    def expand(self) -> Expression:
+        """Products multiplied out.
+
+        >>> print(parse("(a + b)*(a - b)").expand())
+        a^2 - b^2
+        """
+        return self._with(expand([self._term])[0])
+
+    def substitute(self, expressions: Mapping[str, str | Expression] | None = None, /, **more: str | Expression) -> Expression:
+        """Tensors replaced by expressions; texts read the other tensors with the ranks they have here.
+
+        A replacement's indices stand for the tensor's axes in order.
+
+        >>> print(parse("X[a,b]*th[b]").substitute(th="A[b,k]*u[k]"))
+        X[a,b]*A[b,k]*u[k]
+        """
+        given = {**(expressions or {}), **more}
+        return _substituted(self, given)
+
+    # ------------------------------------------------------------ derivatives
+
+    def diff(self, *variables: str, order: int = 1, layout: str = "numerator") -> Expression:
+        """The derivative by one variable, or by several one after the other; `order` repeats it.
+
+        Axes: the expression's, then those of each variable in turn (layout="denominator": the last variable's
+        first, the expression's last). `"th[d]"` names the new axes. Entries of a variable are independent,
+        also those of a symmetric one.
+        Raises DerivativeError: no such variable, index in use, a function without derivative.
+
+        >>> print(parse("a[i]*X[i,j]*b[j]").diff("X[k,l]"))
+        a[k]*b[l]
+        """
+        _check_layout(layout)
+        if not variables:
+            raise DerivativeError(
+                "no variable to differentiate by",
+                facts=[f"the expression has {', '.join(self.variables) or 'no tensors'}"],
+                hint="name one: e.diff('x')",
+            )
+        if isinstance(order, bool) or not isinstance(order, int) or order < 0:
+            raise DerivativeError(f"the order {order!r} is no whole number of 0 or more", hint="use order=2")
+        steps = [self._wanted(text) for text in variables for _ in range(order)]
+        result, groups = self, [self._indices]
+        for x, names in steps:
+            result = result._differentiated(x, names)
+            groups.append(result._indices[sum(map(len, groups)) :])
+        if layout == "denominator":
+            result = result._layout_reversed(groups)
+        return result
+
+    def _layout_reversed(self, groups: Sequence[tuple[str, ...]]) -> Expression:
+        names = tuple(name for group in reversed(groups) for name in group)
+        axes = tuple(self._indices.index(name) for name in names)
+        return self._with(transpose(self._term, axes), names)
+
+    def _differentiated(self, x: Variable, names: tuple[str, ...] | None) -> Expression:
+        (term,) = simplify([self._term])
+        (result,) = simplify([gradient(term, [x])[x]])
+        return self._with(result, (*self._indices, *self._new_indices(x, names)))
+
+    def _wanted(self, text: str) -> tuple[Variable, tuple[str, ...] | None]:
+        """A variable, with the names of its new axes if `x[i,j]` gives them."""
+        if not isinstance(text, str):
+            raise DerivativeError(f"{text!r} names no variable", hint="pass its name: e.diff('x')")
+        name, bracket, rest = text.partition("[")
+        name = name.strip()
+        x = self._variable(name)
+        if not bracket:
+            return x, None
+        names = tuple(part.strip() for part in rest.rstrip().removesuffix("]").split(","))
+        if not rest.rstrip().endswith("]") or not all(part.isidentifier() for part in names):
+            raise DerivativeError(f"{text!r} does not name indices", hint=f"write {name}[i]")
+        if len(names) != x.rank:
+            raise DimensionError(
+                f"{name} has {_axes(x.rank)}, {text} names {len(names)}",
+                hint=f"write {name}[{','.join('ijklmnpq'[: x.rank])}]" if x.rank else f"write {name}",
+            )
+        used = [part for part in names if part in self._indices or names.count(part) > 1]
+        if used:
+            raise DerivativeError(
+                f"index {used[0]} of {text} is already in use",
+                facts=[f"the expression has the indices {', '.join(self._indices) or 'none'}"],
+                hint=f"choose another letter, for example {name}[{','.join(self._free_letters(x))}]",
+            )
+        return x, names
+
+    def _variable(self, name: str) -> Variable:
+        known = self._context.variables
+        if name not in known:
+            near = get_close_matches(name, known, n=2, cutoff=0.4)
+            raise DerivativeError(
+                f"{name} does not occur in the expression",
+                facts=[f"it has {', '.join(known) or 'no tensors'}"],
+                hint=f"did you mean {' or '.join(near)}?"
+                if near
+                else f"correct the name, or declare it for a derivative of zeros: {name} : (n)",
+            )
+        return known[name]
+
+    def _new_indices(self, x: Variable, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        if names is not None and not set(names) & set(self._indices):
+            return names
+        return self._free_letters(x)
+
+    def _free_letters(self, x: Variable) -> tuple[str, ...]:
+        """Letters for new axes: those that stood at the extent, else fresh ones."""
+        used = [*self._indices]
+        for dim in x.shape:
+            own = self._context.letters.get(dim, ())
+            others = {l for ls in self._context.letters.values() for l in ls}
+            fresh = [c for c in "ijklmnpqrstuvwabcdefgh" if c not in others]
+            numbered = (f"{c}{k}" for k in range(1, 100) for c in "ijkl")
+            letter = next(c for c in (*own, *fresh, *numbered) if c not in used)
+            used.append(letter)
+        return tuple(used[len(self._indices) :])
+
+    def grad(self, *variables: str) -> Any:
+        """The gradient of a scalar: one Expression for one variable, a dict for several or none (all).
+
+        Raises DerivativeError where the expression has axes.
+
+        >>> print(parse("x[i]*x[i]").grad("x"))
+        2*x[i]
+        """
+        if self.shape:
+            raise DerivativeError(
+                f"the gradient of an expression with axes ({', '.join(map(str, self.shape))})",
+                facts=["a gradient belongs to a scalar"],
+                hint="use e.jacobian(...), or sum the expression",
+            )
+        wanted = [self._wanted(text) for text in (variables or tuple(self._context.variables))]
+        (term,) = simplify([self._term])
+        found = gradient(term, [x for x, _ in wanted])
+        terms = simplify([found[x] for x, _ in wanted])
+        results = [
+            self._with(t, self._new_indices(x, names)) for t, (x, names) in zip(terms, wanted, strict=True)
+        ]
+        if len(variables) == 1:
+            return results[0]
+        return dict(zip((x.name for x, _ in wanted), results, strict=True))
+
+    def jacobian(self, variable: str, layout: str = "numerator") -> Expression:
+        """The derivative by one variable: the expression's axes, then the variable's."""
+        return self.diff(variable, layout=layout)
+
+    def hessian(self, variable: str, other: str | None = None) -> Expression:
+        """The second derivative of a scalar, by one variable twice or by two.
+
+        >>> print(parse("x[i]*Q[i,j]*x[j]").hessian("x"))
+        Q[i,j] + Q[j,i]
+        """
+        if self.shape:
+            raise DerivativeError(
+                f"the Hessian of an expression with axes ({', '.join(map(str, self.shape))})",
+                facts=["a Hessian belongs to a scalar"],
+                hint="use e.diff(x, order=2)",
+            )
+        return self.diff(variable, other if other is not None else variable.partition("[")[0])
+
+    def jvp(self, tangents: Mapping[str, str]) -> Expression:
+        """The directional derivative; `{"X": "V"}` moves X along a new tensor V of its shape.
+
+        >>> print(parse("x[i]*x[i]").jvp({"x": "v"}))
+        2*x[i]*v[i]
+        """
+        moving, context = {}, self._context
+        for name, direction in tangents.items():
+            x = self._variable(name)
+            moving[x], context = _new_tensor(context, direction, x.shape)
+        (term,) = simplify([self._term])
+        (result,) = simplify(pushforward([term], moving))
+        return Expression(result, self._indices, context)
+
+    def vjp(self, variable: str, cotangent: str) -> Expression:
+        """The derivative contracted with a new tensor of this expression's shape.
+
+        >>> print(parse("y[i] = A[i,j]*x[j]").vjp("x", cotangent="g"))
+        A[i,j]*g[i]
+        """
+        x, names = self._wanted(variable)
+        g, context = _new_tensor(self._context, cotangent, self.shape)
+        (term,) = simplify([self._term])
+        (result,) = simplify([sweep(term, [x], g, 0)[x]])
+        scalar = self._with(result, ())
+        return Expression(result, scalar._new_indices(x, names), context)
+
+    def hvp(self, variable: str, vector: str) -> Expression:
+        """The Hessian of a scalar times a new tensor of the variable's shape, without the Hessian."""
+        name = variable.partition("[")[0].strip()
+        result: Expression = self.grad(variable).jvp({name: vector})
+        return result
+
+    def laplacian(self, variable: str) -> Expression:
+        """The sum of the second derivatives by each entry of a variable.
+
+        >>> print(parse("x[i]*x[i]*c").laplacian("x"))
+        2*size[i]*c
+        """
+        x, _ = self._wanted(variable)
+        second = self.diff(x.name, order=2)
+        labels = tuple(range(self._term.rank))
+        own = tuple(range(self._term.rank, self._term.rank + x.rank))
+        (result,) = simplify([contract([second._term], [(*labels, *own, *own)], labels)])
+        return self._with(result)
+
+    def taylor(self, variable: str, at: str, order: int = 2) -> Expression:
+        """The Taylor polynomial in `variable` around the new tensor `at`.
+
+        >>> print(parse("exp(x)").taylor("x", at="x0", order=1))
+        exp(x0) + exp(x0)*(x - x0)
+        """
+        x, _ = self._wanted(variable)
+        point, context = _new_tensor(self._context, at, x.shape)
+        step = add([(1, x), (-1, point)], x.shape)
+        labels = tuple(range(self._term.rank))
+        terms: list[tuple[Fraction, Expr]] = []
+        current, factorial = self, 1
+        for k in range(order + 1):
+            if k:
+                current, factorial = current.diff(x.name), factorial * k
+            start = len(labels)
+            slots = [tuple(range(start + j * x.rank, start + (j + 1) * x.rank)) for j in range(k)]
+            inner = substituted([current._term], {x: point})[0]
+            axes = (*labels, *(label for slot in slots for label in slot))
+            terms.append(
+                (Fraction(1, factorial), contract([inner, *[step] * k], [axes, *slots], labels))
+            )
+        (result,) = simplify([add(terms, self._term.shape)])
+        return Expression(result, self._indices, context)
+
+    def differential(self, variable: str) -> Expression:
+        """The differential: the derivative contracted with `d<variable>`.
+
+        >>> print(parse("a[i]*X[i,j]*b[j]").differential("X"))
+        a[i]*dX[i,j]*b[j]
+        """
+        name = variable.partition("[")[0].strip()
+        return self.jvp({name: f"d{name}"})
+
+
+def _restored(data: Any, indices: tuple[str, ...], rest: tuple[Any, ...]) -> Expression:
+    names, definition_names, assumptions, letters, declared, name = rest
+    term, *others = load(data)
+    variables = dict(zip(names, others, strict=False))
+    definitions = dict(zip(others[len(names) :], definition_names, strict=True))
+    return Expression(
+        term, indices, Context(variables, assumptions, letters, definitions, declared, name)  # type: ignore[arg-type]
+    )
+
+
+def _new_tensor(context: Context, name: str, shape: Shape) -> tuple[Variable, Context]:
+    """A tensor of the given shape under a name that is new, or that has this shape already."""
+    known = context.variables.get(name)
+    if known is not None and known.shape != shape:
+        raise DimensionError(
+            f"{name} has axes ({', '.join(map(str, known.shape))}) already",
+            facts=[f"axes ({', '.join(map(str, shape))}) are needed"],
+            hint="choose a name that the expression does not use",
+        )
+    if not name.isidentifier():
+        raise NotationError(f"{name!r} is no name", hint="use letters, digits and _")
+    x = Variable(name, shape)
+    return x, replace(context, variables={**context.variables, name: x})
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in ("numerator", "denominator"):
+        raise DerivativeError(
+            f"unknown layout {layout!r}", hint="use layout='numerator' or layout='denominator'"
+        )
+
+
+def _substituted(expr: Expression, given: Mapping[str, str | Expression]) -> Expression:
+    """Each named tensor replaced, all at once; extents of the replacement follow the tensor's."""
+    context = expr._context
+    places: dict[Expr, Expr] = {}
+    for name, replacement in given.items():
+        x = expr._variable(name)
+        if isinstance(replacement, str):
+            others = {n: v.shape for n, v in context.variables.items() if n in replacement}
+            others = {n: s for n, s in others.items() if n != name or n in replacement}
+            replacement = parse(replacement, shapes=_mentioned(replacement, others))
+        if replacement._term.rank != x.rank:
+            raise DimensionError(
+                f"{name} has {_axes(x.rank)}, its replacement has {_axes(replacement._term.rank)}",
+                hint=f"write {name} with {_axes(x.rank)} free indices",
+            )
+        dims = {
+            old: new
+            for old, new in zip(replacement.shape, x.shape, strict=True)
+            if isinstance(old, str) and old != new
+        }
+        term, *others_terms = renamed_dims(
+            [replacement._term, *replacement._context.variables.values()], dims
+        )
+        places[x] = term
+        inner = replacement._context
+        new_letters = {d: ls for d, ls in inner.letters.items() if d not in dims}
+        context = replace(
+            context,
+            variables={
+                **context.variables,
+                **{v.name: v for v in others_terms if isinstance(v, Variable)},
+            },
+            assumptions={**inner.assumptions, **context.assumptions},
+            letters={**new_letters, **context.letters},
+            declared=context.declared | inner.declared,
+        )
+    (term,) = substituted([expr._term], places)
+    return Expression(term, expr._indices, context)
+
+
+def _mentioned(text: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The tensors of `shapes` that a text names."""
+    import re
+
+    words = set(re.findall(r"[^\W\d]\w*", text))
+    return {name: shape for name, shape in shapes.items() if name in words}
+
+
+def _axes(count: int) -> str:
+    return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")

@@ -1,0 +1,199 @@
+"""Programs and derivatives as functions over arrays.
+
+In: expressions or texts. Out: callables that take arrays by name.
+Invariant: all results of one call are one program; what they share is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .errors import DimensionError, NotationError
+from .executable import Executable, check_backend, parsed_limit
+from .expr import Dim, Expr, Variable
+from .expression import Expression, parse
+from .substitution import renamed_dims
+
+Compilable = Expression | Sequence[Expression] | Mapping[str, Expression]
+
+
+def compile(
+    expressions: Compilable,
+    backend: str = "numpy",
+    dtype: Any = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    memory_limit: str | int | None = None,
+) -> Executable:
+    """One expression, a list or a dict of them as one program; what they share is computed once.
+
+    `shapes` gives the shapes to plan for; `memory_limit` ("1GiB", or bytes) refuses what would need more;
+    `dtype` converts all arrays. Tensors of the same name in several expressions are one tensor.
+
+    >>> J = parse("(X[a,b]*th[b] - Y[a])*(X[a,c]*th[c] - Y[a])")
+    >>> p = compile({"value": J, "grad": J.grad("th")})
+    >>> result = p(X=[[1.0, 2.0]], th=[1.0, 1.0], Y=[1.0])
+    >>> float(result["value"]), result["grad"].tolist()
+    (4.0, [4.0, 8.0])
+    """
+    check_backend(backend)
+    if isinstance(expressions, Expression):
+        chosen, keys = [expressions], None
+    elif isinstance(expressions, Mapping):
+        chosen, keys = list(expressions.values()), tuple(expressions)
+    else:
+        chosen, keys = list(expressions), len(list(expressions))
+    if not chosen or not all(isinstance(e, Expression) for e in chosen):
+        raise NotationError("nothing to compile", hint="pass an Expression, a list or a dict of them")
+    terms, variables = united(chosen)
+    sizes = _sizes(shapes or {}, variables)
+    title = "; ".join(str(e).replace("\n", "; ") for e in chosen)
+    title = title if len(title) < 400 else "A program derived by einderiv."
+    return Executable(terms, keys, variables, dtype, sizes, parsed_limit(memory_limit), title)
+
+
+def _sizes(
+    shapes: Mapping[str, Sequence[int]], variables: Mapping[str, Variable]
+) -> dict[str, int]:
+    """Extents from the shapes of arrays."""
+    sizes: dict[str, int] = {}
+    for name, shape in shapes.items():
+        if name not in variables or len(shape) != variables[name].rank:
+            known = f"{name} has axes {variables[name].shape}" if name in variables else "no such tensor"
+            raise DimensionError(f"the shape {tuple(shape)} does not fit {name}", facts=[known])
+        for dim, size in zip(variables[name].shape, shape, strict=True):
+            if sizes.setdefault(str(dim), int(size)) != size or (isinstance(dim, int) and dim != size):
+                raise DimensionError(
+                    f"extent {dim} has two values, {sizes[str(dim)]} and {size}",
+                    hint="give shapes that agree",
+                )
+    return {dim: size for dim, size in sizes.items() if not dim.isdigit()}
+
+
+def united(expressions: Sequence[Expression]) -> tuple[list[Expr], dict[str, Variable]]:
+    """The expressions' terms with the extents of tensors of one name called alike."""
+    parent: dict[tuple[int, Dim], tuple[int, Dim]] = {}
+
+    def find(slot: tuple[int, Dim]) -> tuple[int, Dim]:
+        while parent.setdefault(slot, slot) != slot:
+            slot = parent[slot]
+        return slot
+
+    first: dict[str, tuple[int, Variable]] = {}
+    contexts = [e._context.variables for e in expressions]
+    for number, variables in enumerate(contexts):
+        for name, x in variables.items():
+            other, y = first.setdefault(name, (number, x))
+            if y.rank != x.rank:
+                raise DimensionError(
+                    f"{name} has {y.rank} axes in one expression and {x.rank} in another",
+                    hint="rename one of the tensors",
+                )
+            for a, b in zip(y.shape, x.shape, strict=True):
+                _join(parent, find((other, a)), find((number, b)), name)
+    names: dict[tuple[int, Dim], Dim] = {}
+    used: set[Dim] = set()
+    terms: list[Expr] = []
+    together: dict[str, Variable] = {}
+    for number, expression in enumerate(expressions):
+        dims: dict[str, Dim] = {}
+        own = list(contexts[number].values())
+        for dim in _dims_of([expression.term, *own]):
+            root = find((number, dim))
+            if root not in names:
+                wanted, count = root[1], 2
+                while wanted in used and isinstance(wanted, str):
+                    wanted, count = f"{root[1]}{count}", count + 1
+                names[root] = wanted
+                used.add(wanted)
+            dims[dim] = names[root]
+        changed = {old: new for old, new in dims.items() if old != new}
+        term, *renamed = renamed_dims([expression.term, *own], changed)
+        terms.append(term)
+        together.update({x.name: x for x in renamed if isinstance(x, Variable)})
+    return terms, together
+
+
+def _join(
+    parent: dict[tuple[int, Dim], tuple[int, Dim]],
+    a: tuple[int, Dim],
+    b: tuple[int, Dim],
+    name: str,
+) -> None:
+    if a == b:
+        return
+    if isinstance(a[1], int) and isinstance(b[1], int):
+        if a[1] != b[1]:
+            raise DimensionError(
+                f"an axis of {name} has two extents, {a[1]} and {b[1]}",
+                hint="rename one of the tensors",
+            )
+    if isinstance(b[1], int):
+        a, b = b, a
+    parent[b] = a
+
+
+def _dims_of(terms: Sequence[Expr]) -> list[str]:
+    from .walk import postorder
+
+    found: dict[str, None] = {}
+    for node in postorder(terms):
+        for dim in (*node.shape, getattr(node, "dim", 0)):
+            if isinstance(dim, str):
+                found.setdefault(dim)
+    return list(found)
+
+
+def _expression(f: str | Expression | Callable[..., Any]) -> Expression:
+    if isinstance(f, Expression):
+        return f
+    if isinstance(f, str):
+        return parse(f)
+    raise NotationError(
+        f"a {type(f).__name__} cannot be differentiated", hint="pass a text or an Expression"
+    )
+
+
+def grad(f: str | Expression, wrt: str | Sequence[str] = ()) -> Executable:
+    """The gradient of a scalar as a function of arrays by name; a dict for several variables or none (all).
+
+    >>> grad("x[i]*x[i]", "x")(x=[1.0, 2.0]).tolist()
+    [2.0, 4.0]
+    """
+    names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    return compile(_expression(f).grad(*names))
+
+
+def value_and_grad(f: str | Expression, wrt: str) -> Callable[..., tuple[Any, Any]]:
+    """The value and the gradient from one program.
+
+    >>> value, gradient = value_and_grad("x[i]*x[i]", "x")(x=[1.0, 2.0])
+    >>> float(value), gradient.tolist()
+    (5.0, [2.0, 4.0])
+    """
+    expression = _expression(f)
+    program = compile([expression, expression.grad(wrt)])
+
+    def both(arrays: Mapping[str, Any] | None = None, /, **more: Any) -> tuple[Any, Any]:
+        value, gradient = program(arrays, **more)
+        return value, gradient
+
+    return both
+
+
+def jacobian(f: str | Expression, wrt: str) -> Executable:
+    """The derivative as a function of arrays by name: the expression's axes, then the variable's.
+
+    >>> jacobian("y[i] = A[i,j]*x[j]", "x")(A=[[1.0, 2.0]]).tolist()
+    [[1.0, 2.0]]
+    """
+    return compile(_expression(f).jacobian(wrt))
+
+
+def hessian(f: str | Expression, wrt: str) -> Executable:
+    """The Hessian of a scalar as a function of arrays by name.
+
+    >>> hessian("x[i]*x[i]", "x")(x=[1.0, 2.0]).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
+    return compile(_expression(f).hessian(wrt))

@@ -1,0 +1,321 @@
+"""From text to the surface tree, by Lark's LALR parser; the only file that imports lark.
+
+In: a text in index notation. Out: `syntax.Text`.
+Invariant: the tree is built while parsing, so nothing recurses; only NotationError leaves.
+Messages for texts that do not parse: `complaints.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from lark import Lark, Token, Transformer
+from lark.exceptions import UnexpectedInput
+
+from ..errors import NotationError, Span
+from . import complaints, syntax
+from .grammar import grammar_text, resolve_import
+from .syntax import Access, Call, Comparison, Declaration, Definition, Group, Index, Name, Negative
+from .syntax import Node, Number, Power, Product, Sum
+
+_LARGEST_EXPONENT = 400  # of ten; floats end at 308
+
+
+class _Chain:
+    """A sum or product under construction: parts are appended, so long chains stay linear."""
+
+    __slots__ = ("kind", "parts", "span")
+
+    def __init__(self, kind: type[Sum] | type[Product], parts: list[tuple[bool, Node]]) -> None:
+        self.kind = kind
+        self.parts = parts
+        self.span: Span = (parts[0][1].span[0], parts[-1][1].span[1])
+
+    def extended(self, inverse: bool, part: Node) -> _Chain:
+        self.parts.append((inverse, part))
+        self.span = (self.span[0], part.span[1])
+        return self
+
+
+Built = Node | _Chain
+
+
+def _finished(tree: Built) -> Node:
+    if isinstance(tree, _Chain):
+        return tree.kind(tuple(tree.parts), tree.span)
+    return tree
+
+
+def _span(token: Token) -> Span:
+    assert token.start_pos is not None and token.end_pos is not None
+    return token.start_pos, token.end_pos
+
+
+def _over(first: Span, last: Span) -> Span:
+    return first[0], last[1]
+
+
+class _IndexTree(Transformer[Token, Any]):
+    """One method per rule of index.lark; errors get their source in `parse_index`."""
+
+    # lines
+
+    def start(self, c: list[Any]) -> list[Any]:
+        return [line for line in c[0] if line is not None]
+
+    def first_line(self, c: list[Any]) -> list[Any]:
+        return [c[0]]
+
+    def more_lines(self, c: list[Any]) -> list[Any]:
+        c[0].append(c[2])
+        return c[0]  # type: ignore[no-any-return]
+
+    def line(self, c: list[Any]) -> Any:
+        return c[0]
+
+    def empty(self, c: list[Any]) -> None:
+        return None
+
+    def bare(self, c: list[Any]) -> Definition:
+        tree = _finished(c[0])
+        return Definition(None, None, tree, tree.span, tree.span)
+
+    def definition(self, c: list[Any]) -> Definition:
+        left, right = _finished(c[0]), _finished(c[2])
+        span = _over(left.span, right.span)
+        if isinstance(left, Name):
+            return Definition(left.name, None, right, span, left.span)
+        if isinstance(left, Access):
+            return Definition(left.name, left.indices or None, right, span, left.span)
+        raise NotationError(
+            "only a name or a name with indices can be defined",
+            spans=[left.span],
+            hint="write y[i] = ... on the left of =",
+        )
+
+    def declaration(self, c: list[Any]) -> Declaration:
+        name = c[0]
+        sizes = next((part for part in c[2:-1] if isinstance(part, list)), [])
+        words = c[-1]
+        end = _span(words[-1])[1] if words else _span(name)[1]
+        return Declaration(
+            str(name),
+            tuple(sizes),
+            tuple(complaints.assumption(str(w), _span(w)) for w in words),
+            (_span(name)[0], end),
+            _span(name),
+        )
+
+    def size(self, c: list[Any]) -> str | int:
+        (token,) = c
+        if token.type == "NAME":
+            return str(token)
+        if not token.isdigit() or int(token[:12]) < 1:
+            raise NotationError(
+                f"{token} is no extent",
+                    spans=[_span(token)],
+                hint="an extent is a name or a positive whole number",
+            )
+        return int(token)
+
+    def first_item(self, c: list[Any]) -> list[Any]:
+        return [c[0]]
+
+    def more_items(self, c: list[Any]) -> list[Any]:
+        c[0].append(c[2])
+        return c[0]  # type: ignore[no-any-return]
+
+    def no_items(self, c: list[Any]) -> list[Any]:
+        return []
+
+    def next_word(self, c: list[Any]) -> list[Any]:
+        c[0].append(c[-1])
+        return c[0]  # type: ignore[no-any-return]
+
+    # sums and products
+
+    def expression(self, c: list[Any]) -> Built:
+        return c[0]  # type: ignore[no-any-return]
+
+    term = factor = power = exponent = expression
+
+    def negative_sum(self, c: list[Any]) -> Built:
+        tree = _finished(c[1])
+        return Negative(tree, _over(_span(c[0]), tree.span))
+
+    negative = negative_sum
+
+    def positive(self, c: list[Any]) -> Built:
+        return c[1]  # type: ignore[no-any-return]
+
+    def plus(self, c: list[Any]) -> Built:
+        return self._sum(c[0], False, c[2])
+
+    def minus(self, c: list[Any]) -> Built:
+        return self._sum(c[0], True, c[2])
+
+    def _sum(self, left: Built, minus: bool, right: Built) -> Built:
+        term = _finished(right)
+        if isinstance(left, _Chain) and left.kind is Sum:
+            return left.extended(minus, term)
+        first = _finished(left)
+        if isinstance(first, Negative):
+            head = (True, first.operand)
+            chain = _Chain(Sum, [head, (minus, term)])
+            chain.span = _over(first.span, term.span)
+            return chain
+        return _Chain(Sum, [(False, first), (minus, term)])
+
+    def times(self, c: list[Any]) -> Built:
+        return self._product(c[0], False, c[2])
+
+    def divide(self, c: list[Any]) -> Built:
+        return self._product(c[0], True, c[2])
+
+    def _product(self, left: Built, divides: bool, right: Built) -> Built:
+        factor = _finished(right)
+        if isinstance(left, _Chain) and left.kind is Product:
+            return left.extended(divides, factor)
+        return _Chain(Product, [(False, _finished(left)), (divides, factor)])
+
+    def raised(self, c: list[Any]) -> Built:
+        base, exponent = _finished(c[0]), _finished(c[2])
+        return Power(base, exponent, _over(base.span, exponent.span))
+
+    # atoms
+
+    def number(self, c: list[Any]) -> Number:
+        (token,) = c
+        _, _, exponent = token.lower().partition("e")
+        if len(exponent.strip("+-0")) > 3 or abs(int(exponent or 0)) > _LARGEST_EXPONENT:
+            raise NotationError(
+                f"the number {token} is out of range",
+                    spans=[_span(token)],
+                facts=[f"exponents go up to {_LARGEST_EXPONENT}"],
+                hint="write a smaller one, or name the number and give its value as an array",
+            )
+        return Number(Fraction(str(token)), _span(token))
+
+    def name(self, c: list[Any]) -> Name:
+        return Name(str(c[0]), _span(c[0]))
+
+    def access(self, c: list[Any]) -> Access:
+        name, (indices, span) = c
+        return Access(str(name), indices, _over(_span(name), span), _span(name))
+
+    def call(self, c: list[Any]) -> Call:
+        return self._call(c[0], None, c[2], c[3], None)
+
+    def call_kept(self, c: list[Any]) -> Call:
+        return self._call(c[0], c[1], c[3], c[4], None)
+
+    def call_behind(self, c: list[Any]) -> Call:
+        return self._call(c[0], None, c[2], c[3], c[4])
+
+    def call_both(self, c: list[Any]) -> Call:
+        return self._call(c[0], c[1], c[3], c[4], c[5])
+
+    def _call(
+        self,
+        name: Token,
+        kept: tuple[tuple[Index, ...], Span] | None,
+        arguments: list[Node],
+        closing: Token,
+        behind: tuple[tuple[Index, ...], Span] | None,
+    ) -> Call:
+        end = behind[1] if behind else _span(closing)
+        return Call(
+            str(name),
+            kept[0] if kept else None,
+            tuple(arguments),
+            behind[0] if behind else None,
+            _over(_span(name), end),
+            _span(name),
+        )
+
+    def argument(self, c: list[Any]) -> Node:
+        return _finished(c[0])
+
+    def comparison(self, c: list[Any]) -> Comparison:
+        left, right = _finished(c[0]), _finished(c[2])
+        return Comparison(str(c[1]), left, right, _over(left.span, right.span))
+
+    def group(self, c: list[Any]) -> Group:
+        span = _over(_span(c[0]), _span(c[2]))
+        inner = _finished(c[1])
+        return Group(inner.inner if isinstance(inner, Group) else inner, span)
+
+    # indices
+
+    def subscript(self, c: list[Any]) -> tuple[tuple[Index, ...], Span]:
+        return tuple(c[1]), _over(_span(c[0]), _span(c[2]))
+
+    def no_subscript(self, c: list[Any]) -> tuple[tuple[Index, ...], Span]:
+        return (), _over(_span(c[0]), _span(c[1]))
+
+    def index(self, c: list[Any]) -> Index:
+        return Index(str(c[0]), None, _span(c[0]))
+
+    def sized_index(self, c: list[Any]) -> Index:
+        return Index(str(c[0]), c[2], _span(c[0]))
+
+    def number_index(self, c: list[Any]) -> Index:
+        raise NotationError(
+            f"the number {c[0]} stands as an index",
+            spans=[_span(c[0])],
+            facts=["an index is a name that runs over an axis"],
+            hint="select entries of the array before, or multiply with a vector that selects them",
+        )
+
+
+class _BracketedLines:
+    """Drops line ends inside brackets, so that they do not end a statement there."""
+
+    always_accept = ("SEPARATOR",)
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        depth = 0
+        for token in stream:
+            if token.type in ("LPAR", "LSQB"):
+                depth += 1
+            elif token.type in ("RPAR", "RSQB"):
+                depth = max(depth - 1, 0)
+            if token.type != "SEPARATOR" or depth == 0 or token == ";":
+                yield token
+
+
+@cache
+def _tables() -> Lark:
+    return Lark(
+        grammar_text("index.lark"),
+        parser="lalr",
+        lexer="basic",
+        postlex=_BracketedLines(),  # type: ignore[arg-type]
+        transformer=_IndexTree(),
+        import_paths=[resolve_import],
+        keep_all_tokens=True,
+        maybe_placeholders=False,
+    )
+
+
+def parse_index(source: str) -> syntax.Text:
+    """The surface tree of a text in index notation.
+
+    Raises NotationError with the place of the first mistake.
+
+    >>> parse_index("y[i] = A[i,j]*x[j]").statements[0].name
+    'y'
+    """
+    complaints.check_brackets(source)
+    try:
+        statements: Any = _tables().parse(source)
+    except UnexpectedInput as mistake:
+        raise complaints.explained(source, mistake) from None
+    except NotationError as mistake:
+        mistake.source = source
+        raise
+    complaints.check_statements(source, statements)
+    return syntax.Text(source, tuple(statements))

@@ -1,0 +1,144 @@
+"""The surface tree: what a notation's text says, before any meaning is given to it.
+
+In: nothing; these are records that every parser fills. Names and spans are the user's.
+Out: `Text`, read by the elaborator.
+Invariant: a node's span covers the spans of its parts; nothing here knows about terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..errors import Span
+
+
+@dataclass(slots=True, eq=False)
+class Index:
+    """An index as written: `i`, or `i:n` with its extent (a name or a number)."""
+
+    name: str
+    extent: str | int | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Number:
+    """A number, exact: `0.5` is one half."""
+
+    value: Fraction
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Name:
+    """A name without brackets: a scalar, an extent, or a whole tensor inside `det(...)`."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Access:
+    """`A[i,j]`, and the special tensors `delta[i,j]`, `ones[i]`, `size[i]`, ..."""
+
+    name: str
+    indices: tuple[Index, ...]
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """`f(a, b)`, `sum[i](a)`, `inv[i,j](a)[p,q]`, `inv(A)[p,q]`; None where no brackets stand."""
+
+    function: str
+    kept: tuple[Index, ...] | None
+    arguments: tuple[Node, ...]
+    subscript: tuple[Index, ...] | None
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """`a < b` and its kin, allowed as an argument only."""
+
+    operator: str  # one of < <= > >= == !=
+    left: Node
+    right: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Negative:
+    """`-a`."""
+
+    operand: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Power:
+    """`a^b`."""
+
+    base: Node
+    exponent: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """A chain of `*` and `/`: factors, each with True where it divides."""
+
+    factors: tuple[tuple[bool, Node], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sum:
+    """A chain of `+` and `-`: terms, each with True where it is subtracted."""
+
+    terms: tuple[tuple[bool, Node], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Parentheses: a scope of the summation convention. Nested ones are one Group."""
+
+    inner: Node
+    span: Span
+
+
+Node = Number | Name | Access | Call | Comparison | Negative | Power | Product | Sum | Group
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declaration:
+    """`X : (n, d) symmetric`."""
+
+    name: str
+    axes: tuple[str | int, ...]
+    assumptions: tuple[str, ...]
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """`r[a] = ...`, `J = ...` or a bare expression (name None); indices None without brackets."""
+
+    name: str | None
+    indices: tuple[Index, ...] | None
+    expression: Node
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Text:
+    """A whole program as written, with its source for error messages."""
+
+    source: str
+    statements: tuple[Declaration | Definition, ...]

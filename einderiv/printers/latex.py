@@ -1,0 +1,221 @@
+"""LaTeX in the subset that KaTeX and MathJax share, ASCII only.
+
+In: a surface tree. Out: a string without dollar signs; definitions make an `aligned` block.
+Invariant: names reach the output escaped; nothing recurses.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from .. import functions
+from ..notation import syntax
+from ..notation.syntax import (
+    Access,
+    Call,
+    Comparison,
+    Group,
+    Index,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Power,
+    Product,
+    Sum,
+)
+from .text import number_text
+
+_SUM, _TERM, _FACTOR, _BASE = range(4)  # how tightly a place binds
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+).split()
+_RELATION = {"<": "<", ">": ">", "<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne"}
+_SPECIAL = {"delta": r"\delta", "eps": r"\varepsilon", "ones": r"\mathbf{1}", "zeros": r"\mathbf{0}"}
+_ABOVE = {"sum": r"\sum", "prod": r"\prod"}
+
+Task = str | tuple[Node, int]
+
+
+def to_latex(text: syntax.Text) -> str:
+    """The statements of a surface tree."""
+    lines = [
+        (_left(s), _rendered(s.expression))
+        for s in text.statements
+        if isinstance(s, syntax.Definition)
+    ]
+    if len(lines) == 1:
+        left, body = lines[0]
+        return f"{left} = {body}" if left else body
+    rows = [f"{left} &= {body}" if left else f"&\\phantom{{=}}\\; {body}" for left, body in lines]
+    return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+
+def _left(statement: syntax.Definition) -> str:
+    if statement.name is None:
+        return ""
+    return name_latex(statement.name) + _subscript(statement.indices)
+
+
+def name_latex(name: str) -> str:
+    """A name: one letter, a Greek letter by its command, else upright.
+
+    >>> name_latex("θ"), name_latex("w_out")
+    ('\\\\theta', '\\\\mathrm{w\\\\_out}')
+    """
+    plain = "".join(_ascii(char) for char in name)
+    if plain in _GREEK:
+        return "\\" + plain
+    if len(plain) == 1:
+        return plain
+    split = re.fullmatch(r"([A-Za-z])(\d+)", plain)
+    if split:
+        return f"{{{split[1]}_{{{split[2]}}}}}"
+    return "\\mathrm{" + plain.replace("_", r"\_") + "}"
+
+
+def _ascii(char: str) -> str:
+    if char.isascii():
+        return char
+    words = unicodedata.name(char, "").split()
+    if words[:2] in (["GREEK", "SMALL"], ["GREEK", "CAPITAL"]) and len(words) > 3:
+        word = words[3].lower().replace("lamda", "lambda")
+        return word.capitalize() if words[1] == "CAPITAL" else word
+    return f"u{ord(char):x}"
+
+
+def _subscript(indices: Sequence[Index] | None) -> str:
+    if not indices:
+        return ""
+    names = [name_latex(index.name) for index in indices]
+    joint = "" if all(len(index.name) == 1 and index.name.isascii() for index in indices) else ","
+    return f"_{{{joint.join(names)}}}"
+
+
+def _rendered(root: Node) -> str:
+    pieces: list[str] = []
+    stack: list[Task] = [(root, _SUM)]
+    while stack:
+        task = stack.pop()
+        if isinstance(task, str):
+            pieces.append(task)
+        else:
+            stack.extend(reversed(list(_expanded(*task))))
+    return "".join(pieces)
+
+
+def _expanded(node: Node, place: int) -> Iterable[Task]:
+    inside = list(_pieces(node))
+    return [r"\left(", *inside, r"\right)"] if _binds(node) < place else inside
+
+
+def _binds(node: Node) -> int:
+    match node:
+        case Sum() | Comparison() | Negative():
+            return _SUM
+        case Product():
+            return _TERM
+        case Power():
+            return _FACTOR
+        case Call() if node.function in (*functions.REDUCTIONS,) and node.kept:
+            return _TERM
+    return _BASE
+
+
+def _pieces(node: Node) -> Iterable[Task]:
+    match node:
+        case Number():
+            yield _number(number_text(node.value))
+        case Name():
+            yield name_latex(node.name)
+        case Access():
+            yield from _access(node)
+        case Group():
+            yield from (r"\left(", (node.inner, _SUM), r"\right)")
+        case Negative():
+            yield from ("-", (node.operand, _TERM))
+        case Power():
+            yield from ("{", (node.base, _BASE), "}^{", (_inside(node.exponent), _SUM), "}")
+        case Product():
+            yield from _product(node)
+        case Sum():
+            for position, (minus, term) in enumerate(node.terms):
+                if position or minus:
+                    yield (" - " if minus else " + ") if position else "-"
+                yield term, _TERM
+        case Comparison():
+            yield from ((node.left, _SUM), f" {_RELATION[node.operator]} ", (node.right, _SUM))
+        case Call():
+            yield from _call(node)
+
+
+def _inside(node: Node) -> Node:
+    return node.inner if isinstance(node, Group) else node
+
+
+def _number(text: str) -> str:
+    digits, e, exponent = text.partition("e")
+    return f"{digits} \\cdot 10^{{{exponent}}}" if e else digits
+
+
+def _access(node: Access) -> Iterable[Task]:
+    if node.name == "size":
+        yield f"n_{{{name_latex(node.indices[0].name)}}}"
+    else:
+        yield _SPECIAL.get(node.name, name_latex(node.name)) + _subscript(node.indices)
+
+
+def _product(node: Product) -> Iterable[Task]:
+    above = [factor for divides, factor in node.factors if not divides]
+    below = [factor for divides, factor in node.factors if divides]
+    if below:
+        yield r"\frac{"
+        yield from _juxtaposed(above)
+        yield "}{"
+        yield from _juxtaposed(below)
+        yield "}"
+    else:
+        yield from _juxtaposed(above)
+
+
+def _juxtaposed(factors: Sequence[Node]) -> Iterable[Task]:
+    if not factors:
+        yield "1"
+    alone = len(factors) == 1
+    for position, factor in enumerate(factors):
+        if position:
+            yield r" \cdot " if isinstance(factor, Number) else r" "
+        inner = _inside(factor) if alone else factor
+        yield inner, _SUM if alone else _FACTOR
+
+
+def _call(node: Call) -> Iterable[Task]:
+    name, arguments = node.function, node.arguments
+    over = _subscript(node.kept)
+    if name in _ABOVE and node.kept:
+        yield f"{_ABOVE[name]}{over} "
+        yield arguments[0], _TERM
+    elif name in ("inv", "cholesky", "tril") and node.kept is None and node.subscript:
+        mark = {"inv": "^{-1}"}.get(name, "")
+        head = "" if mark else f"\\operatorname{{{name}}}"
+        yield from (head, r"\left(", (arguments[0], _BASE), f"{mark}\\right){_subscript(node.subscript)}")
+    elif node.kept is not None or name in functions.MATRIX_FUNCTIONS:
+        shown = {"det": r"\det", "logdet": r"\log\det"}.get(name, f"\\operatorname{{{name}}}")
+        yield from (f"{shown}{over}", r"\left(", (arguments[0], _SUM), r"\right)")
+        yield _subscript(node.subscript)
+    elif name in functions.ELEMENTWISE:
+        yield from _filled(functions.ELEMENTWISE[name].latex, arguments)
+    else:
+        yield from (f"\\operatorname{{{name}}}", r"\left(", (arguments[0], _SUM), r"\right)")
+
+
+def _filled(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
+    """A row's template with trees in the place of `{0}`, `{1}`; doubled braces are braces."""
+    for piece in re.split(r"(\{\d\}|\{\{|\}\})", template):
+        if re.fullmatch(r"\{\d\}", piece):
+            yield arguments[int(piece[1])], _SUM
+        elif piece:
+            yield piece.replace("{{", "{").replace("}}", "}")

@@ -1,0 +1,618 @@
+"""From terms back to the surface tree: labels get names, and every choice of presentation is made here.
+
+In: a term, the names of its axes, hints for letters and for definitions.
+Out: a `syntax.Text` that the elaborator reads back to the same term; text and LaTeX render it.
+Invariant: a summed label's letter differs from all letters in scope around it, one letter stands for one
+extent within a statement, and `sum[i](...)` is written where the convention alone would sum elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
+
+from .. import functions
+from ..canonical import COMPARISON_NAMES, base_and_exponent, split_scale, without_ones
+from ..expr import (
+    Apply,
+    Contraction,
+    Delta,
+    Derivative,
+    Dim,
+    Expr,
+    Extent,
+    Label,
+    Literal,
+    Map,
+    Ones,
+    Sum,
+    Variable,
+)
+from ..notation import syntax
+from ..notation.ranks import parts
+from ..notation.syntax import Access, Call, Definition, Group, Index, Name, Node, Number
+from ..walk import trampoline
+from .arrange import Factor, arranged_factors, arranged_terms, closed_parts_inlined, flipped
+from .sharing import hazards, shared_nodes
+
+_NOWHERE = (0, 0)
+_LETTERS = "ijklmpqrstuvwabcdefgho"
+_SYMBOL = {name: symbol for symbol, name in functions.COMPARISONS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a program knows that its terms do not: preferred letters, definitions, declared extents."""
+
+    letters: Mapping[Dim, Sequence[str]] = field(default_factory=dict)
+    definitions: Mapping[Expr, str] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The letters around a place, and those that an explicit sum or a left-hand side keeps."""
+
+    used: frozenset[str]
+    kept: frozenset[str]
+
+    def within(self, names: Iterable[str], kept: Iterable[str] = ()) -> Scope:
+        """The scope further in."""
+        return Scope(self.used.union(names), self.kept.union(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A term to print with the names of its axes."""
+
+    node: Expr
+    names: tuple[str, ...]
+    scope: Scope
+
+
+Visit = Generator[Place, Node, Node]
+
+
+def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
+    """The surface tree of a term: declarations and definitions where they are needed, then the result."""
+    taken = {*hints.variables, *hints.declared, *functions.SPECIAL_TENSORS}
+    lets: dict[Expr, str] = {}
+    hazard = hazards(root, lets)
+    for node in shared_nodes(root):
+        lets[node] = _fresh_name(hints.definitions.get(node, "t"), taken)
+        taken.add(lets[node])
+    if lets:
+        hazard = hazards(root, lets)
+    statements: list[syntax.Declaration | Definition] = []
+    extents: set[str] = set()
+    for node, name in lets.items():
+        printer = _Statement(hints, lets, hazard, node, extents)
+        axes = printer.axis_letters(node)
+        body = printer.body(axes, keeps=True)
+        statements.append(_definition(name, axes, body))
+    printer = _Statement(hints, lets, hazard, root, extents)
+    needs_left = bool(hazard[root]) or _needs_left(root)
+    body = printer.body(names, keeps=needs_left)
+    if needs_left or not printer.in_order(body, names):
+        if not needs_left:
+            body = _Statement(hints, lets, hazard, root, extents).body(names, keeps=True)
+        left = hints.name if hints.name and hints.name not in taken else _fresh_name("Y", taken)
+        statements.append(_definition(left, names, body))
+    else:
+        statements.append(Definition(None, None, body, _NOWHERE, _NOWHERE))
+    return syntax.Text("", (*_declarations(extents, hints), *statements))
+
+
+def _definition(name: str, axes: tuple[str, ...], body: Node) -> Definition:
+    left = tuple(Index(axis, None, _NOWHERE) for axis in axes)
+    return Definition(name, left or None, body, _NOWHERE, _NOWHERE)
+
+
+def _fresh_name(wanted: str, taken: set[str]) -> str:
+    if wanted not in taken and wanted != "t":
+        return wanted
+    count = 1
+    while f"{wanted}{count}" in taken:
+        count += 1
+    return f"{wanted}{count}"
+
+
+def _needs_left(root: Expr) -> bool:
+    """Sums that broadcast partly read back only where a left-hand side names all indices."""
+    _, term = split_scale(root)
+    return isinstance(term, Sum) and any(
+        0 < len(_without_ones_names(child, tuple(map(str, range(child.rank))))) < child.rank
+        for child in term.children
+    )
+
+
+def _declarations(extents: set[str], hints: Hints) -> list[syntax.Declaration]:
+    """A declaration of some tensor for every extent that is printed by its name."""
+    chosen: list[syntax.Declaration] = []
+    left = set(extents)
+    for name, variable in hints.variables.items():
+        if left.intersection(variable.shape):
+            left.difference_update(map(str, variable.shape))
+            words = tuple(sorted(variable.assumptions))
+            chosen.append(syntax.Declaration(name, variable.shape, words, _NOWHERE, _NOWHERE))
+    return chosen
+
+
+def _without_ones_names(term: Expr, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The axis names of a term along which it does not just repeat itself."""
+    _, inside = split_scale(term)
+    if isinstance(inside, Ones):
+        return ()
+    if not isinstance(inside, Contraction):
+        return names if inside.rank else ()
+    repeated = {
+        labels[0]
+        for operand, labels in zip(inside.children, inside.inputs, strict=True)
+        if isinstance(operand, Ones)
+    }
+    return tuple(n for n, label in zip(names, inside.output, strict=True) if label not in repeated)
+
+
+class _Statement:
+    """Prints one statement: letters are its own."""
+
+    def __init__(
+        self,
+        hints: Hints,
+        lets: Mapping[Expr, str],
+        hazard: Mapping[Expr, frozenset[int]],
+        root: Expr,
+        extents: set[str],
+    ) -> None:
+        self.hints, self.lets, self.hazard, self.root = hints, lets, hazard, root
+        self.extents = extents  # declared extents that were printed by name
+        self.dims: dict[str, Dim] = {}  # letter -> its extent in this statement
+        self.told: set[str] = set()  # letters that stand at an axis of a tensor
+        self.untold: list[Index] = []
+        self.pairs: list[tuple[str, str]] = []  # letters joined by a delta
+        self.sizes: list[tuple[Index, Dim]] = []
+
+    def body(self, names: tuple[str, ...], keeps: bool) -> Node:
+        """The right-hand side, with the axes called `names`."""
+        self.dims.update(zip(names, self.root.shape, strict=True))
+        scope = Scope(frozenset(names), frozenset(names if keeps else ()))
+        node = trampoline(Place(self.root, names, scope), self.visit)
+        self._annotate()
+        return node
+
+    def in_order(self, body: Node, names: tuple[str, ...]) -> bool:
+        """Do the free indices appear first in the order of `names`?"""
+        if len(names) < 2:
+            return True
+        seen: list[str] = []
+        stack: list[Node] = [body]
+        wanted = set(names)
+        while stack and len(seen) < len(names):
+            node = stack.pop()
+            indices: Sequence[Index] = ()
+            if isinstance(node, Access):
+                indices = node.indices
+            elif isinstance(node, Call):
+                indices = node.subscript or ()
+            if isinstance(node, Call) and node.arguments and node.subscript is not None:
+                inner = Call(node.function, None, (), node.subscript, _NOWHERE, _NOWHERE)
+                stack += [inner, *reversed(node.arguments)]
+                continue
+            seen += [i.name for i in indices if i.name in wanted and i.name not in seen]
+            stack.extend(reversed(parts(node)))
+        return tuple(seen) == names
+
+    def axis_letters(self, node: Expr) -> tuple[str, ...]:
+        """Letters for the axes of a definition."""
+        letters: list[str] = []
+        for dim in node.shape:
+            letters.append(self.letter(dim, frozenset(letters)))
+        return tuple(letters)
+
+    # ------------------------------------------------------------ letters
+
+    def letter(self, dim: Dim, used: frozenset[str]) -> str:
+        """A letter for a summed label: one of the extent's own letters if it is free here."""
+        hints = self.hints
+        own = list(hints.letters.get(dim, ()))
+        seen = [letter for letter, known in self.dims.items() if known == dim]
+        for letter in chain(own, seen, _letters()):
+            foreign = letter not in own and any(letter in ls for ls in hints.letters.values())
+            if letter in used or self.dims.get(letter, dim) != dim or letter in hints.declared:
+                continue
+            if foreign and letter not in seen and len(letter) == 1:
+                continue  # leave the user's letters to the extents they stood for
+            self.dims[letter] = dim
+            return letter
+        raise AssertionError
+
+    def index(self, name: str, told: bool) -> Index:
+        """An index as written; `told` where a tensor's axis tells its extent."""
+        index = Index(name, None, _NOWHERE)
+        if told:
+            self.told.add(name)
+        else:
+            self.untold.append(index)
+        return index
+
+    def access(self, name: str, names: Sequence[str], told: bool = True) -> Node:
+        if not names:
+            return Name(name, _NOWHERE)
+        return Access(name, tuple(self.index(n, told) for n in names), _NOWHERE, _NOWHERE)
+
+    def _annotate(self) -> None:
+        """`i:n` at the first place of a letter whose extent no tensor tells."""
+        told = self.told
+        while True:
+            new = {b for a, b in self.pairs if a in told} | {a for a, b in self.pairs if b in told}
+            if not new - told:
+                missing = next((i for i in self.untold if i.name not in told), None)
+                if missing is None:
+                    break
+                missing.extent = self.dims[missing.name]
+                new = {missing.name}
+            told |= new
+        for index, dim in self.sizes:
+            letter = next((n for n in told if n in self.dims and self.dims[n] == dim), None)
+            options = sorted(n for n in told if self.dims.get(n) == dim)
+            if letter is None:
+                index.name, index.extent = self.letter(dim, frozenset(told)), dim
+            else:
+                index.name = options[0]
+
+    # ------------------------------------------------------------ nodes
+
+    def visit(self, place: Place) -> Visit:
+        """The surface tree of a term."""
+        node, names = place.node, place.names
+        if node in self.lets and node is not self.root:
+            return self.access(self.lets[node], names)
+        match node:
+            case Variable():
+                return self.access(node.name, names)
+            case Literal():
+                return _number(node.value)
+            case Extent():
+                return self.extent(node.dim)
+            case Ones():
+                return self.access("ones", names, told=False)
+            case Delta():
+                self.pairs.append((names[0], names[1]))
+                return self.access("delta", names, told=False)
+            case Sum():
+                return (yield from self.sum(place, node))
+            case Contraction():
+                return (yield from self.product(place, node, Fraction(1)))
+            case Map():
+                return (yield from self.map(place, node))
+            case Apply():
+                return (yield from self.apply(place, node))
+            case Derivative():
+                inner = yield Place(node.children[0], names[: node.children[0].rank], place.scope)
+                return Call("d", None, (inner,), None, _NOWHERE, _NOWHERE)
+        raise AssertionError(node)
+
+    def extent(self, dim: str) -> Node:
+        """An extent by its declared name, or as the size of a letter."""
+        if dim in self.hints.declared and any(
+            dim in variable.shape for variable in self.hints.variables.values()
+        ):
+            self.extents.add(dim)
+            return Name(dim, _NOWHERE)
+        index = Index("", None, _NOWHERE)
+        self.sizes.append((index, dim))
+        return Access("size", (index,), _NOWHERE, _NOWHERE)
+
+    def sum(self, place: Place, node: Sum) -> Visit:
+        if not node.children:
+            return self.access("zeros", place.names, told=False)
+        if len(node.children) == 1:
+            return (yield from self.scaled(place, node.coefficients[0], node.children[0]))
+        terms = []
+        entries = arranged_terms(node)
+        dropped = self.droppable([term for _, term in entries], place)
+        for coefficient, term in entries:
+            inner = self.narrowed(term, place, dropped)
+            minus = coefficient < 0
+            tree = yield from self.scaled(inner, abs(coefficient), inner.node)
+            terms.append((minus, tree))
+        return syntax.Sum(tuple(terms), _NOWHERE)
+
+    def scaled(self, place: Place, coefficient: Fraction, term: Expr) -> Visit:
+        """coefficient * term, signs moved into a bracket where that reads better."""
+        if isinstance(term, Sum) and coefficient < 0 and flipped(term) is not None:
+            coefficient, other = -coefficient, flipped(term)
+            assert other is not None
+            term = other
+        place = Place(term, place.names, place.scope)
+        if isinstance(term, Contraction) and term not in self.lets:
+            return (yield from self.product(place, term, coefficient))
+        tree = yield place
+        return _with_coefficient(coefficient, tree)
+
+    def droppable(self, terms: Sequence[Expr], place: Place) -> bool:
+        """May terms drop their `ones`: is every index named around them and by some term?"""
+        names = set(place.names)
+        shown = {name for term in terms for name in _without_ones_names(term, place.names)}
+        return shown == names and place.scope.kept.issuperset(names)
+
+    def narrowed(self, term: Expr, place: Place, dropped: bool) -> Place:
+        """A term without the `ones` that its neighbours make superfluous."""
+        names = _without_ones_names(term, place.names)
+        bare = names if (dropped or not names) else place.names
+        if bare == place.names or (not names and not dropped and not self.neighbours(place)):
+            return Place(term, place.names, place.scope)
+        return Place(_bare(term, place.names, bare), bare, place.scope)
+
+    def neighbours(self, place: Place) -> bool:
+        """Does another term of the same sum show all indices, so that a scalar term broadcasts?"""
+        node = place.node
+        arguments = node.children if isinstance(node, Sum | Map) else ()
+        return any(_without_ones_names(t, place.names) == place.names for t in arguments if t.rank)
+
+    # ------------------------------------------------------------ products
+
+    def product(self, place: Place, node: Contraction, coefficient: Fraction) -> Visit:
+        factors, dims = closed_parts_inlined(node, self.lets, self.hazard)
+        names: dict[Label, str] = dict(zip(node.output, place.names, strict=True))
+        used = place.scope.used.union(place.names)
+        factors = arranged_factors(factors, node.output)
+        factors = _distinct_normalised(factors, dims)
+        for factor in factors:
+            for label in factor.labels:
+                if label not in names:
+                    names[label] = self.letter(dims[label], used)
+                    used |= {names[label]}
+        explicit = self.explicit_sums(factors, set(node.output))
+        kept = place.scope.kept.union(names[label] for label in explicit)
+        scope = Scope(used, kept)
+        above: list[Node] = []
+        below: list[Node] = []
+        turned = coefficient < 0
+        for factor in factors:
+            operand = factor.operand
+            if turned and factor.count == 1 and isinstance(operand, Sum) and operand not in self.lets:
+                other = flipped(operand)
+                if other is not None:
+                    operand, coefficient, turned = other, -coefficient, False
+            base, exponent = base_and_exponent(operand)
+            if operand in self.lets:
+                base, exponent = operand, Fraction(1)
+            inner = yield Place(base, tuple(names[label] for label in factor.labels), scope)
+            exponent *= factor.count
+            (below if exponent < 0 else above).append(_powered(inner, abs(exponent)))
+        tree = _fraction(above, below, Fraction(1) if explicit else coefficient)
+        if explicit:
+            over = tuple(Index(names[label], None, _NOWHERE) for label in sorted(explicit))
+            summed = Call("sum", over, (tree,), None, _NOWHERE, _NOWHERE)
+            return _with_coefficient(coefficient, summed)
+        return tree
+
+    def explicit_sums(self, factors: Sequence[Factor], output: set[Label]) -> set[Label]:
+        """Summed labels that the convention alone would not sum over this product."""
+        places: dict[Label, int] = {}
+        needed: set[Label] = set()
+        for factor in factors:
+            for label in set(factor.labels):
+                places[label] = places.get(label, 0) + 1
+                if factor.labels.count(label) > 1:
+                    if factor.is_access(self.lets):
+                        places[label] += 1
+                    else:
+                        needed.add(label)
+            needed.update(factor.labels[axis] for axis in self.hazard.get(factor.operand, ()))
+        needed.update(label for label, count in places.items() if count < 2)
+        return needed - output
+
+    # ------------------------------------------------------------ functions
+
+    def map(self, place: Place, node: Map) -> Visit:
+        if not node.children:
+            return Name(node.function, _NOWHERE)
+        if node.function in COMPARISON_NAMES:
+            condition = yield from self.comparison(place, node)
+            return _call("where", condition, _number(Fraction(1)), _number(Fraction(0)))
+        base, exponent = base_and_exponent(node)
+        if exponent != 1 and node.function == "pow":
+            inner = yield Place(base, place.names, place.scope)
+            if exponent < 0:
+                return _fraction([], [_powered(inner, -exponent)], Fraction(1))
+            return _powered(inner, exponent)
+        arguments = yield from self.arguments(place, node)
+        if node.function == "pow":
+            return syntax.Power(_as_base(arguments[0]), _as_base(arguments[1]), _NOWHERE)
+        return _call(node.function, *arguments)
+
+    def arguments(self, place: Place, node: Map) -> Generator[Place, Node, list[Node]]:
+        full = [child for child in node.children if child.rank]
+        dropped = self.droppable(full, place)
+        trees = []
+        for position, child in enumerate(node.children):
+            if child.rank:
+                inner = self.narrowed(child, place, dropped)
+            else:
+                inner = Place(child, (), place.scope)
+            if node.function == "where" and position == 0 and isinstance(inner.node, Map):
+                if inner.node.function in COMPARISON_NAMES and inner.node not in self.lets:
+                    trees.append((yield from self.comparison(inner, inner.node)))
+                    continue
+            trees.append((yield inner))
+        return trees
+
+    def comparison(self, place: Place, node: Map) -> Visit:
+        left, right = yield from self.arguments(place, node)
+        return syntax.Comparison(_SYMBOL[node.function], left, right, _NOWHERE)
+
+    def apply(self, place: Place, node: Apply) -> Visit:
+        names = place.names
+        if node.function == "eps":
+            return self.access("eps", names, told=False)
+        if functions.WHOLE[node.function].matrix:
+            return (yield from self.matrix_function(place, node))
+        (child,) = node.children
+        batch = child.rank - node.width
+        if node.rank == child.rank:  # softmax keeps its index
+            core = names[batch:]
+        else:
+            core = ()
+            for dim in child.shape[batch:]:
+                core = (*core, self.letter(dim, place.scope.used.union(names, core)))
+        scope = place.scope.within((*names, *core), core)
+        inner = yield Place(child, (*names[:batch], *core), scope)
+        over = tuple(Index(name, None, _NOWHERE) for name in core)
+        return Call(node.function, over, (inner,), None, _NOWHERE, _NOWHERE)
+
+    def matrix_function(self, place: Place, node: Apply) -> Visit:
+        (child,) = node.children
+        names = place.names
+        whole = self.whole_name(child)
+        if whole is not None:
+            behind = tuple(self.index(name, True) for name in names) or None
+            return Call(node.function, None, (whole,), behind, _NOWHERE, _NOWHERE)
+        batch = child.rank - 2
+        used = place.scope.used.union(names)
+        row = self.letter(child.shape[-1], used)
+        column = self.letter(child.shape[-1], used | {row})
+        scope = place.scope.within((*names, row, column), (row, column))
+        inner = yield Place(child, (*names[:batch], row, column), scope)
+        over = tuple(Index(name, None, _NOWHERE) for name in (row, column))
+        behind = tuple(self.index(name, True) for name in names[batch:]) or None
+        return Call(node.function, over, (inner,), behind, _NOWHERE, _NOWHERE)
+
+    def whole_name(self, child: Expr) -> Node | None:
+        """`A` where the argument of a matrix function is a named tensor, `inv(A)` where it is one of such."""
+        chain: list[str] = []
+        while child not in self.lets and isinstance(child, Apply) and child.function in (
+            "inv",
+            "cholesky",
+            "tril",
+        ):
+            chain.append(child.function)
+            (child,) = child.children
+        if child in self.lets:
+            tree: Node = Name(self.lets[child], _NOWHERE)
+        elif isinstance(child, Variable):
+            tree = Name(child.name, _NOWHERE)
+        else:
+            return None
+        for name in reversed(chain):
+            tree = Call(name, None, (tree,), None, _NOWHERE, _NOWHERE)
+        return tree
+
+
+def _letters() -> Iterable[str]:
+    yield from _LETTERS
+    count = 1
+    while True:
+        for letter in _LETTERS:
+            yield f"{letter}{count}"
+        count += 1
+
+
+def _distinct_normalised(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
+    """softmax(x)_ii as softmax[j](x[i,j])*delta[i,j]: the kept index of a function needs its own letter."""
+    result: list[Factor] = []
+    extra: list[Factor] = []
+    for factor in factors:
+        operand, labels = factor.operand, factor.labels
+        if len(set(labels)) < len(labels) and _keeps_an_index(operand):
+            fresh: list[Label] = []
+            for label in labels:
+                if label in fresh:
+                    new = max(dims) + 1
+                    dims[new] = dims[label]
+                    extra.append(Factor(Delta(dims[label]), (label, new), 1))
+                    label = new
+                fresh.append(label)
+            factor = Factor(operand, tuple(fresh), factor.count)
+        result.append(factor)
+    return [*result, *extra]
+
+
+def _keeps_an_index(operand: Expr) -> bool:
+    base, _ = base_and_exponent(operand)
+    return isinstance(base, Apply) and base.function in functions.NORMALISATIONS
+
+
+def _bare(term: Expr, names: tuple[str, ...], bare: tuple[str, ...]) -> Expr:
+    """`term` without its broadcast axes."""
+    factor, inside = split_scale(term)
+    rest = tuple(place for place, name in enumerate(names) if name in bare)
+    return without_ones(term, rest) if inside.rank else term
+
+
+def _number(value: Fraction) -> Node:
+    if value < 0:
+        return syntax.Negative(_number(-value), _NOWHERE)
+    decimal = _decimal(value)
+    if value.denominator == 1 or decimal:
+        return Number(value, _NOWHERE)
+    parts = ((False, Number(Fraction(value.numerator), _NOWHERE)),
+             (True, Number(Fraction(value.denominator), _NOWHERE)))
+    return syntax.Product(parts, _NOWHERE)
+
+
+def _decimal(value: Fraction) -> bool:
+    """Is a decimal shorter than the fraction: 0.001 rather than 1/1000, but 1/8 rather than 0.125?"""
+    rest = value.denominator
+    if rest <= 99:
+        return False
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest == 1
+
+
+def _call(name: str, *arguments: Node) -> Node:
+    return Call(name, None, tuple(arguments), None, _NOWHERE, _NOWHERE)
+
+
+def _as_base(tree: Node) -> Node:
+    """A tree that may stand in a power: brackets around anything but names, numbers and calls."""
+    if isinstance(tree, Name | Number | Access | Call | Group):
+        return tree
+    return Group(tree, _NOWHERE)
+
+
+def _as_factor(tree: Node) -> Node:
+    """A tree that may stand in a product."""
+    return tree if isinstance(tree, syntax.Power) else _as_base(tree)
+
+
+def _powered(tree: Node, exponent: Fraction) -> Node:
+    if exponent == 1:
+        return tree
+    if exponent == Fraction(1, 2):
+        return _call("sqrt", tree)
+    shown = _number(exponent)
+    return syntax.Power(_as_base(tree), _as_base(shown), _NOWHERE)
+
+
+def _with_coefficient(coefficient: Fraction, tree: Node) -> Node:
+    return tree if coefficient == 1 else _fraction([tree], [], coefficient)
+
+
+def _fraction(above: list[Node], below: list[Node], coefficient: Fraction) -> Node:
+    """above / below with a rational coefficient, signs in front."""
+    size = abs(coefficient)
+    if _decimal(size):
+        above = [Number(size, _NOWHERE), *above]
+    else:
+        if size.numerator != 1 or not above:
+            above = [Number(Fraction(size.numerator), _NOWHERE), *above]
+        if size.denominator != 1:
+            below = [*below, Number(Fraction(size.denominator), _NOWHERE)]
+    if len(above) == 1 and not below:
+        tree: Node = above[0]
+    else:
+        factors = [(False, _as_factor(f)) for f in above] + [(True, _as_factor(f)) for f in below]
+        tree = syntax.Product(tuple(factors), _NOWHERE)
+    if coefficient < 0:
+        inner = Group(tree, _NOWHERE) if isinstance(tree, syntax.Sum) else tree
+        return syntax.Negative(inner, _NOWHERE)
+    return tree
+
