@@ -98,6 +98,10 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
     factor, factors = _inline(operands, inputs)
     if not factor:
         return zero(tuple(dims[label] for label in output))
+    factors = _composed(factors, dims)
+    moved = _transposed_sum(factors, output)
+    if moved is not None:
+        return scale(factor, moved)
     same = _merge_by_deltas(factors, output)
     kept = [
         (operand, tuple(same.get(label, label) for label in labels))
@@ -143,6 +147,46 @@ def _contraction(factors: list[tuple[Expr, Subscript]], output: Subscript) -> Ex
     return scale(factor, node)
 
 
+def _composed(
+    factors: list[tuple[Expr, Subscript]], dims: dict[Label, Dim]
+) -> list[tuple[Expr, Subscript]]:
+    """A product that is only transposed, repeated or summed further is one product: (A B)' -> B_kj A_ik."""
+    real = [(op, labels) for op, labels in factors if not isinstance(op, Delta | Ones)]
+    if len(real) != 1 or not isinstance(real[0][0], Contraction) or not real[0][0].shape:
+        return factors
+    ((inner, outside),) = real
+    assert isinstance(inner, Contraction)
+    names = dict(zip(inner.output, outside, strict=True))
+    fresh = 1 + max(dims)
+    own: list[tuple[Expr, Subscript]] = []
+    for op, labels in zip(inner.children, inner.inputs, strict=True):
+        for label, dim in zip(labels, op.shape, strict=True):
+            if label not in names:
+                names[label] = fresh
+                dims[fresh] = dim
+                fresh += 1
+        own.append((op, tuple(names[label] for label in labels)))
+    return own + [(op, labels) for op, labels in factors if isinstance(op, Delta | Ones)]
+
+
+def _transposed_sum(factors: list[tuple[Expr, Subscript]], output: Subscript) -> Expr | None:
+    """The transpose of a sum of products is the sum of their transposes."""
+    if len(factors) != 1 or not isinstance(factors[0][0], Sum):
+        return None
+    ((total, labels),) = factors
+    if len(set(labels)) < len(labels) or set(labels) != set(output) or labels == output:
+        return None
+    if not all(_is_product(term) for term in total.children):
+        return None
+    terms = [contract([term], [labels], output) for term in total.children]
+    return add(zip(total.coefficients, terms, strict=True), terms[0].shape)
+
+
+def _is_product(term: Expr) -> bool:
+    """A contraction of several operands, or one that sums: not a view of something plain."""
+    return isinstance(term, Contraction) and isinstance(permutation_of(term)[0], Contraction)
+
+
 def _is_symmetric_view(operand: Expr, labels: Subscript, output: Subscript) -> bool:
     return operand.symmetric and len(set(labels)) == len(labels) and set(labels) == set(output)
 
@@ -153,6 +197,13 @@ def is_view(expr: Expr) -> bool:
         isinstance(expr, Contraction)
         and sum(not isinstance(operand, Delta | Ones) for operand in expr.children) <= 1
         and all(label in expr.output for labels in expr.inputs for label in labels)
+    )
+
+
+def _is_plain_power(node: Contraction) -> bool:
+    """x_i x_i, entry by entry: its factors are collected with others of the same base."""
+    return all(child is node.children[0] for child in node.children) and all(
+        labels == node.output for labels in node.inputs
     )
 
 
@@ -169,7 +220,7 @@ def _inline(
         factor *= inner
         if isinstance(term, Literal):
             continue
-        if isinstance(term, Contraction) and is_view(term):
+        if isinstance(term, Contraction) and (is_view(term) or _is_plain_power(term)):
             outside = dict(zip(term.output, labels, strict=True))
             for child, child_labels in zip(term.children, term.inputs, strict=True):
                 factors.append((child, tuple(outside[label] for label in child_labels)))
@@ -193,7 +244,7 @@ def _closed_parts_apart(
             members[number] = together
             part.update(dict.fromkeys(together, number))
     closed = {number for number, labels in members.items() if labels.isdisjoint(output)}
-    if not closed or (len(members) == 1 and all(labels for _, labels in factors)):
+    if not closed or (not output and len(members) == 1 and all(labels for _, labels in factors)):
         return factors
     result = [(op, labels) for op, labels in factors if not labels or part[labels[0]] not in closed]
     for number in sorted(closed):
@@ -340,10 +391,11 @@ def _sum_node(left: list[tuple[Expr, Fraction]]) -> Expr:
     return scale(content, node)
 
 
-def _sum_order(entry: tuple[Expr, Fraction]) -> tuple[int, str, bytes]:
-    """Contractions first, then functions, variables, sums and constants."""
-    rank, name, digest = entry[0].order
-    return _SUM_RANK[rank], name, digest
+def _sum_order(entry: tuple[Expr, Fraction]) -> tuple[int, str, bytes, tuple[int, ...]]:
+    """Contractions first, then functions, variables, sums and constants; X before its transpose."""
+    base, axes = permutation_of(entry[0])
+    rank, name, digest = base.order
+    return _SUM_RANK[rank], name, digest, axes
 
 
 _SUM_RANK = {7: 0, 5: 1, 6: 2, 4: 3, 8: 4, 9: 5, 3: 6, 1: 7, 2: 8, 0: 9}  # kind -> place in a sum
@@ -360,6 +412,7 @@ def permutation_of(expr: Expr) -> tuple[Expr, tuple[int, ...]]:
     if isinstance(expr, Contraction) and len(expr.children) == 1:
         (labels,) = expr.inputs
         if len(set(labels)) == len(labels) == len(expr.output):
+            # labels are numbered by the output, so the view is transpose(child, inverse order)
             return expr.children[0], tuple(labels.index(label) for label in expr.output)
     return expr, tuple(range(expr.rank))
 
@@ -383,7 +436,7 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
     if identity in candidates and len(candidates) == 1:
         return None
 
-    def form(axes: tuple[int, ...]) -> list[tuple[tuple[int, str, bytes], Fraction]]:
+    def form(axes: tuple[int, ...]) -> list[tuple[tuple[int, str, bytes, tuple[int, ...]], Fraction]]:
         inverse = tuple(axes.index(place) for place in range(rank))
         return sorted(
             (_sum_order((transpose(term, inverse), c)), c) for term, c in left

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
+from threading import Lock
 from typing import Any
 
 from lark import Lark, Token, Transformer
@@ -22,6 +22,10 @@ from .syntax import Access, Call, Comparison, Declaration, Definition, Group, In
 from .syntax import Node, Number, Power, Product, Sum
 
 _LARGEST_EXPONENT = 400  # of ten; floats end at 308
+_LONGEST_SIZE = 18  # digits; what an array's axis can count to
+_LONGEST_NUMBER = 4000  # characters; Python refuses integers of more than 4,300 digits
+
+Indices = tuple[tuple[Index, ...], Span]  # what stands between [ and ], with its place
 
 
 class _Chain:
@@ -44,14 +48,26 @@ Built = Node | _Chain
 
 
 def _finished(tree: Built) -> Node:
+    """The node, once nothing can be appended to it; `A[]` is refused, since no `=` follows."""
     if isinstance(tree, _Chain):
         return tree.kind(tuple(tree.parts), tree.span)
+    if isinstance(tree, Access) and not tree.indices:
+        raise NotationError(
+            f"the brackets of {tree.name}[] are empty",
+            spans=[(tree.name_span[1], tree.span[1])],
+            facts=["brackets hold one index for each axis, and a scalar has no axes"],
+            hint=f"write {tree.name} for a scalar, {tree.name}[i] for a vector",
+        )
     return tree
 
 
 def _span(token: Token) -> Span:
     assert token.start_pos is not None and token.end_pos is not None
     return token.start_pos, token.end_pos
+
+
+def _short(token: str) -> str:
+    return token if len(token) <= 40 else f"{token[:20]}...{token[-10:]}"
 
 
 def _over(first: Span, last: Span) -> Span:
@@ -84,42 +100,43 @@ class _IndexTree(Transformer[Token, Any]):
         return Definition(None, None, tree, tree.span, tree.span)
 
     def definition(self, c: list[Any]) -> Definition:
-        left, right = _finished(c[0]), _finished(c[2])
+        left, right = c[0], _finished(c[2])
         span = _over(left.span, right.span)
         if isinstance(left, Name):
             return Definition(left.name, None, right, span, left.span)
         if isinstance(left, Access):
             return Definition(left.name, left.indices or None, right, span, left.span)
         raise NotationError(
-            "only a name or a name with indices can be defined",
+            "the left side of = is not a name",
             spans=[left.span],
-            hint="write y[i] = ... on the left of =",
+            facts=["a definition names a tensor and its indices"],
+            hint="write y[i] = ... for a tensor, c = ... for a scalar",
         )
 
     def declaration(self, c: list[Any]) -> Declaration:
-        name = c[0]
-        sizes = next((part for part in c[2:-1] if isinstance(part, list)), [])
-        words = c[-1]
-        end = _span(words[-1])[1] if words else _span(name)[1]
+        name, words = c[0], c[-1]
+        sizes = c[3] if isinstance(c[3], list) else []
+        closing = c[-2]
         return Declaration(
             str(name),
-            tuple(sizes),
-            tuple(complaints.assumption(str(w), _span(w)) for w in words),
-            (_span(name)[0], end),
+            tuple(size for size, _ in sizes),
+            tuple(complaints.assumption(str(word), _span(word)) for word in words),
+            _over(_span(name), _span(words[-1] if words else closing)),
             _span(name),
         )
 
-    def size(self, c: list[Any]) -> str | int:
-        (token,) = c
+    def size(self, c: list[Any]) -> tuple[str | int, Span]:
+        token = c[0]
         if token.type == "NAME":
-            return str(token)
-        if not token.isdigit() or int(token[:12]) < 1:
+            return str(token), _span(token)
+        if not token.isdigit() or not token.strip("0") or len(token) > _LONGEST_SIZE:
             raise NotationError(
-                f"{token} is no extent",
-                    spans=[_span(token)],
-                hint="an extent is a name or a positive whole number",
+                f"{_short(token)} is not an extent",
+                spans=[_span(token)],
+                facts=["an axis has a whole number of entries, one at least"],
+                hint="an extent is a name or a positive whole number, as in X : (n, 3)",
             )
-        return int(token)
+        return int(token), _span(token)
 
     def first_item(self, c: list[Any]) -> list[Any]:
         return [c[0]]
@@ -140,13 +157,11 @@ class _IndexTree(Transformer[Token, Any]):
     def expression(self, c: list[Any]) -> Built:
         return c[0]  # type: ignore[no-any-return]
 
-    term = factor = power = exponent = expression
+    signed = term = factor = power = exponent = expression
 
-    def negative_sum(self, c: list[Any]) -> Built:
+    def negative(self, c: list[Any]) -> Negative:
         tree = _finished(c[1])
         return Negative(tree, _over(_span(c[0]), tree.span))
-
-    negative = negative_sum
 
     def positive(self, c: list[Any]) -> Built:
         return c[1]  # type: ignore[no-any-return]
@@ -188,22 +203,27 @@ class _IndexTree(Transformer[Token, Any]):
     # atoms
 
     def number(self, c: list[Any]) -> Number:
-        (token,) = c
-        _, _, exponent = token.lower().partition("e")
-        if len(exponent.strip("+-0")) > 3 or abs(int(exponent or 0)) > _LARGEST_EXPONENT:
-            raise NotationError(
-                f"the number {token} is out of range",
-                    spans=[_span(token)],
-                facts=[f"exponents go up to {_LARGEST_EXPONENT}"],
-                hint="write a smaller one, or name the number and give its value as an array",
-            )
-        return Number(Fraction(str(token)), _span(token))
+        token = c[0]
+        exponent = token.lower().partition("e")[2].lstrip("+-0")
+        if len(token) > _LONGEST_NUMBER:
+            limit = f"a number has at most {_LONGEST_NUMBER} characters, this one {len(token)}"
+        elif len(exponent) > 3 or int(exponent or 0) > _LARGEST_EXPONENT:
+            limit = f"powers of ten go from -{_LARGEST_EXPONENT} to {_LARGEST_EXPONENT}"
+        else:
+            return Number(Fraction(str(token)), _span(token))
+        raise NotationError(
+            f"the number {_short(token)} is out of range",
+            spans=[_span(token)],
+            facts=[limit],
+            hint="write a name for it, and give its value as an array",
+        )
 
     def name(self, c: list[Any]) -> Name:
         return Name(str(c[0]), _span(c[0]))
 
     def access(self, c: list[Any]) -> Access:
-        name, (indices, span) = c
+        name: Token = c[0]
+        indices, span = c[1]
         return Access(str(name), indices, _over(_span(name), span), _span(name))
 
     def call(self, c: list[Any]) -> Call:
@@ -221,18 +241,25 @@ class _IndexTree(Transformer[Token, Any]):
     def _call(
         self,
         name: Token,
-        kept: tuple[tuple[Index, ...], Span] | None,
+        kept: Indices | None,
         arguments: list[Node],
         closing: Token,
-        behind: tuple[tuple[Index, ...], Span] | None,
+        behind: Indices | None,
     ) -> Call:
-        end = behind[1] if behind else _span(closing)
+        for brackets in (kept, behind):
+            if brackets and not brackets[0]:
+                raise NotationError(
+                    f"empty brackets stand at the function {_short(name)}",
+                    spans=[brackets[1]],
+                    facts=["brackets at a function name at least one index"],
+                    hint="name the indices, as in sum[i](x[i]), or remove the brackets",
+                )
         return Call(
             str(name),
             kept[0] if kept else None,
             tuple(arguments),
             behind[0] if behind else None,
-            _over(_span(name), end),
+            _over(_span(name), behind[1] if behind else _span(closing)),
             _span(name),
         )
 
@@ -250,24 +277,25 @@ class _IndexTree(Transformer[Token, Any]):
 
     # indices
 
-    def subscript(self, c: list[Any]) -> tuple[tuple[Index, ...], Span]:
+    def subscript(self, c: list[Any]) -> Indices:
         return tuple(c[1]), _over(_span(c[0]), _span(c[2]))
 
-    def no_subscript(self, c: list[Any]) -> tuple[tuple[Index, ...], Span]:
+    def no_subscript(self, c: list[Any]) -> Indices:
         return (), _over(_span(c[0]), _span(c[1]))
 
     def index(self, c: list[Any]) -> Index:
         return Index(str(c[0]), None, _span(c[0]))
 
     def sized_index(self, c: list[Any]) -> Index:
-        return Index(str(c[0]), c[2], _span(c[0]))
+        extent, span = c[2]
+        return Index(str(c[0]), extent, _over(_span(c[0]), span))
 
     def number_index(self, c: list[Any]) -> Index:
         raise NotationError(
-            f"the number {c[0]} stands as an index",
+            f"the number {_short(c[0])} stands as an index",
             spans=[_span(c[0])],
-            facts=["an index is a name that runs over an axis"],
-            hint="select entries of the array before, or multiply with a vector that selects them",
+            facts=["an index is a name that runs over a whole axis"],
+            hint="pick the entry from the array beforehand, or multiply with a vector that picks it",
         )
 
 
@@ -287,18 +315,27 @@ class _BracketedLines:
                 yield token
 
 
-@cache
+_building = Lock()
+_built: list[Lark] = []
+
+
 def _tables() -> Lark:
-    return Lark(
-        grammar_text("index.lark"),
-        parser="lalr",
-        lexer="basic",
-        postlex=_BracketedLines(),  # type: ignore[arg-type]
-        transformer=_IndexTree(),
-        import_paths=[resolve_import],
-        keep_all_tokens=True,
-        maybe_placeholders=False,
-    )
+    """The parser, built at the first call: 30 ms."""
+    with _building:
+        if not _built:
+            _built.append(
+                Lark(
+                    grammar_text("index.lark"),
+                    parser="lalr",
+                    lexer="basic",  # 15 ms less to build than "contextual", and as exact here
+                    postlex=_BracketedLines(),  # type: ignore[arg-type]
+                    transformer=_IndexTree(),
+                    import_paths=[resolve_import],
+                    keep_all_tokens=True,
+                    maybe_placeholders=False,
+                )
+            )
+        return _built[0]
 
 
 def parse_index(source: str) -> syntax.Text:
@@ -310,12 +347,19 @@ def parse_index(source: str) -> syntax.Text:
     'y'
     """
     complaints.check_brackets(source)
+    statements = _statements(source)
+    if isinstance(statements, NotationError):  # raised here, free of the parser's stack
+        raise statements
+    complaints.check_statements(source, statements)
+    return syntax.Text(source, tuple(statements))
+
+
+def _statements(source: str) -> list[Declaration | Definition] | NotationError:
     try:
         statements: Any = _tables().parse(source)
     except UnexpectedInput as mistake:
-        raise complaints.explained(source, mistake) from None
+        return complaints.explained(source, mistake)
     except NotationError as mistake:
         mistake.source = source
-        raise
-    complaints.check_statements(source, statements)
-    return syntax.Text(source, tuple(statements))
+        return mistake.with_traceback(None)
+    return statements  # type: ignore[no-any-return]

@@ -33,7 +33,7 @@ from ..expr import (
 from ..notation import syntax
 from ..notation.ranks import parts
 from ..notation.syntax import Access, Call, Definition, Group, Index, Name, Node, Number
-from ..walk import trampoline
+from ..walk import postorder, trampoline
 from .arrange import Factor, arranged_factors, arranged_terms, closed_parts_inlined, flipped
 from .sharing import hazards, shared_nodes
 
@@ -104,7 +104,10 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
         statements.append(_definition(left, names, body))
     else:
         statements.append(Definition(None, None, body, _NOWHERE, _NOWHERE))
-    return syntax.Text("", (*_declarations(extents, hints), *statements))
+    assumed = {
+        node.name for node in postorder([root]) if isinstance(node, Variable) and node.assumptions
+    }
+    return syntax.Text("", (*_declarations(extents, assumed, hints), *statements))
 
 
 def _definition(name: str, axes: tuple[str, ...], body: Node) -> Definition:
@@ -130,12 +133,14 @@ def _needs_left(root: Expr) -> bool:
     )
 
 
-def _declarations(extents: set[str], hints: Hints) -> list[syntax.Declaration]:
-    """A declaration of some tensor for every extent that is printed by its name."""
+def _declarations(
+    extents: set[str], assumed: set[str], hints: Hints
+) -> list[syntax.Declaration]:
+    """A declaration for every extent that is printed by its name, and for what is assumed."""
     chosen: list[syntax.Declaration] = []
     left = set(extents)
     for name, variable in hints.variables.items():
-        if left.intersection(variable.shape):
+        if name in assumed or left.intersection(variable.shape):
             left.difference_update(map(str, variable.shape))
             words = tuple(sorted(variable.assumptions))
             chosen.append(syntax.Declaration(name, variable.shape, words, _NOWHERE, _NOWHERE))
@@ -370,6 +375,8 @@ class _Statement:
         explicit = self.explicit_sums(factors, set(node.output))
         kept = place.scope.kept.union(names[label] for label in explicit)
         scope = Scope(used, kept)
+        repeated = [f for f in factors if isinstance(f.operand, Ones)]
+        factors = [f for f in factors if not isinstance(f.operand, Ones)]
         above: list[Node] = []
         below: list[Node] = []
         turned = coefficient < 0
@@ -385,6 +392,9 @@ class _Statement:
             inner = yield Place(base, tuple(names[label] for label in factor.labels), scope)
             exponent *= factor.count
             (below if exponent < 0 else above).append(_powered(inner, abs(exponent)))
+        if repeated:
+            axes = [names[label] for factor in repeated for label in factor.labels]
+            above.append(self.access("ones", axes, told=False))
         tree = _fraction(above, below, Fraction(1) if explicit else coefficient)
         if explicit:
             over = tuple(Index(names[label], None, _NOWHERE) for label in sorted(explicit))
