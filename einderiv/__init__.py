@@ -6,6 +6,7 @@
 2*X[a,d]*(X[a,b]*th[b] - Y[a])/n
 """
 
+from .equality import equal
 from .errors import (
     BackendError,
     DataError,
@@ -16,7 +17,6 @@ from .errors import (
     NotMatrixFormError,
     ResourceLimitError,
 )
-from .equality import equal
 from .expression import Expression, parse
 from .functional import compile, grad, hessian, jacobian, value_and_grad
 

@@ -31,7 +31,9 @@ Rule = Callable[[Expr], Expr | None]
 
 _AT_ZERO = {  # f(0), exactly
     **dict.fromkeys(("exp", "cos", "cosh", "erfc"), Fraction(1)),
-    **dict.fromkeys(("sin", "tan", "asin", "atan", "sinh", "tanh", "expm1", "log1p", "erf"), Fraction(0)),
+    **dict.fromkeys(
+        ("sin", "tan", "asin", "atan", "sinh", "tanh", "expm1", "log1p", "erf"), Fraction(0)
+    ),
     **dict.fromkeys(("abs", "sign", "relu", "step", "sqrt"), Fraction(0)),
     "sigmoid": Fraction(1, 2),
 }
@@ -109,7 +111,8 @@ def guarded_product(node: Expr) -> Expr | None:
         if not _is_guard(guard) or len(set(labels)) < len(labels):
             continue
         inside = [
-            k for k, (op, own) in enumerate(factors)
+            k
+            for k, (op, own) in enumerate(factors)
             if k != place and set(own) <= set(labels) and _has_poles(op)
         ]
         if not inside:
@@ -154,10 +157,20 @@ def _scaled(factor: Expr, expr: Expr) -> Expr:
 def _has_poles(expr: Expr) -> bool:
     if not isinstance(expr, Map):
         return False
-    return ELEMENTWISE[expr.function].domain != "real" and expr.function not in ("sign", "step", "where")
+    return ELEMENTWISE[expr.function].domain != "real" and expr.function not in (
+        "sign",
+        "step",
+        "where",
+    )
 
 
-ALGEBRA: tuple[Rule, ...] = (known_value, inverse_functions, inverse_of_view, choice, guarded_product)
+ALGEBRA: tuple[Rule, ...] = (
+    known_value,
+    inverse_functions,
+    inverse_of_view,
+    choice,
+    guarded_product,
+)
 
 
 # ---------------------------------------------------------------- stable forms

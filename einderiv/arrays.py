@@ -33,7 +33,10 @@ def checked_arrays(
     if missing:
         raise DataError(
             f"no array for {', '.join(missing)}",
-            facts=[f"{name} has axes ({', '.join(map(str, variables[name].shape))})" for name in missing],
+            facts=[
+                f"{name} has axes ({', '.join(map(str, variables[name].shape))})"
+                for name in missing
+            ],
             hint=f"pass {', '.join(f'{name}=...' for name in missing)}",
         )
     return {name: converted(name, value) for name, value in given.items()}
@@ -106,8 +109,8 @@ def resolved_extents(
                 ],
                 hint=f"reshape the array, or index {name} with {_axes(array.ndim)}",
             )
-        for axis, (dim, size) in enumerate(zip(variable.shape, array.shape, strict=True)):
-            _agree(found, dim, size, f"axis {axis + 1} of {name} is {size} (given array)", name)
+        for axis, (wanted, size) in enumerate(zip(variable.shape, array.shape, strict=True)):
+            _agree(found, wanted, size, f"axis {axis + 1} of {name} is {size} (given array)", name)
     missing = [dim for dim in needed if dim not in found]
     if missing:
         raise DimensionError(
@@ -118,9 +121,7 @@ def resolved_extents(
     return {dim: size for dim, (size, _) in found.items()}
 
 
-def _agree(
-    found: dict[str, tuple[int, str]], dim: Dim, size: int, fact: str, name: str
-) -> None:
+def _agree(found: dict[str, tuple[int, str]], dim: Dim, size: int, fact: str, name: str) -> None:
     known = (dim, f"the extent is {dim} (declared)") if isinstance(dim, int) else found.get(dim)
     if known is None:
         assert isinstance(dim, str)

@@ -9,7 +9,7 @@ Order of operands and labels: `labelling.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import gcd, lcm
 
@@ -33,6 +33,8 @@ from .labelling import canonical_order, is_swappable
 
 COMPARISON_NAMES = frozenset(COMPARISONS.values())
 ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
+
+Factor = tuple[Expr, Subscript]  # an operand at its labels
 
 _COPIES = 8  # x^2 .. x^8 are products of equal operands, higher powers a Map
 _EXACT_BITS = 2048  # powers of numbers beyond this size stay unevaluated
@@ -108,9 +110,9 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
         for operand, labels in factors
         if not isinstance(operand, Delta | Ones)
     ]
-    covered = {label for _, labels in kept for label in labels}
-    kept = _collect_powers(_closed_parts_apart(kept, output))
-    covered -= set(output).difference(label for _, labels in kept for label in labels)
+    kept, closed = _closed_parts_apart(kept, output, dims)
+    kept = _collect_powers(kept)
+    covered = closed.union(label for _, labels in kept for label in labels)
     wanted = set(output)
     for label in output:  # both ends free: the delta stays
         root = same.get(label, label)
@@ -127,7 +129,7 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
     return scale(factor, _contraction(kept, output))
 
 
-def _contraction(factors: list[tuple[Expr, Subscript]], output: Subscript) -> Expr:
+def _contraction(factors: list[Factor], output: Subscript) -> Expr:
     """The canonical node of factors that need no more rewriting, but for numbers (known extents)."""
     factor = ONE
     rest = []
@@ -147,9 +149,7 @@ def _contraction(factors: list[tuple[Expr, Subscript]], output: Subscript) -> Ex
     return scale(factor, node)
 
 
-def _composed(
-    factors: list[tuple[Expr, Subscript]], dims: dict[Label, Dim]
-) -> list[tuple[Expr, Subscript]]:
+def _composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
     """A product that is only transposed, repeated or summed further is one product: (A B)' -> B_kj A_ik."""
     real = [(op, labels) for op, labels in factors if not isinstance(op, Delta | Ones)]
     if len(real) != 1 or not isinstance(real[0][0], Contraction) or not real[0][0].shape:
@@ -158,7 +158,7 @@ def _composed(
     assert isinstance(inner, Contraction)
     names = dict(zip(inner.output, outside, strict=True))
     fresh = 1 + max(dims)
-    own: list[tuple[Expr, Subscript]] = []
+    own: list[Factor] = []
     for op, labels in zip(inner.children, inner.inputs, strict=True):
         for label, dim in zip(labels, op.shape, strict=True):
             if label not in names:
@@ -169,7 +169,7 @@ def _composed(
     return own + [(op, labels) for op, labels in factors if isinstance(op, Delta | Ones)]
 
 
-def _transposed_sum(factors: list[tuple[Expr, Subscript]], output: Subscript) -> Expr | None:
+def _transposed_sum(factors: list[Factor], output: Subscript) -> Expr | None:
     """The transpose of a sum of products is the sum of their transposes."""
     if len(factors) != 1 or not isinstance(factors[0][0], Sum):
         return None
@@ -178,6 +178,7 @@ def _transposed_sum(factors: list[tuple[Expr, Subscript]], output: Subscript) ->
         return None
     if not all(_is_product(term) for term in total.children):
         return None
+    assert isinstance(total, Sum)
     terms = [contract([term], [labels], output) for term in total.children]
     return add(zip(total.coefficients, terms, strict=True), terms[0].shape)
 
@@ -207,12 +208,10 @@ def _is_plain_power(node: Contraction) -> bool:
     )
 
 
-def _inline(
-    operands: Sequence[Expr], inputs: Sequence[Subscript]
-) -> tuple[Fraction, list[tuple[Expr, Subscript]]]:
+def _inline(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> tuple[Fraction, list[Factor]]:
     """Numbers multiplied up; views replaced by what they look at."""
     factor = ONE
-    factors: list[tuple[Expr, Subscript]] = []
+    factors: list[Factor] = []
     for operand, labels in zip(operands, inputs, strict=True):
         if is_zero(operand):
             return ZERO, []
@@ -230,11 +229,14 @@ def _inline(
 
 
 def _closed_parts_apart(
-    factors: list[tuple[Expr, Subscript]], output: Subscript
-) -> list[tuple[Expr, Subscript]]:
-    """Scalar parts that share no label with the rest become factors: x_i x_i y_j -> s y_j, s = x_i x_i."""
+    factors: list[Factor], output: Subscript, dims: Mapping[Label, Dim]
+) -> tuple[list[Factor], set[Label]]:
+    """Scalar parts that share no label with the rest become factors: x_i x_i y_j -> s y_j, s = x_i x_i.
+
+    Also the labels that these parts have summed.
+    """
     if all(label in output for _, labels in factors for label in labels):
-        return factors
+        return factors, set()
     part: dict[Label, int] = {}  # label -> number of its part, parts merged as they meet
     members: dict[int, set[Label]] = {}
     for number, (_, labels) in enumerate(factors):
@@ -245,17 +247,21 @@ def _closed_parts_apart(
             part.update(dict.fromkeys(together, number))
     closed = {number for number, labels in members.items() if labels.isdisjoint(output)}
     if not closed or (not output and len(members) == 1 and all(labels for _, labels in factors)):
-        return factors
+        return factors, set()
     result = [(op, labels) for op, labels in factors if not labels or part[labels[0]] not in closed]
-    for number in sorted(closed):
-        own = [(op, labels) for op, labels in factors if labels and part[labels[0]] == number]
-        result.append((_contraction(_collect_powers(own), ()), ()))
-    return result
+    own: dict[int, list[Factor]] = {number: [] for number in sorted(closed)}
+    for op, labels in factors:
+        if labels and part[labels[0]] in closed:
+            own[part[labels[0]]].append((op, labels))
+    for number, inside in own.items():
+        left = _collect_powers(inside)
+        lost = members[number].difference(label for _, labels in left for label in labels)
+        left += [(extent(dims[label]), ()) for label in sorted(lost)]
+        result.append((_contraction(left, ()), ()))
+    return result, set().union(*(members[number] for number in closed))
 
 
-def _merge_by_deltas(
-    factors: list[tuple[Expr, Subscript]], output: Subscript
-) -> dict[Label, Label]:
+def _merge_by_deltas(factors: list[Factor], output: Subscript) -> dict[Label, Label]:
     """Label -> the label that stands for it once every delta has identified its two."""
     parent: dict[Label, Label] = {}
 
@@ -285,7 +291,7 @@ def base_and_exponent(expr: Expr) -> tuple[Expr, Fraction]:
     return expr, ONE
 
 
-def _collect_powers(factors: list[tuple[Expr, Subscript]]) -> list[tuple[Expr, Subscript]]:
+def _collect_powers(factors: list[Factor]) -> list[Factor]:
     """x^a x^b -> x^(a+b), for powers of one base at the same labels."""
     found: dict[tuple[Expr, Subscript], list[Fraction]] = {}
     for operand, labels in factors:
@@ -293,7 +299,7 @@ def _collect_powers(factors: list[tuple[Expr, Subscript]]) -> list[tuple[Expr, S
         found.setdefault((base, labels), []).append(exponent)
     if len(found) == len(factors):
         return factors
-    collected: list[tuple[Expr, Subscript]] = []
+    collected: list[Factor] = []
     for (base, labels), exponents in found.items():
         total = sum(exponents, ZERO)
         if total.denominator == 1 and 0 < total <= _COPIES:
@@ -317,7 +323,9 @@ def power(base: Expr, exponent: Fraction) -> Expr:
     factor, term = split_scale(base)
     if whole and _is_small_power(factor, exponent) and (factor != 1 or isinstance(term, Literal)):
         result = factor ** int(exponent)
-        return literal(result) if isinstance(term, Literal) else scale(result, power(term, exponent))
+        return (
+            literal(result) if isinstance(term, Literal) else scale(result, power(term, exponent))
+        )
     if whole and not is_zero(base):
         inner, inside = base_and_exponent(base)
         if inside != 1:
@@ -436,11 +444,11 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
     if identity in candidates and len(candidates) == 1:
         return None
 
-    def form(axes: tuple[int, ...]) -> list[tuple[tuple[int, str, bytes, tuple[int, ...]], Fraction]]:
+    def form(
+        axes: tuple[int, ...],
+    ) -> list[tuple[tuple[int, str, bytes, tuple[int, ...]], Fraction]]:
         inverse = tuple(axes.index(place) for place in range(rank))
-        return sorted(
-            (_sum_order((transpose(term, inverse), c)), c) for term, c in left
-        )
+        return sorted((_sum_order((transpose(term, inverse), c)), c) for term, c in left)
 
     best = min(sorted(candidates), key=form)
     return None if best == identity or form(best) == form(identity) else best
@@ -471,9 +479,9 @@ def elementwise(function: str, arguments: Sequence[Expr]) -> Expr:
         return power(arguments[0], arguments[1].value)
     condition = arguments[0] if arguments else None
     if isinstance(condition, Map) and condition.function in COMPARISON_NAMES:
-        one_or_nonzero = tuple(a.value if isinstance(a, Literal) else None for a in arguments[1:])
-        if (function, one_or_nonzero) in (("where", (1, 0)), ("ne", (0,))):
-            return condition  # where(a < b, 1, 0) is a < b itself
+        rest = tuple(arguments[1:])  # where(a < b, 1, 0) is a < b itself
+        if (function, rest) in (("where", (literal(1), literal(0))), ("ne", (literal(0),))):
+            return condition
     return _elementwise(function, tuple(arguments))
 
 

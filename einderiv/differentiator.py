@@ -137,8 +137,10 @@ def _slope(node: Map, position: int) -> Expr:
     if rule is None:
         raise DerivativeError(
             f"{node.function} has no derivative by its argument {row.arguments[position]}",
-            facts=[f"{node.function}({', '.join(row.arguments)}) is differentiable by "
-                   + ", ".join(a for a, d in zip(row.arguments, row.derivatives, strict=True) if d)],
+            facts=[
+                f"{node.function}({', '.join(row.arguments)}) is differentiable by "
+                + ", ".join(a for a, d in zip(row.arguments, row.derivatives, strict=True) if d)
+            ],
             hint="keep the variable out of that argument",
         )
     return scalar_rule(rule, row.arguments, node.children)
@@ -149,7 +151,9 @@ def _times_slope(g: Expr, slope: Expr, node: Map, child: Expr, root_rank: int) -
     root = tuple(range(root_rank))
     axes = tuple(range(root_rank, root_rank + node.rank))
     return contract(
-        [g, slope], [(*root, *axes), axes if slope.shape else ()], (*root, *axes) if child.shape else root
+        [g, slope],
+        [(*root, *axes), axes if slope.shape else ()],
+        (*root, *axes) if child.shape else root,
     )
 
 
@@ -190,7 +194,7 @@ def pushforward(exprs: Sequence[Expr], tangents: Mapping[Variable, Expr]) -> lis
     Shapes: each result has its expression's; a tangent has its variable's.
     """
     moving = dependents(exprs, tangents)
-    moved: dict[Expr, Expr] = dict(tangents)
+    moved: dict[Expr, Expr] = {x: tangent for x, tangent in tangents.items()}
     for node in postorder(exprs):
         if node in moving and node not in moved:
             moved[node] = _tangent(node, moved)

@@ -17,7 +17,7 @@ from .executable import Executable
 from .expr import Expr, Variable
 from .expression import Expression
 from .functional import united
-from .reference import ModularPole, is_rational, modular_value
+from .reference import PoleError, is_rational, modular_value
 from .simplifier import expand, simplify
 
 _PRIME = 2**61 - 1
@@ -88,7 +88,7 @@ def _modular(a: Expr, b: Expr, variables: dict[str, Variable]) -> bool:
         }
         try:
             left, right = (modular_value(t, values, sizes, _PRIME) for t in (a, b))
-        except ModularPole:
+        except PoleError:
             continue
         if not np.array_equal(left, right):
             return False

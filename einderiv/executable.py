@@ -23,7 +23,9 @@ from .functions import ELEMENTWISE, WHOLE
 from .program import Elementwise, Program, Whole
 from .simplifier import simplify
 
-Keys = tuple[str, ...] | int | None  # names of a dict's results, the length of a list, or one result
+Keys = (
+    tuple[str, ...] | int | None
+)  # names of a dict's results, the length of a list, or one result
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,12 @@ class Executable:
     # ------------------------------------------------------------ running
 
     def __call__(
-        self, arrays: Mapping[str, Any] | None = None, /, *, sizes: Mapping[str, int] | None = None, **more: Any
+        self,
+        arrays: Mapping[str, Any] | None = None,
+        /,
+        *,
+        sizes: Mapping[str, int] | None = None,
+        **more: Any,
     ) -> Any:
         """The results for arrays by name: one array, or a list or dict as compiled.
 
@@ -148,13 +155,16 @@ class Executable:
             except np.linalg.LinAlgError as error:
                 raise DataError(
                     f"a matrix function failed: {error}",
-                    facts=["inv, solve and logdet's derivative need regular matrices, "
-                           "cholesky a positive definite one"],
+                    facts=[
+                        "inv, solve and logdet's derivative need regular matrices, "
+                        "cholesky a positive definite one"
+                    ],
                     hint="check the matrices' condition, or add a multiple of the identity",
                 ) from None
             except MemoryError as error:
                 raise ResourceLimitError(
-                    f"not enough memory: {error}", hint="use smaller arrays, or hvp instead of a Hessian"
+                    f"not enough memory: {error}",
+                    hint="use smaller arrays, or hvp instead of a Hessian",
                 ) from None
             except TypeError as error:
                 raise DataError(
@@ -237,7 +247,15 @@ def parsed_limit(limit: str | int | None) -> int | None:
     """
     if limit is None or isinstance(limit, int):
         return limit
-    units = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+    units = {
+        "B": 1,
+        "KiB": 2**10,
+        "MiB": 2**20,
+        "GiB": 2**30,
+        "kB": 10**3,
+        "MB": 10**6,
+        "GB": 10**9,
+    }
     text = limit.strip()
     for unit in sorted(units, key=len, reverse=True):
         if text.endswith(unit):

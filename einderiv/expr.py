@@ -43,7 +43,12 @@ class Expr:
 
     @classmethod
     def _intern(
-        cls, data: tuple[object, ...], children: tuple[Expr, ...], shape: Shape, name: str, told: str
+        cls,
+        data: tuple[object, ...],
+        children: tuple[Expr, ...],
+        shape: Shape,
+        name: str,
+        told: str,
     ) -> Self:
         """The node of this key; `told` is what the digest sees of `data`."""
         key = (cls, data, children, shape)
@@ -76,6 +81,10 @@ class Expr:
     def __repr__(self) -> str:
         axes = ", ".join(map(str, self.shape))
         return f"<{type(self).__name__} {self.order[1]} ({axes}) {self.digest.hex()[:6]}>"
+
+
+def _is_square(shape: Shape) -> bool:
+    return len(shape) > 1 and len(set(shape)) == 1
 
 
 class Variable(Expr):
@@ -173,7 +182,9 @@ class Contraction(Expr):
                 assert dims.setdefault(label, dim) == dim, (label, dim, dims)
         assert len(set(output)) == len(output), output
         shape = tuple(dims[label] for label in output)
-        name = " ".join(operand.order[1] for operand in operands[:4])  # reads alphabetically in sums
+        name = " ".join(operand.order[1] for operand in operands[:4])[
+            :24
+        ]  # sums read alphabetically
         return cls._intern((inputs, output), operands, shape, name, f"{inputs}{output}")
 
     def _fill(self, data: tuple[object, ...]) -> None:
@@ -196,7 +207,7 @@ class Sum(Expr):
 
     def _fill(self, data: tuple[object, ...]) -> None:
         (self.coefficients,) = data  # type: ignore[assignment]
-        self.symmetric = len(self.shape) > 1 and all(term.symmetric for term in self.children)
+        self.symmetric = _is_square(self.shape) and all(term.symmetric for term in self.children)
 
 
 class Map(Expr):
@@ -216,7 +227,7 @@ class Map(Expr):
 
     def _fill(self, data: tuple[object, ...]) -> None:
         (self.function,) = data  # type: ignore[assignment]
-        self.symmetric = len(self.shape) > 1 and all(
+        self.symmetric = _is_square(self.shape) and all(
             argument.symmetric or not argument.shape for argument in self.children
         )
 

@@ -63,9 +63,7 @@ def parse(
             f"the expression is a {type(text).__name__}, not a text", hint="pass a string"
         )
     if notation not in NOTATIONS:
-        raise NotationError(
-            f"unknown notation {notation!r}", hint=f"known: {', '.join(NOTATIONS)}"
-        )
+        raise NotationError(f"unknown notation {notation!r}", hint=f"known: {', '.join(NOTATIONS)}")
     if notation != "index":
         raise NotationError(
             f"the notation {notation!r} cannot be read yet",
@@ -237,7 +235,9 @@ class Expression:
         """
         return self._with(expand([self._term])[0])
 
-    def substitute(self, expressions: Mapping[str, str | Expression] | None = None, /, **more: str | Expression) -> Expression:
+    def substitute(
+        self, expressions: Mapping[str, str | Expression] | None = None, /, **more: str | Expression
+    ) -> Expression:
         """Tensors replaced by expressions; texts read the other tensors with the ranks they have here.
 
         A replacement's indices stand for the tensor's axes in order.
@@ -269,7 +269,9 @@ class Expression:
                 hint="name one: e.diff('x')",
             )
         if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-            raise DerivativeError(f"the order {order!r} is no whole number of 0 or more", hint="use order=2")
+            raise DerivativeError(
+                f"the order {order!r} is no whole number of 0 or more", hint="use order=2"
+            )
         steps = [self._wanted(text) for text in variables for _ in range(order)]
         result, groups = self, [self._indices]
         for x, names in steps:
@@ -304,7 +306,9 @@ class Expression:
         if len(names) != x.rank:
             raise DimensionError(
                 f"{name} has {_axes(x.rank)}, {text} names {len(names)}",
-                hint=f"write {name}[{','.join('ijklmnpq'[: x.rank])}]" if x.rank else f"write {name}",
+                hint=f"write {name}[{','.join('ijklmnpq'[: x.rank])}]"
+                if x.rank
+                else f"write {name}",
             )
         used = [part for part in names if part in self._indices or names.count(part) > 1]
         if used:
@@ -364,7 +368,8 @@ class Expression:
         found = gradient(term, [x for x, _ in wanted])
         terms = simplify([found[x] for x, _ in wanted])
         results = [
-            self._with(t, self._new_indices(x, names)) for t, (x, names) in zip(terms, wanted, strict=True)
+            self._with(t, self._new_indices(x, names))
+            for t, (x, names) in zip(terms, wanted, strict=True)
         ]
         if len(variables) == 1:
             return results[0]
@@ -475,7 +480,9 @@ def _restored(data: Any, indices: tuple[str, ...], rest: tuple[Any, ...]) -> Exp
     variables = dict(zip(names, others, strict=False))
     definitions = dict(zip(others[len(names) :], definition_names, strict=True))
     return Expression(
-        term, indices, Context(variables, assumptions, letters, definitions, declared, name)  # type: ignore[arg-type]
+        term,
+        indices,
+        Context(variables, assumptions, letters, definitions, declared, name),
     )
 
 

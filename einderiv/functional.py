@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .errors import DimensionError, NotationError
-from .executable import Executable, check_backend, parsed_limit
+from .executable import Executable, Keys, check_backend, parsed_limit
 from .expr import Dim, Expr, Variable
 from .expression import Expression, parse
 from .substitution import renamed_dims
@@ -37,6 +37,7 @@ def compile(
     (4.0, [4.0, 8.0])
     """
     check_backend(backend)
+    keys: Keys
     if isinstance(expressions, Expression):
         chosen, keys = [expressions], None
     elif isinstance(expressions, Mapping):
@@ -44,7 +45,9 @@ def compile(
     else:
         chosen, keys = list(expressions), len(list(expressions))
     if not chosen or not all(isinstance(e, Expression) for e in chosen):
-        raise NotationError("nothing to compile", hint="pass an Expression, a list or a dict of them")
+        raise NotationError(
+            "nothing to compile", hint="pass an Expression, a list or a dict of them"
+        )
     terms, variables = united(chosen)
     sizes = _sizes(shapes or {}, variables)
     title = "; ".join(str(e).replace("\n", "; ") for e in chosen)
@@ -59,10 +62,16 @@ def _sizes(
     sizes: dict[str, int] = {}
     for name, shape in shapes.items():
         if name not in variables or len(shape) != variables[name].rank:
-            known = f"{name} has axes {variables[name].shape}" if name in variables else "no such tensor"
+            known = (
+                f"{name} has axes {variables[name].shape}"
+                if name in variables
+                else "no such tensor"
+            )
             raise DimensionError(f"the shape {tuple(shape)} does not fit {name}", facts=[known])
         for dim, size in zip(variables[name].shape, shape, strict=True):
-            if sizes.setdefault(str(dim), int(size)) != size or (isinstance(dim, int) and dim != size):
+            if sizes.setdefault(str(dim), int(size)) != size or (
+                isinstance(dim, int) and dim != size
+            ):
                 raise DimensionError(
                     f"extent {dim} has two values, {sizes[str(dim)]} and {size}",
                     hint="give shapes that agree",

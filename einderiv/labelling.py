@@ -111,15 +111,15 @@ def _refine(
             for slot, label in enumerate(labels):
                 stands[label].append((classes[k], seen, 0 if operand.symmetric else slot))
         keys = {label: (colours[label], sorted(stands[label])) for label in summed}
-        fixed = {label: (colour, []) for label, colour in colours.items() if label not in keys}
+        fixed: dict[Label, tuple[int, list[tuple[int, Subscript, int]]]] = {
+            label: (colour, []) for label, colour in colours.items() if label not in keys
+        }
         ordered: list[tuple[int, list[tuple[int, Subscript, int]]]] = []
         for key in sorted([*keys.values(), *fixed.values()]):
             if not ordered or ordered[-1] != key:
                 ordered.append(key)
         places = {_frozen(key): place for place, key in enumerate(ordered)}
-        colours = {
-            label: places[_frozen(key)] for label, key in {**fixed, **keys}.items()
-        }
+        colours = {label: places[_frozen(key)] for label, key in {**fixed, **keys}.items()}
         if len(places) == count or not summed:
             return colours
         count = len(places)

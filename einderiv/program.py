@@ -114,9 +114,7 @@ class Solve:
     shape: Shape
 
 
-Instruction = (
-    Input | Constant | Size | Contract | Combine | Scatter | Elementwise | Whole | Solve
-)
+Instruction = Input | Constant | Size | Contract | Combine | Scatter | Elementwise | Whole | Solve
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from .walk import postorder
 Array = Any
 
 
-class ModularPole(ArithmeticError):
+class PoleError(ArithmeticError):
     """A division by zero at this point: choose another one."""
 
 
@@ -51,7 +51,7 @@ def _is_rational_node(node: Expr) -> bool:
 def modular_value(
     term: Expr, values: Mapping[Variable, Array], sizes: Mapping[str, int], prime: int
 ) -> Array:
-    """The value of a rational term modulo a prime; raises ModularPole where a divisor is zero.
+    """The value of a rational term modulo a prime; raises PoleError where a divisor is zero.
 
     Shapes: the term's; entries are Python integers.
     """
@@ -78,7 +78,7 @@ class _Interpreter:
         try:
             return pow(int(number), -1, self.prime)
         except ValueError:
-            raise ModularPole from None
+            raise PoleError from None
 
     def rational(self, value: Any) -> int:
         return int(value.numerator) * self.inverse(value.denominator) % self.prime
@@ -186,12 +186,14 @@ class _Interpreter:
     def eliminated(self, matrix: Array) -> tuple[Array, int]:
         """Inverse and determinant by Gauss and Jordan."""
         n, p = len(matrix), self.prime
-        rows = [[int(x) for x in row] + [int(i == j) for j in range(n)] for i, row in enumerate(matrix)]
+        rows = [
+            [int(x) for x in row] + [int(i == j) for j in range(n)] for i, row in enumerate(matrix)
+        ]
         determinant = 1
         for column in range(n):
             pivot = next((r for r in range(column, n) if rows[r][column] % p), None)
             if pivot is None:
-                raise ModularPole
+                raise PoleError
             if pivot != column:
                 rows[column], rows[pivot] = rows[pivot], rows[column]
                 determinant = -determinant

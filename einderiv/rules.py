@@ -92,14 +92,20 @@ def _instantiate_node(
         case Literal():
             return Placed(node, ())
         case Extent():
-            return Placed(contract([Ones(dim) for dim in wide], [(k,) for k in range(len(wide))], ()), ())
+            return Placed(
+                contract([Ones(dim) for dim in wide], [(k,) for k in range(len(wide))], ()), ()
+            )
         case Delta():
             count = len(wide)
-            inputs = [(k, count + k) for k in range(count)]
-            return Placed(contract([Delta(dim) for dim in wide], inputs, tuple(range(2 * count))), ())
+            pairs = [(k, count + k) for k in range(count)]
+            return Placed(
+                contract([Delta(dim) for dim in wide], pairs, tuple(range(2 * count))), ()
+            )
         case Ones():
-            inputs = [(k,) for k in range(len(wide))]
-            return Placed(contract([Ones(dim) for dim in wide], inputs, tuple(range(len(wide)))), ())
+            singles = [(k,) for k in range(len(wide))]
+            return Placed(
+                contract([Ones(dim) for dim in wide], singles, tuple(range(len(wide)))), ()
+            )
     batch = _union(children)
     match node:
         case Contraction():
@@ -184,5 +190,3 @@ def scalar_rule(row: Expr, names: tuple[str, ...], arguments: tuple[Expr, ...]) 
         for name, argument in zip(names, arguments, strict=True)
     }
     return instantiate(row, places, dict(zip(labels, shape, strict=True))).term
-
-

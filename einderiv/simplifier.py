@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 
 from .algebra import ALGEBRA, STABLE
 from .canonical import add, contract, split_scale, with_children
@@ -26,7 +27,7 @@ def simplify(roots: Sequence[Expr]) -> list[Expr]:
     roots = list(roots)
     for _ in range(_PASSES):
         counts = uses(roots)
-        new = rebuild(roots, lambda node, children: _simplified(node, children, counts))
+        new = rebuild(roots, partial(_simplified, counts=counts))
         before, roots = roots, [new[root] for root in roots]
         if all(a is b for a, b in zip(before, roots, strict=True)):
             break
@@ -116,7 +117,7 @@ def _expanded(node: Expr, children: list[Expr]) -> Expr:
     if not isinstance(node, Contraction):
         result = with_children(node, children)
         return _merged(result) if isinstance(result, Sum) else result
-    partial: list[tuple[Fraction, list[Expr]]] = [(Fraction(1), [])]
+    products: list[tuple[Fraction, list[Expr]]] = [(Fraction(1), [])]
     for child in children:
         factor, term = split_scale(child)
         choices = (
@@ -124,11 +125,9 @@ def _expanded(node: Expr, children: list[Expr]) -> Expr:
             if isinstance(term, Sum)
             else [(Fraction(1), term)]
         )
-        partial = [
-            (c * factor * k, [*chosen, t]) for c, chosen in partial for k, t in choices
-        ]
+        products = [(c * factor * k, [*chosen, t]) for c, chosen in products for k, t in choices]
     return _merged(
-        add(((c, contract(ops, node.inputs, node.output)) for c, ops in partial), node.shape)
+        add(((c, contract(ops, node.inputs, node.output)) for c, ops in products), node.shape)
     )
 
 

@@ -19,7 +19,7 @@ TOP = "einderiv"  # einderiv/__init__.py
 # Rows from the bottom to the top; `name.*` stands for all modules of a sub-package.
 LAYERS = (
     ("errors", "functions"),
-    ("expr", "notation.syntax", "notation.grammar"),
+    ("datafiles", "expr", "notation.syntax", "notation.grammar"),
     ("program", "walk", "labelling", "notation.complaints", "notation.dimensions"),
     ("canonical", "arrays", "notation.parser", "notation.ranks", "backends.*"),
     ("notation.elaborator", "notation.python", "printers.*", "substitution", "flat", "reference"),
@@ -29,8 +29,10 @@ LAYERS = (
     ("expression",),
     ("functional",),
     ("equality",),
-    ("cli",),
     (TOP,),
+    ("demo",),  # what a user of the package could have written, like the command line
+    ("cli",),
+    ("__main__",),
 )
 # Modules of one layer may import each other within these; the graph as a whole has no cycle.
 FAMILIES = ("notation", "backends", "printers", "compiler")

@@ -193,7 +193,7 @@ class _Writer:
             return self.einsum(step)
         gone = [axis for axis, label in enumerate(labels) if label not in step.output]
         if gone:
-            value = _method(value, "sum", axis=_numbers(gone))
+            value = _call(_path("np.add.reduce"), value, axis=_numbers(gone))
         rest = [label for label in labels if label in step.output]
         order = [rest.index(label) for label in step.output]
         return value if order == sorted(order) else self.transposed(value, order)
@@ -254,9 +254,7 @@ class _Writer:
         axes = _tuple(
             [_numbers([a.index(x) for x in summed]), _numbers([b.index(x) for x in summed])]
         )
-        product = _call(
-            _path("np.tensordot"), _name(f"v{first}"), _name(f"v{second}"), axes=axes
-        )
+        product = _call(_path("np.tensordot"), _name(f"v{first}"), _name(f"v{second}"), axes=axes)
         made = [x for x in a if x not in summed] + [x for x in b if x not in summed]
         return self.transposed(product, [made.index(label) for label in step.output])
 
@@ -378,9 +376,7 @@ def _definition(name: str, parameters: Sequence[str], body: list[ast.stmt]) -> a
         kw_defaults=[],
         defaults=[],
     )
-    return ast.FunctionDef(
-        name=name, args=arguments, body=body, decorator_list=[], returns=None, type_params=[]
-    )
+    return ast.FunctionDef(name, arguments, body, decorator_list=[], returns=None)
 
 
 def source_of(program: Program, keys: Sequence[str] | None, told: Mapping[str, Any]) -> str:
@@ -401,7 +397,12 @@ def source_of(program: Program, keys: Sequence[str] | None, told: Mapping[str, A
     extra = []
     for dim, minted in writer.dims.items():
         place = next(
-            ((step, axis) for step in program.inputs for axis, d in enumerate(step.shape) if d == dim),
+            (
+                (step, axis)
+                for step in program.inputs
+                for axis, d in enumerate(step.shape)
+                if d == dim
+            ),
             None,
         )
         if place is None:

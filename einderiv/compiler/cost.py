@@ -125,13 +125,21 @@ def table_of(program: Program, sizes: Mapping[str, int]) -> str:
         shape = "(" + ", ".join(map(str, step.shape)) + ")"
         size = entries(step.shape, sizes)
         rows.append(
-            (f"v{step.target}", _shown(step), shape, f"{flops_of(step, program, sizes):,}", f"{size:,}")
+            (
+                f"v{step.target}",
+                _shown(step),
+                shape,
+                f"{flops_of(step, program, sizes):,}",
+                f"{size:,}",
+            )
         )
     widths = [max(len(row[k]) for row in rows) for k in range(5)]
     lines = []
     for row in rows:
         left = "  ".join(text.ljust(width) for text, width in zip(row[:3], widths, strict=False))
-        right = "  ".join(text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True))
+        right = "  ".join(
+            text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)
+        )
         lines.append(f"{left}  {right}".rstrip())
     outputs = ", ".join(f"v{register}" for register in program.outputs)
     return "\n".join([*lines, f"result: {outputs}"])
@@ -162,8 +170,8 @@ def _shown(step: Instruction) -> str:
             )
             return "sum " + " + ".join(terms)
         case Scatter():
-            names = [f"v{r}" if r is not None else "1" for r in step.operands]
-            return "scatter " + " + ".join(names)
+            cores = [f"v{r}" if r is not None else "1" for r in step.operands]
+            return "scatter " + " + ".join(cores)
         case Elementwise():
             operands = ", ".join(f"v{register}" for register in step.operands)
             power = "" if step.exponent is None else f", {step.exponent}"

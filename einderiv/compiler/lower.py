@@ -188,7 +188,13 @@ class Lowering:
             smallest = min(size, key=size.__getitem__)
             if size[smallest] < self._entries(output, dims):
                 register, labels = arrays[smallest]
-                arrays[smallest] = (self.pair([(factor, ()), (register, labels)], labels, dims), labels)
+                if len(set(labels)) < len(labels):
+                    distinct = tuple(dict.fromkeys(labels))
+                    register, labels = self.pair([(register, labels)], distinct, dims), distinct
+                arrays[smallest] = (
+                    self.pair([(factor, ()), (register, labels)], labels, dims),
+                    labels,
+                )
                 factor = None
         result = self.arrays_product(arrays, output, dims)
         if factor is not None:
@@ -211,9 +217,7 @@ class Lowering:
             chosen = [left[position] for position in step]
             left = [entry for position, entry in enumerate(left) if position not in step]
             wanted = set(output).union(*(labels for _, labels in left))
-            labels = tuple(
-                dict.fromkeys(x for _, own in chosen for x in own if x in wanted)
-            )
+            labels = tuple(dict.fromkeys(x for _, own in chosen for x in own if x in wanted))
             if not left:
                 labels = output
             while len(chosen) > 2:  # a planner may contract several at once
@@ -223,9 +227,7 @@ class Lowering:
         ((register, _),) = left
         return register
 
-    def pair(
-        self, chosen: list[Operand], output: Subscript, dims: Mapping[Label, Dim]
-    ) -> Register:
+    def pair(self, chosen: list[Operand], output: Subscript, dims: Mapping[Label, Dim]) -> Register:
         """One contraction of one or two registers; inv(A) b becomes a solve."""
         if len(chosen) == 1 and chosen[0][1] == output:
             return chosen[0][0]
@@ -285,7 +287,9 @@ class Lowering:
                 register = self.emit(Constant, node.coefficients[0], shape=())
             else:
                 shape = self.shapes[core.register]
-                register = self.combine([(node.coefficients[0], core.register, _axes(shape))], shape)
+                register = self.combine(
+                    [(node.coefficients[0], core.register, _axes(shape))], shape
+                )
             return Core(register, core.labels, core.places)
         plain = tuple(range(node.rank))
         return Core(self.dense_sum(node), plain, plain)
@@ -362,9 +366,7 @@ class Lowering:
     ) -> Register:
         target = len(self.shapes)
         self.shapes.append(node.shape)
-        self.steps.append(
-            Elementwise(target, node.function, operands, axes, node.shape, exponent)
-        )
+        self.steps.append(Elementwise(target, node.function, operands, axes, node.shape, exponent))
         return target
 
     def apply(self, node: Apply) -> Register:
@@ -382,8 +384,10 @@ class Lowering:
             plain = tuple(range(node.rank))
             if core.register is not None and core.labels == core.places == plain:
                 known = core.register
-            elif core.register is not None and set(core.labels) == set(core.places) and not (
-                core.is_structured
+            elif (
+                core.register is not None
+                and set(core.labels) == set(core.places)
+                and not (core.is_structured)
             ):
                 dims = dict(zip(core.places, node.shape, strict=True))
                 known = self.pair([(core.register, core.labels)], core.places, dims)

@@ -34,7 +34,9 @@ class Dimensions:
         self._fixed: dict[Slot, tuple[Fixed, ...]] = {}
         self._letters: dict[Slot, list[str]] = {}  # root -> its indices in the order of the text
         self._first: dict[Slot, int] = {}
-        self._tensors: dict[Slot, str] = {}  # root -> a tensor of the class, for a name of last resort
+        self._tensors: dict[
+            Slot, str
+        ] = {}  # root -> a tensor of the class, for a name of last resort
         self.declared: set[str] = set()
         self._names: dict[Slot, Dim] = {}
 
@@ -86,9 +88,7 @@ class Dimensions:
         subject: str,
         span: Span | None,
     ) -> tuple[Fixed, ...]:
-        met = tuple(
-            Fixed(entry.dim, entry.fact, entry.span or span) for entry in (*first, *second)
-        )
+        met = tuple(Fixed(entry.dim, entry.fact, entry.span or span) for entry in (*first, *second))
         for kind in (int, str):
             found = {entry.dim: entry for entry in reversed(met) if isinstance(entry.dim, kind)}
             if len(found) > 1:
@@ -109,7 +109,9 @@ class Dimensions:
     def settle(self, taken: Iterable[str]) -> None:
         """Give every class its name; extents that nobody named avoid the names `taken`."""
         used = {*self.declared, *taken}
-        roots = sorted({self.find(slot) for slot in list(self._parent)}, key=self._first.__getitem__)
+        roots = sorted(
+            {self.find(slot) for slot in list(self._parent)}, key=self._first.__getitem__
+        )
         for root in roots:
             fixed = self._fixed.get(root, ())
             numbers = [entry.dim for entry in fixed if isinstance(entry.dim, int)]

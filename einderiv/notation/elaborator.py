@@ -163,7 +163,11 @@ class _Statement:
                 [index.span for index in absent],
                 facts=[
                     "the expression has "
-                    + (f"the free indices {', '.join(value.indices)}" if value.indices else "no free index")
+                    + (
+                        f"the free indices {', '.join(value.indices)}"
+                        if value.indices
+                        else "no free index"
+                    )
                 ],
                 hint=f"repeat it along {ones}: {self._left_text()} = ({body})*ones[{ones}], or drop the index",
             )
@@ -187,7 +191,11 @@ class _Statement:
         return " ".join(self.source[span[0] : span[1]].split())
 
     def fail(
-        self, message: str, spans: Sequence[Span], facts: Sequence[str] = (), hint: str | None = None
+        self,
+        message: str,
+        spans: Sequence[Span],
+        facts: Sequence[str] = (),
+        hint: str | None = None,
     ) -> None:
         """Refuse the text, with the place."""
         raise NotationError(message, source=self.source, spans=spans, facts=facts, hint=hint)
@@ -543,7 +551,9 @@ class _Statement:
             if name == "mean":
                 for index in over:
                     size = power(extent(self.dim(index)), Fraction(-1))
-                    term = contract([size, term], [(), tuple(range(term.rank))], tuple(range(term.rank)))
+                    term = contract(
+                        [size, term], [(), tuple(range(term.rank))], tuple(range(term.rank))
+                    )
             return Value(term, rest, span, frozenset(), value.hidden)
         term = whole(name, transpose(value.term, order), len(over))
         if name in functions.NORMALISATIONS:
@@ -594,9 +604,7 @@ class _Statement:
                     hint=f"write {name}[i,j](...) with i the rows and j the columns of the argument",
                 )
         batch = tuple(n for n in matrix.indices if n not in (row, column))
-        square = self.spread(
-            Value(matrix.term, matrix.indices, matrix.span), (*batch, row, column)
-        )
+        square = self.spread(Value(matrix.term, matrix.indices, matrix.span), (*batch, row, column))
         behind = tuple(index.name for index in node.subscript or ())
         hidden = _together(values)
         if name == "solve":
@@ -674,4 +682,3 @@ def _together(values: Iterable[Value]) -> dict[str, Span]:
 
 def _axes(count: int) -> str:
     return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")
-

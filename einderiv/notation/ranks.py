@@ -55,7 +55,11 @@ class Program:
     # ------------------------------------------------------------ ranks
 
     def fail(
-        self, message: str, spans: Sequence[Span], facts: Sequence[str] = (), hint: str | None = None
+        self,
+        message: str,
+        spans: Sequence[Span],
+        facts: Sequence[str] = (),
+        hint: str | None = None,
     ) -> None:
         """Refuse the text, with the place."""
         raise NotationError(message, source=self.source, spans=spans, facts=facts, hint=hint)
@@ -172,7 +176,8 @@ class Program:
                 )
             return
         if node.name not in self.ranks and (
-            name in functions.ELEMENTWISE or name in functions.WHOLE
+            name in functions.ELEMENTWISE
+            or name in functions.WHOLE
             or name in (*functions.REDUCTIONS, *functions.MATRIX_FUNCTIONS)
         ):
             example = f"{name}[i](...)" if name in functions.REDUCTIONS else f"{name}(...)"
@@ -229,7 +234,9 @@ class Program:
         leaves = [self._leaf(node, argument) for argument in node.arguments]
         matrix = leaves[0]
         if matrix.name not in self.ranks:
-            guess = {"inv": behind, "cholesky": behind, "tril": behind, "solve": 2}.get(name, behind + 2)
+            guess = {"inv": behind, "cholesky": behind, "tril": behind, "solve": 2}.get(
+                name, behind + 2
+            )
             self._set_rank(matrix.name, max(guess, 2), matrix.span, self._cut(node.span))
         rank = self.ranks[matrix.name]
         if rank < 2:
@@ -246,8 +253,7 @@ class Program:
     def _right_rank(self, right: Name, rank: int, behind: int) -> None:
         """The right-hand side of solve: a vector, or columns; with the matrix's batch axes or none."""
         if right.name not in self.ranks:
-            guess = behind if rank == 2 else behind
-            self._set_rank(right.name, max(guess, 1), right.span, "the right-hand side of solve")
+            self._set_rank(right.name, max(behind, 1), right.span, "the right-hand side of solve")
         known = self.ranks[right.name]
         if known not in ((1, 2) if rank == 2 else (1, rank - 1, rank)):
             raise DimensionError(
@@ -272,7 +278,9 @@ class Program:
                 f"{name} takes a named tensor, not an expression",
                 [argument.span],
                 hint=f"name its rows and columns: {name}[i,j]({inside})"
-                + {"inv": "[p,q]", "cholesky": "[p,q]", "tril": "[p,q]", "solve": "[p]"}.get(name, ""),
+                + {"inv": "[p,q]", "cholesky": "[p,q]", "tril": "[p,q]", "solve": "[p]"}.get(
+                    name, ""
+                ),
             )
             raise AssertionError
         if node.name in self.extents:
@@ -310,9 +318,7 @@ class Program:
     def _join_axis(self, tensor: str, axis: int, index: Index, number: int) -> None:
         letter: Slot = ("index", index.name, number)
         self._annotated(index, number)
-        self.dimensions.join(
-            letter, ("axis", tensor, axis), index.span, f"index {index.name}"
-        )
+        self.dimensions.join(letter, ("axis", tensor, axis), index.span, f"index {index.name}")
 
     def _annotated(self, index: Index, number: int) -> None:
         if index.extent is not None:
@@ -325,8 +331,10 @@ class Program:
                 )
 
     def _join_letters(self, first: Index, second: Index, number: int) -> None:
-        subject = f"index {second.name}" if first.name == second.name else (
-            f"index {first.name} or {second.name}"
+        subject = (
+            f"index {second.name}"
+            if first.name == second.name
+            else (f"index {first.name} or {second.name}")
         )
         self.dimensions.join(
             ("index", first.name, number), ("index", second.name, number), second.span, subject
@@ -342,7 +350,7 @@ class Program:
                 for axis, index in enumerate(node.indices):
                     self._join_axis(node.name, axis, index, number)
             elif name == "delta":
-                self._join_letters(*node.indices, number)
+                self._join_letters(node.indices[0], node.indices[1], number)
             elif name == "eps":
                 count = len(node.indices)
                 for index in node.indices:
@@ -367,13 +375,17 @@ class Program:
         if name == "solve":
             result = self._join_solve(leaves[1], slots, node.arguments[1].span)
         for index, slot in zip(node.subscript or (), result, strict=False):
-            self.dimensions.join(("index", index.name, number), slot, index.span, f"index {index.name}")
+            self.dimensions.join(
+                ("index", index.name, number), slot, index.span, f"index {index.name}"
+            )
 
     def _join_solve(self, right: str, slots: list[Slot], span: Span) -> list[Slot]:
         rank, batch = self.ranks[right], len(slots) - 2
         shared = batch if rank > 1 and batch else 0
         for axis in range(shared):
-            self.dimensions.join(slots[axis], ("axis", right, axis), span, f"axis {axis + 1} of {right}")
+            self.dimensions.join(
+                slots[axis], ("axis", right, axis), span, f"axis {axis + 1} of {right}"
+            )
         self.dimensions.join(
             slots[-2], ("axis", right, shared), span, f"axis {shared + 1} of {right} in solve"
         )
@@ -433,9 +445,7 @@ class Program:
         }
 
     def _first_uses(self) -> list[str]:
-        found = [
-            node for nodes in self.nodes for node in nodes if isinstance(node, Access | Name)
-        ]
+        found = [node for nodes in self.nodes for node in nodes if isinstance(node, Access | Name)]
         return [node.name for node in sorted(found, key=lambda node: node.span)]
 
 

@@ -97,9 +97,12 @@ def _with_counts(flat: list[tuple[Expr, Subscript]], output: set[Label]) -> list
     for factor in flat:
         counts[factor] = counts.get(factor, 0) + 1
     factors: list[Factor] = []
+    places: dict[Label, int] = {}  # label -> how many distinct factors have it
+    for _, labels in counts:
+        for label in set(labels):
+            places[label] = places.get(label, 0) + 1
     for (operand, labels), count in counts.items():
-        elsewhere = {x for other, own in counts if (other, own) != (operand, labels) for x in own}
-        dotted = set(labels) - output - elsewhere
+        dotted = {label for label in labels if label not in output and places[label] == 1}
         if count == 2 and dotted and shown_length(operand) <= _LONG:
             factors += [Factor(operand, labels, 1)] * 2
         else:
@@ -117,7 +120,17 @@ def shown_length(expr: Expr) -> int:
     return total + 4 * len(level)
 
 
-_KIND = {Literal: 0, Extent: 0, Variable: 2, Map: 3, Apply: 3, Contraction: 3, Sum: 4, Delta: 5, Ones: 6}
+_KIND = {
+    Literal: 0,
+    Extent: 0,
+    Variable: 2,
+    Map: 3,
+    Apply: 3,
+    Contraction: 3,
+    Sum: 4,
+    Delta: 5,
+    Ones: 6,
+}
 
 
 def arranged_factors(factors: list[Factor], output: Subscript) -> list[Factor]:

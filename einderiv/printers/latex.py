@@ -34,7 +34,12 @@ _GREEK = (
     "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 ).split()
 _RELATION = {"<": "<", ">": ">", "<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne"}
-_SPECIAL = {"delta": r"\delta", "eps": r"\varepsilon", "ones": r"\mathbf{1}", "zeros": r"\mathbf{0}"}
+_SPECIAL = {
+    "delta": r"\delta",
+    "eps": r"\varepsilon",
+    "ones": r"\mathbf{1}",
+    "zeros": r"\mathbf{0}",
+}
 _ABOVE = {"sum": r"\sum", "prod": r"\prod"}
 
 Task = str | tuple[Node, int]
@@ -201,7 +206,12 @@ def _call(node: Call) -> Iterable[Task]:
     elif name in ("inv", "cholesky", "tril") and node.kept is None and node.subscript:
         mark = {"inv": "^{-1}"}.get(name, "")
         head = "" if mark else f"\\operatorname{{{name}}}"
-        yield from (head, r"\left(", (arguments[0], _BASE), f"{mark}\\right){_subscript(node.subscript)}")
+        yield from (
+            head,
+            r"\left(",
+            (arguments[0], _BASE),
+            f"{mark}\\right){_subscript(node.subscript)}",
+        )
     elif node.kept is not None or name in functions.MATRIX_FUNCTIONS:
         shown = {"det": r"\det", "logdet": r"\log\det"}.get(name, f"\\operatorname{{{name}}}")
         yield from (f"{shown}{over}", r"\left(", (arguments[0], _SUM), r"\right)")

@@ -10,8 +10,21 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from ..notation import syntax
-from ..notation.syntax import Access, Call, Comparison, Definition, Group, Index, Name, Negative, Node
-from ..notation.syntax import Number, Power, Product, Sum
+from ..notation.syntax import (
+    Access,
+    Call,
+    Comparison,
+    Definition,
+    Group,
+    Index,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Power,
+    Product,
+    Sum,
+)
 
 _SUM, _TERM, _FACTOR, _BASE = range(4)  # how tightly a place binds
 

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
+from itertools import count as itertools_count
 
 from .. import functions
 from ..canonical import COMPARISON_NAMES, base_and_exponent, split_scale, without_ones
@@ -82,8 +83,10 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
     taken = {*hints.variables, *hints.declared, *functions.SPECIAL_TENSORS}
     lets: dict[Expr, str] = {}
     hazard = hazards(root, lets)
+    numbers = (f"t{count}" for count in itertools_count(1) if f"t{count}" not in taken)
     for node in shared_nodes(root):
-        lets[node] = _fresh_name(hints.definitions.get(node, "t"), taken)
+        known = hints.definitions.get(node)
+        lets[node] = next(numbers) if known is None else _fresh_name(known, taken)
         taken.add(lets[node])
     if lets:
         hazard = hazards(root, lets)
@@ -116,12 +119,8 @@ def _definition(name: str, axes: tuple[str, ...], body: Node) -> Definition:
 
 
 def _fresh_name(wanted: str, taken: set[str]) -> str:
-    if wanted not in taken and wanted != "t":
-        return wanted
-    count = 1
-    while f"{wanted}{count}" in taken:
-        count += 1
-    return f"{wanted}{count}"
+    names = chain([wanted], (f"{wanted}{count}" for count in itertools_count(1)))
+    return next(name for name in names if name not in taken)
 
 
 def _needs_left(root: Expr) -> bool:
@@ -133,9 +132,7 @@ def _needs_left(root: Expr) -> bool:
     )
 
 
-def _declarations(
-    extents: set[str], assumed: set[str], hints: Hints
-) -> list[syntax.Declaration]:
+def _declarations(extents: set[str], assumed: set[str], hints: Hints) -> list[syntax.Declaration]:
     """A declaration for every extent that is printed by its name, and for what is assumed."""
     chosen: list[syntax.Declaration] = []
     left = set(extents)
@@ -382,7 +379,12 @@ class _Statement:
         turned = coefficient < 0
         for factor in factors:
             operand = factor.operand
-            if turned and factor.count == 1 and isinstance(operand, Sum) and operand not in self.lets:
+            if (
+                turned
+                and factor.count == 1
+                and isinstance(operand, Sum)
+                and operand not in self.lets
+            ):
                 other = flipped(operand)
                 if other is not None:
                     operand, coefficient, turned = other, -coefficient, False
@@ -496,10 +498,15 @@ class _Statement:
     def whole_name(self, child: Expr) -> Node | None:
         """`A` where the argument of a matrix function is a named tensor, `inv(A)` where it is one of such."""
         chain: list[str] = []
-        while child not in self.lets and isinstance(child, Apply) and child.function in (
-            "inv",
-            "cholesky",
-            "tril",
+        while (
+            child not in self.lets
+            and isinstance(child, Apply)
+            and child.function
+            in (
+                "inv",
+                "cholesky",
+                "tril",
+            )
         ):
             chain.append(child.function)
             (child,) = child.children
@@ -550,7 +557,7 @@ def _keeps_an_index(operand: Expr) -> bool:
 
 def _bare(term: Expr, names: tuple[str, ...], bare: tuple[str, ...]) -> Expr:
     """`term` without its broadcast axes."""
-    factor, inside = split_scale(term)
+    _, inside = split_scale(term)
     rest = tuple(place for place, name in enumerate(names) if name in bare)
     return without_ones(term, rest) if inside.rank else term
 
@@ -561,8 +568,10 @@ def _number(value: Fraction) -> Node:
     decimal = _decimal(value)
     if value.denominator == 1 or decimal:
         return Number(value, _NOWHERE)
-    parts = ((False, Number(Fraction(value.numerator), _NOWHERE)),
-             (True, Number(Fraction(value.denominator), _NOWHERE)))
+    parts = (
+        (False, Number(Fraction(value.numerator), _NOWHERE)),
+        (True, Number(Fraction(value.denominator), _NOWHERE)),
+    )
     return syntax.Product(parts, _NOWHERE)
 
 
@@ -625,4 +634,3 @@ def _fraction(above: list[Node], below: list[Node], coefficient: Fraction) -> No
         inner = Group(tree, _NOWHERE) if isinstance(tree, syntax.Sum) else tree
         return syntax.Negative(inner, _NOWHERE)
     return tree
-

@@ -1,0 +1,385 @@
+"""The command `einderiv`: derive, print and run expressions from a shell.
+
+In: arguments, standard input, files. Out: text on standard output, an exit code.
+Invariant: 0 fine, 2 bad input with one message on standard error; never a traceback. 1 is left to wrong claims.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from . import __version__
+from .datafiles import Array, check_output, read_arrays, write_array
+from .demo import demo_text
+from .errors import DataError, EinderivError, NotationError
+from .expression import Expression, parse
+
+INTERRUPTED = 130  # as a shell reports a process ended by SIGINT ...
+BROKEN_PIPE = 141  # ... and by SIGPIPE
+
+Command = Callable[..., None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (that of the process by default); its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # θ on an ASCII terminal is \u03b8, not a crash
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _invoked(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return BROKEN_PIPE
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "einderiv"
+        return _refused(
+            f"UsageError: {error.format_message()}\n  see {command} --help{_dash(error)}"
+        )
+    except EinderivError as error:
+        return _refused(f"{type(error).__name__}: {error}")
+    except MemoryError as error:
+        return _refused(f"ResourceLimitError: not enough memory: {error}")
+    except OSError as error:
+        _discard_output()
+        return _refused(f"DataError: cannot write the output: {error.strerror or error}")
+    except Exception as error:
+        return _refused(_bug(error))
+
+
+def _invoked(arguments: list[str]) -> int:
+    try:
+        with commands.make_context("einderiv", arguments) as context:
+            commands.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    return 0
+
+
+def _refused(message: str) -> int:
+    click.echo(message, err=True)
+    return 2
+
+
+def _dash(error: click.UsageError) -> str:
+    if not isinstance(error, click.NoSuchOption):
+        return ""
+    return "; an EXPR that begins with - stands after --"
+
+
+def _bug(error: Exception) -> str:
+    """One message for what should not happen, with the place a report needs."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    kind = type(error).__name__
+    return f"InternalError: {kind}: {error}{place}\n  this is a bug in einderiv, please report it with the expression"
+
+
+def _discard_output() -> None:
+    """What is still buffered goes nowhere, else Python complains when it closes the stream."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # not a file of the system: nothing to close
+        pass
+
+
+# ------------------------------------------------------------ arguments
+
+
+class _Commands(click.Group):
+    """Subcommands; a command line that names none of them is one of `diff`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args:
+            args = ["--help"]
+        elif args[0] not in {*self.commands, "-h", "--help", "--version"}:
+            args = ["diff", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+def _expression_options(command: Command) -> Command:
+    """EXPR and what says how to read and to differentiate it."""
+    options = (
+        click.argument("text", metavar="EXPR"),
+        click.option(
+            "--wrt",
+            multiple=True,
+            metavar="X",
+            help="Differentiate by this tensor; 'X[i,j]' names the new indices. Repeat it for a mixed derivative.",
+        ),
+        click.option("--order", type=int, metavar="N", help="Differentiate N times by each --wrt."),
+        click.option(
+            "--layout",
+            type=click.Choice(["numerator", "denominator"]),
+            help="numerator (default): EXPR's axes, then those of X; denominator: X's first.",
+        ),
+        click.option("--shapes", metavar="TEXT", help="Declare tensors: 'X:(n,d) th:(d)'."),
+        click.option(
+            "--assume",
+            multiple=True,
+            metavar="TEXT",
+            help="'Q symmetric' (or spd, positive, nonnegative).",
+        ),
+        click.option(
+            "--notation",
+            default="index",
+            metavar="NAME",
+            help="The notation of EXPR; this version reads index.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _derived(
+    text: str,
+    wrt: Sequence[str],
+    order: int | None,
+    layout: str | None,
+    shapes: str | None,
+    assume: Sequence[str],
+    notation: str,
+) -> tuple[Expression, Expression]:
+    """The expression of a command line and its derivative; without --wrt the expression, simplified."""
+    if not wrt and (order is not None or layout is not None):
+        option = "--order" if order is not None else "--layout"
+        raise click.UsageError(f"{option} needs --wrt", click.get_current_context())
+    expression = parse(
+        _program_text(text), notation, shapes=_declared(shapes or ""), assume=_assumed(assume)
+    )
+    if not wrt:
+        return expression, expression.simplify()
+    order = 1 if order is None else order
+    return expression, expression.diff(*wrt, order=order, layout=layout or "numerator")
+
+
+def _program_text(text: str) -> str:
+    """EXPR itself, standard input for `-`, a file's text for `@file`."""
+    if text != "-" and not text.startswith("@"):
+        return text
+    place = "standard input" if text == "-" else text[1:]
+    try:
+        if text != "-":
+            return Path(place).read_text(encoding="utf-8-sig")
+        binary = getattr(sys.stdin, "buffer", None)
+        return binary.read().decode("utf-8-sig") if binary else sys.stdin.read()
+    except OSError as error:
+        raise DataError(
+            f"cannot read the expression from {place}: {error.strerror or error}",
+            hint="name a text file after @, or write the expression itself",
+        ) from None
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise DataError(
+            f"{place} is no text in UTF-8", facts=[str(error)], hint="save it as UTF-8"
+        ) from None
+
+
+_DECLARATION = re.compile(r"\s*([^\W\d]\w*)\s*:\s*\(([\w\s,]*)\)\s*[;,]?\s*")
+
+
+def _declared(text: str) -> dict[str, tuple[str | int, ...]]:
+    """Shapes by name.
+
+    >>> _declared("X:(n, 3) th:(3) c:()")
+    {'X': ('n', 3), 'th': (3,), 'c': ()}
+    """
+    shapes: dict[str, tuple[str | int, ...]] = {}
+    start = 0
+    while text[start:].strip():
+        found = _DECLARATION.match(text, start)
+        if found is None or found[1] in shapes:
+            name = re.compile(r"\s*").match(text, start)
+            at = name.end() if name else start
+            raise NotationError(
+                f"{found[1]} is declared twice" if found else "--shapes cannot be read here",
+                source=text,
+                spans=[(at, at + 1)],
+                hint="write for example --shapes 'X:(n,d) th:(d)'",
+            )
+        words = [part.strip() for part in found[2].split(",") if part.strip()]
+        shapes[found[1]] = tuple(int(word) if word.isdecimal() else word for word in words)
+        start = found.end()
+    return shapes
+
+
+def _assumed(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Assumptions by name.
+
+    >>> _assumed(["Q symmetric, x positive"])
+    {'Q': ['symmetric'], 'x': ['positive']}
+    """
+    assumptions: dict[str, list[str]] = {}
+    for part in re.split("[,;]", ",".join(texts)) if texts else ():
+        name, *words = part.split() or [""]
+        if not words:
+            raise NotationError(
+                f"--assume {part.strip()!r} lacks a tensor or a property",
+                hint="write for example --assume 'Q symmetric'",
+            )
+        assumptions.setdefault(name, []).extend(words)
+    return assumptions
+
+
+def _sizes(items: Sequence[str]) -> dict[str, int]:
+    sizes = {}
+    for item in items:
+        name, _, size = item.partition("=")
+        if not size.strip().isdecimal():
+            raise DataError(f"--size {item!r} gives no extent", hint="write for example --size n=5")
+        sizes[name.strip()] = int(size)
+    return sizes
+
+
+# ------------------------------------------------------------ commands
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    options_metavar="",
+    subcommand_metavar="EXPR [--wrt X] ... | COMMAND ...",
+    epilog="EXPR may be - (standard input) or @file; one that begins with - stands after --. "
+    "Exit codes: 0 fine, 2 bad input.",
+)
+@click.version_option(__version__, message="einderiv %(version)s")
+def commands() -> None:
+    """Derivatives of tensor expressions in index notation.
+
+    \b
+    einderiv "x[i]*Q[i,j]*x[j]" --wrt x
+    einderiv "J = (X[a,b]*th[b]-Y[a])*(X[a,c]*th[c]-Y[a])/n" --wrt "th[d]"
+
+    A command line that names no command is one of diff.
+    """
+
+
+@commands.command("diff")
+@_expression_options
+@click.option(
+    "--to",
+    type=click.Choice(["index", "latex", "json"]),
+    default="index",
+    help="What to print; index is the default.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --to json.")
+def diff_command(text: str, to: str, as_json: bool, **options: Any) -> None:
+    """Print the derivative of EXPR; without --wrt EXPR itself, simplified.
+
+    \b
+    einderiv diff "x[i]*Q[i,j]*x[j]" --wrt x --order 2 --assume "Q symmetric"
+    einderiv diff "A[i,j]*x[j]" --wrt x --layout denominator --to latex
+    """
+    expression, result = _derived(text, **options)
+    if as_json or to == "json":
+        click.echo(json.dumps(_facts(expression, result, **options), ensure_ascii=False))
+    else:
+        click.echo(result.latex() if to == "latex" else str(result))
+
+
+def _facts(
+    expression: Expression,
+    result: Expression,
+    wrt: Sequence[str],
+    order: int | None,
+    layout: str | None,
+    **_: object,
+) -> dict[str, object]:
+    return {
+        "expression": str(expression),
+        "wrt": list(wrt),
+        "order": (1 if order is None else order) if wrt else 0,
+        "layout": layout or "numerator",
+        "index": str(result),
+        "latex": result.latex(),
+        "indices": list(result.indices),
+        "shape": list(result.shape),
+        "variables": {name: list(shape) for name, shape in result.variables.items()},
+    }
+
+
+@commands.command("run")
+@_expression_options
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="FILE",
+    help="Arrays: file.npz (by name), file.csv (columns by name), X=file.npy, X=file.csv (a matrix, or a "
+    "vector if it has one column), n=16. May be repeated.",
+)
+@click.option("--size", multiple=True, metavar="n=5", help="An extent that no array tells.")
+@click.option("--out", metavar="FILE", help="Write the result to .npz (as 'value'), .npy or .csv.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object: shape, dtype, value (complex as [re, im]).",
+)
+def run_command(
+    text: str,
+    data: Sequence[str],
+    size: Sequence[str],
+    out: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Evaluate EXPR, or its derivative, on arrays.
+
+    \b
+    einderiv run "x[i]*Q[i,j]*x[j]" --wrt x --data arrays.npz --out grad.npy
+    einderiv run "J = (X[a,b]*th[b]-Y[a])*(X[a,c]*th[c]-Y[a])/n" --wrt th \\
+        --data X=X.csv --data Y=Y.npy --data th=th.npy --data n=16
+    """
+    if out is not None:
+        check_output(out)
+    _, result = _derived(text, **options)
+    arrays = read_arrays(data, result.variables)
+    value = np.asarray(result(arrays, sizes=_sizes(size)))
+    if out is not None:
+        write_array(out, value, str(result))
+    if as_json:
+        facts = {"shape": value.shape, "dtype": str(value.dtype), "value": _plain(value)}
+        click.echo(json.dumps(facts, allow_nan=False))
+    elif out is None:
+        click.echo(repr(value) if value.ndim else str(value[()]))
+
+
+def _plain(value: Array) -> Any:
+    """Nested lists of numbers; JSON has no nan and no infinity, so these are the texts nan, inf, -inf."""
+    if value.dtype.kind == "c":
+        value = np.stack([value.real, value.imag], axis=-1)
+    if np.isfinite(value).all():
+        return value.tolist()
+    flat = np.empty(value.shape, object)
+    flat[...] = value
+    flat[~np.isfinite(value)] = [str(x) for x in value[~np.isfinite(value)].tolist()]
+    return flat.tolist()
+
+
+@commands.command("demo")
+def demo_command() -> None:
+    """Least squares on NIST's Longley data, compared with the certified coefficients.
+
+    \b
+    einderiv demo
+    """
+    for part in demo_text():
+        click.echo(part)
