@@ -13,19 +13,21 @@ from fractions import Fraction
 
 from .canonical import (
     COMPARISON_NAMES,
-    base_and_exponent,
     broadcast,
     contract,
     elementwise,
-    is_zero,
     literal,
     scale,
-    split_scale,
     transpose,
     whole,
 )
 from .expr import Apply, Contraction, Expr, Literal, Map, Ones, Subscript, Sum
 from .functions import ELEMENTWISE
+from .structure import (
+    base_and_exponent,
+    is_zero,
+    split_scale,
+)
 
 Rule = Callable[[Expr], Expr | None]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DataError, DimensionError
+from .errors import DataError, DimensionError, axes_in_words
 from .expr import Dim, Variable
 
 Array = Any
@@ -102,12 +102,12 @@ def resolved_extents(
         variable = variables[name]
         if array.ndim != variable.rank:
             raise DimensionError(
-                f"{name} has {_axes(variable.rank)}, the array has {array.ndim}",
+                f"{name} has {axes_in_words(variable.rank)}, the array has {array.ndim}",
                 facts=[
                     f"axes of {name}: ({', '.join(map(str, variable.shape))}), "
                     f"shape of the array: {array.shape}"
                 ],
-                hint=f"reshape the array, or index {name} with {_axes(array.ndim)}",
+                hint=f"reshape the array, or index {name} with {axes_in_words(array.ndim)}",
             )
         for axis, (wanted, size) in enumerate(zip(variable.shape, array.shape, strict=True)):
             _agree(found, wanted, size, f"axis {axis + 1} of {name} is {size} (given array)", name)
@@ -151,7 +151,3 @@ def common_dtype(arrays: Iterable[Array], wanted: Any) -> Any:
             f"complex arrays cannot be computed in {chosen}", hint="choose complex64 or complex128"
         )
     return chosen
-
-
-def _axes(count: int) -> str:
-    return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")

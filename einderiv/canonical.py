@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from math import gcd, lcm
 
 from .expr import (
     Apply,
@@ -30,14 +29,30 @@ from .expr import (
 )
 from .functions import COMPARISONS, WHOLE, core_ranks
 from .labelling import canonical_order, is_swappable
+from .structure import (
+    HALF,
+    ONE,
+    ZERO,
+    Factor,
+    base_and_exponent,
+    broadcast_axes,
+    common_content,
+    is_plain_power,
+    is_product,
+    is_small_power,
+    is_view,
+    is_zero,
+    merged_by_deltas,
+    permutation_of,
+    split_scale,
+    sum_order,
+    sums_a_label,
+)
 
 COMPARISON_NAMES = frozenset(COMPARISONS.values())
-ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
 
-Factor = tuple[Expr, Subscript]  # an operand at its labels
 
 _COPIES = 8  # x^2 .. x^8 are products of equal operands, higher powers a Map
-_EXACT_BITS = 2048  # powers of numbers beyond this size stay unevaluated
 
 
 # ---------------------------------------------------------------- numbers
@@ -53,25 +68,9 @@ def zero(shape: Shape) -> Expr:
     return Sum((), (), shape) if shape else literal(0)
 
 
-def is_zero(expr: Expr) -> bool:
-    """Is this the zero of its shape?"""
-    return (isinstance(expr, Sum) and not expr.children) or (
-        isinstance(expr, Literal) and not expr.value
-    )
-
-
 def extent(dim: Dim) -> Expr:
     """The extent of an axis, a number where it is known."""
     return Extent(dim) if isinstance(dim, str) else literal(dim)
-
-
-def split_scale(expr: Expr) -> tuple[Fraction, Expr]:
-    """`c*t` as (c, t); a number as (number, 1)."""
-    if isinstance(expr, Literal):
-        return expr.value, literal(1)
-    if isinstance(expr, Sum) and len(expr.children) == 1:
-        return expr.coefficients[0], expr.children[0]
-    return ONE, expr
 
 
 def scale(factor: Fraction | int, expr: Expr) -> Expr:
@@ -104,7 +103,7 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
     moved = _transposed_sum(factors, output)
     if moved is not None:
         return scale(factor, moved)
-    same = _merge_by_deltas(factors, output)
+    same = merged_by_deltas(factors, output)
     kept = [
         (operand, tuple(same.get(label, label) for label in labels))
         for operand, labels in factors
@@ -176,36 +175,15 @@ def _transposed_sum(factors: list[Factor], output: Subscript) -> Expr | None:
     ((total, labels),) = factors
     if len(set(labels)) < len(labels) or set(labels) != set(output) or labels == output:
         return None
-    if not all(_is_product(term) for term in total.children):
+    if not all(is_product(term) for term in total.children):
         return None
     assert isinstance(total, Sum)
     terms = [contract([term], [labels], output) for term in total.children]
     return add(zip(total.coefficients, terms, strict=True), terms[0].shape)
 
 
-def _is_product(term: Expr) -> bool:
-    """A contraction of several operands, or one that sums: not a view of something plain."""
-    return isinstance(term, Contraction) and isinstance(permutation_of(term)[0], Contraction)
-
-
 def _is_symmetric_view(operand: Expr, labels: Subscript, output: Subscript) -> bool:
     return operand.symmetric and len(set(labels)) == len(labels) and set(labels) == set(output)
-
-
-def is_view(expr: Expr) -> bool:
-    """Is this a transpose, diagonal or broadcast: no summed label, at most one operand with data?"""
-    return (
-        isinstance(expr, Contraction)
-        and sum(not isinstance(operand, Delta | Ones) for operand in expr.children) <= 1
-        and all(label in expr.output for labels in expr.inputs for label in labels)
-    )
-
-
-def _is_plain_power(node: Contraction) -> bool:
-    """x_i x_i, entry by entry: its factors are collected with others of the same base."""
-    return all(child is node.children[0] for child in node.children) and all(
-        labels == node.output for labels in node.inputs
-    )
 
 
 def _inline(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> tuple[Fraction, list[Factor]]:
@@ -219,7 +197,7 @@ def _inline(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> tuple[Frac
         factor *= inner
         if isinstance(term, Literal):
             continue
-        if isinstance(term, Contraction) and (is_view(term) or _is_plain_power(term)):
+        if isinstance(term, Contraction) and (is_view(term) or is_plain_power(term)):
             outside = dict(zip(term.output, labels, strict=True))
             for child, child_labels in zip(term.children, term.inputs, strict=True):
                 factors.append((child, tuple(outside[label] for label in child_labels)))
@@ -261,36 +239,6 @@ def _closed_parts_apart(
     return result, set().union(*(members[number] for number in closed))
 
 
-def _merge_by_deltas(factors: list[Factor], output: Subscript) -> dict[Label, Label]:
-    """Label -> the label that stands for it once every delta has identified its two."""
-    parent: dict[Label, Label] = {}
-
-    def find(label: Label) -> Label:
-        while parent.get(label, label) != label:
-            label = parent[label]
-        return label
-
-    position = {label: place for place, label in enumerate(output)}
-    for operand, labels in factors:
-        if isinstance(operand, Delta):
-            a, b = find(labels[0]), find(labels[1])
-            if a != b:  # an output label stands for its class, the first one if there are several
-                if position.get(b, len(position)) < position.get(a, len(position)):
-                    a, b = b, a
-                parent[b] = a
-    return {label: find(label) for label in parent}
-
-
-def base_and_exponent(expr: Expr) -> tuple[Expr, Fraction]:
-    """`x^p` with a number p as (x, p); the square root as a half."""
-    if isinstance(expr, Map):
-        if expr.function == "sqrt":
-            return expr.children[0], HALF
-        if expr.function == "pow" and isinstance(expr.children[1], Literal):
-            return expr.children[0], expr.children[1].value
-    return expr, ONE
-
-
 def _collect_powers(factors: list[Factor]) -> list[Factor]:
     """x^a x^b -> x^(a+b), for powers of one base at the same labels."""
     found: dict[tuple[Expr, Subscript], list[Fraction]] = {}
@@ -321,7 +269,7 @@ def power(base: Expr, exponent: Fraction) -> Expr:
         return base
     whole = exponent.denominator == 1
     factor, term = split_scale(base)
-    if whole and _is_small_power(factor, exponent) and (factor != 1 or isinstance(term, Literal)):
+    if whole and is_small_power(factor, exponent) and (factor != 1 or isinstance(term, Literal)):
         result = factor ** int(exponent)
         return (
             literal(result) if isinstance(term, Literal) else scale(result, power(term, exponent))
@@ -331,7 +279,7 @@ def power(base: Expr, exponent: Fraction) -> Expr:
         if inside != 1:
             return power(inner, inside * exponent)
         axes = tuple(range(base.rank))
-        if isinstance(base, Contraction) and not _sums(base):  # (x y)^p -> x^p y^p
+        if isinstance(base, Contraction) and not sums_a_label(base):  # (x y)^p -> x^p y^p
             return contract(
                 [power(operand, exponent) for operand in base.children], base.inputs, base.output
             )
@@ -347,17 +295,6 @@ def _power_node(base: Expr, exponent: Fraction) -> Expr:
     if exponent == HALF:
         return _elementwise("sqrt", (base,))
     return _elementwise("pow", (base, literal(exponent)))
-
-
-def _sums(node: Contraction) -> bool:
-    return any(label not in node.output for labels in node.inputs for label in labels)
-
-
-def _is_small_power(factor: Fraction, exponent: Fraction) -> bool:
-    if not factor:
-        return exponent > 0
-    bits = max(factor.numerator.bit_length(), factor.denominator.bit_length())
-    return abs(exponent) * bits <= _EXACT_BITS
 
 
 # ---------------------------------------------------------------- sums
@@ -388,8 +325,8 @@ def add(terms: Iterable[tuple[Fraction | int, Expr]], shape: Shape) -> Expr:
 
 
 def _sum_node(left: list[tuple[Expr, Fraction]]) -> Expr:
-    left.sort(key=_sum_order)
-    content = _content([coefficient for _, coefficient in left])
+    left.sort(key=sum_order)
+    content = common_content([coefficient for _, coefficient in left])
     if left[0][1] < 0:
         content = -content
     terms = tuple(term for term, _ in left)
@@ -397,32 +334,6 @@ def _sum_node(left: list[tuple[Expr, Fraction]]) -> Expr:
     if not node.symmetric and _is_closed_under_transposition(node):
         node.symmetric = True
     return scale(content, node)
-
-
-def _sum_order(entry: tuple[Expr, Fraction]) -> tuple[int, str, bytes, tuple[int, ...]]:
-    """Contractions first, then functions, variables, sums and constants; X before its transpose."""
-    base, axes = permutation_of(entry[0])
-    rank, name, digest = base.order
-    return _SUM_RANK[rank], name, digest, axes
-
-
-_SUM_RANK = {7: 0, 5: 1, 6: 2, 4: 3, 8: 4, 9: 5, 3: 6, 1: 7, 2: 8, 0: 9}  # kind -> place in a sum
-
-
-def _content(coefficients: list[Fraction]) -> Fraction:
-    """The largest positive number whose multiples these are."""
-    numerator = gcd(*(c.numerator for c in coefficients))
-    return Fraction(numerator, lcm(*(c.denominator for c in coefficients)))
-
-
-def permutation_of(expr: Expr) -> tuple[Expr, tuple[int, ...]]:
-    """A transposed view as (what it looks at, axes), in `numpy.transpose`'s sense; else (expr, identity)."""
-    if isinstance(expr, Contraction) and len(expr.children) == 1:
-        (labels,) = expr.inputs
-        if len(set(labels)) == len(labels) == len(expr.output):
-            # labels are numbered by the output, so the view is transpose(child, inverse order)
-            return expr.children[0], tuple(labels.index(label) for label in expr.output)
-    return expr, tuple(range(expr.rank))
 
 
 def transpose(expr: Expr, axes: Sequence[int]) -> Expr:
@@ -438,8 +349,8 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
     plain = [entry for entry in bases if not isinstance(entry[0], Contraction)]
     if not plain:
         return None
-    first = min(_sum_order((base, coefficient))[:3] for base, _, coefficient in plain)
-    candidates = {axes for base, axes, c in plain if _sum_order((base, c))[:3] == first}
+    first = min(sum_order((base, coefficient))[:3] for base, _, coefficient in plain)
+    candidates = {axes for base, axes, c in plain if sum_order((base, c))[:3] == first}
     identity = tuple(range(rank))
     if identity in candidates and len(candidates) == 1:
         return None
@@ -448,7 +359,7 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
         axes: tuple[int, ...],
     ) -> list[tuple[tuple[int, str, bytes, tuple[int, ...]], Fraction]]:
         inverse = tuple(axes.index(place) for place in range(rank))
-        return sorted((_sum_order((transpose(term, inverse), c)), c) for term, c in left)
+        return sorted((sum_order((transpose(term, inverse), c)), c) for term, c in left)
 
     best = min(sorted(candidates), key=form)
     return None if best == identity or form(best) == form(identity) else best
@@ -489,7 +400,7 @@ def _elementwise(function: str, arguments: tuple[Expr, ...]) -> Expr:
     full = [argument for argument in arguments if argument.shape]
     if not full:
         return Map(function, arguments)
-    common = set.intersection(*(_broadcast_axes(argument) for argument in full))
+    common = set.intersection(*(broadcast_axes(argument) for argument in full))
     if common:  # f(x_i 1_j) -> f(x)_i 1_j
         rest = tuple(axis for axis in range(full[0].rank) if axis not in common)
         inner = _elementwise(
@@ -512,23 +423,9 @@ def _elementwise(function: str, arguments: tuple[Expr, ...]) -> Expr:
 def _scalars_narrowed(arguments: tuple[Expr, ...]) -> tuple[Expr, ...]:
     """Arguments that are one scalar everywhere become that scalar."""
     return tuple(
-        without_ones(a, ()) if a.shape and len(_broadcast_axes(a)) == a.rank else a
+        without_ones(a, ()) if a.shape and len(broadcast_axes(a)) == a.rank else a
         for a in arguments
     )
-
-
-def _broadcast_axes(expr: Expr) -> set[int]:
-    """The axes along which a term only repeats itself."""
-    _, term = split_scale(expr)
-    if isinstance(term, Ones):
-        return {0}
-    if not isinstance(term, Contraction):
-        return set()
-    return {
-        term.output.index(labels[0])
-        for operand, labels in zip(term.children, term.inputs, strict=True)
-        if isinstance(operand, Ones)
-    }
 
 
 def without_ones(expr: Expr, rest: tuple[int, ...]) -> Expr:
@@ -553,7 +450,7 @@ def whole(function: str, argument: Expr, width: int = 1) -> Expr:
     """A function of the last axes; leading axes that only repeat come out: f(A 1_b) -> f(A) 1_b."""
     (core,), result = core_ranks(WHOLE[function].signature)
     batch = argument.rank - core * width
-    repeated = sorted(axis for axis in _broadcast_axes(argument) if axis < batch)
+    repeated = sorted(axis for axis in broadcast_axes(argument) if axis < batch)
     if not repeated:
         return Apply(function, (argument,), width)
     rest = tuple(axis for axis in range(argument.rank) if axis not in repeated)

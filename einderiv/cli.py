@@ -1,7 +1,8 @@
 """The command `einderiv`: derive, print and run expressions from a shell.
 
 In: arguments, standard input, files. Out: text on standard output, an exit code.
-Invariant: 0 fine, 2 bad input with one message on standard error; never a traceback. 1 is left to wrong claims.
+Invariant: 0 fine, 2 bad input with one message on standard error; never a traceback.
+1 is left to wrong claims.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _invoked(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None where the shell closed it
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -70,7 +72,8 @@ def _invoked(arguments: list[str]) -> int:
 
 
 def _refused(message: str) -> int:
-    click.echo(message, err=True)
+    if sys.stderr is not None:
+        print(message, file=sys.stderr)
     return 2
 
 
@@ -87,7 +90,8 @@ def _bug(error: Exception) -> str:
         trace = trace.tb_next
     place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
     kind = type(error).__name__
-    return f"InternalError: {kind}: {error}{place}\n  this is a bug in einderiv, please report it with the expression"
+    advice = "this is a bug in einderiv, please report it with the expression"
+    return f"InternalError: {kind}: {error}{place}\n  {advice}"
 
 
 def _discard_output() -> None:
@@ -123,7 +127,8 @@ def _expression_options(command: Command) -> Command:
             "--wrt",
             multiple=True,
             metavar="X",
-            help="Differentiate by this tensor; 'X[i,j]' names the new indices. Repeat it for a mixed derivative.",
+            help="Differentiate by this tensor; 'X[i,j]' names the new indices. "
+            "Repeat it for a mixed derivative.",
         ),
         click.option("--order", type=int, metavar="N", help="Differentiate N times by each --wrt."),
         click.option(
@@ -290,9 +295,9 @@ def diff_command(text: str, to: str, as_json: bool, **options: Any) -> None:
     """
     expression, result = _derived(text, **options)
     if as_json or to == "json":
-        click.echo(json.dumps(_facts(expression, result, **options), ensure_ascii=False))
+        print(json.dumps(_facts(expression, result, **options), ensure_ascii=False))
     else:
-        click.echo(result.latex() if to == "latex" else str(result))
+        print(result.latex() if to == "latex" else str(result))
 
 
 def _facts(
@@ -357,9 +362,9 @@ def run_command(
         write_array(out, value, str(result))
     if as_json:
         facts = {"shape": value.shape, "dtype": str(value.dtype), "value": _plain(value)}
-        click.echo(json.dumps(facts, allow_nan=False))
+        print(json.dumps(facts, allow_nan=False))
     elif out is None:
-        click.echo(repr(value) if value.ndim else str(value[()]))
+        print(repr(value) if value.ndim else str(value[()]))
 
 
 def _plain(value: Array) -> Any:
@@ -376,10 +381,10 @@ def _plain(value: Array) -> Any:
 
 @commands.command("demo")
 def demo_command() -> None:
-    """Least squares on NIST's Longley data, compared with the certified coefficients.
+    """A derivation, and Newton steps on NIST's Longley data.
 
     \b
     einderiv demo
     """
     for part in demo_text():
-        click.echo(part)
+        print(part)

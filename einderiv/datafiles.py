@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError
+from .errors import DataError, EinderivError
 
 Array = NDArray[Any]
 Loader = Callable[[], Array]  # an array of a file, not loaded before it is wanted
@@ -79,12 +79,10 @@ def _one_array(name: str, text: str) -> Array:
         case ".csv":
             return read_table(text).array()
         case ".npy":
-            loaded = _numpy_file(text)
-            if isinstance(loaded, np.ndarray):
-                return loaded
-            raise DataError(
-                f"{text} is no .npy file", hint="an .npz file is read under that suffix"
-            )
+            with _opened(text) as loaded:
+                if isinstance(loaded, np.ndarray):
+                    return loaded
+                raise DataError(f"{text} is no .npy file", hint="rename it if it is an .npz file")
     arrays = _npz(text)
     if name not in arrays and len(arrays) != 1:
         raise DataError(
@@ -96,32 +94,29 @@ def _one_array(name: str, text: str) -> Array:
 
 
 def _npz(path: str) -> dict[str, Loader]:
-    loaded = _numpy_file(path)
-    if isinstance(loaded, np.ndarray):
-        raise DataError(f"{path} is no .npz file", hint="an .npy file is read under that suffix")
-
     def member(name: str) -> Array:
-        with _explained(f"array {name} of {path}"):
+        with _opened(path) as loaded:
             return np.asarray(loaded[name])
 
-    return {name: lambda name=name: member(name) for name in loaded.files}  # type: ignore[misc]
-
-
-def _numpy_file(path: str) -> Any:
-    with _explained(path):
-        return np.load(path, allow_pickle=False)
+    with _opened(path) as loaded:
+        if isinstance(loaded, np.ndarray):
+            raise DataError(f"{path} is no .npz file", hint="rename it if it is an .npy file")
+        return {name: lambda name=name: member(name) for name in loaded.files}  # type: ignore[misc]
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Whatever goes wrong in reading is a DataError; numpy has a dozen kinds for damaged files."""
+def _opened(path: str) -> Iterator[Any]:
+    """What numpy.load makes of a file; whatever goes wrong in reading is a DataError."""
     try:
-        yield
+        with open(path, "rb") as file:
+            yield np.load(file, allow_pickle=False)
+    except EinderivError:
+        raise
     except OSError as error:
-        raise DataError(f"cannot read {what}: {error.strerror or error}") from None
-    except Exception as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except Exception as error:  # numpy has a dozen kinds for damaged files
         raise DataError(
-            f"cannot read {what}",
+            f"cannot read {path}",
             facts=[
                 "it is damaged, of another format, or holds Python objects, which are never loaded"
             ],

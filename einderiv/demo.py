@@ -66,7 +66,8 @@ class Fit:
     def digits(self, step: int = -1) -> Array:
         """Agreeing digits of each coefficient: -log10 of the relative error, 15 at most."""
         error = np.abs(self.coefficients[step] - self.certified) / np.abs(self.certified)
-        return -np.log10(np.maximum(error, 1e-15))
+        digits: Array = -np.log10(np.maximum(error, 1e-15))
+        return digits
 
 
 def longley() -> tuple[Array, Array]:
@@ -82,7 +83,8 @@ def longley() -> tuple[Array, Array]:
 
 def certified() -> Array:
     """NIST's coefficients B0 (intercept) to B6."""
-    return _table("longley_certified.csv").column("value")[:7]
+    coefficients: Array = _table("longley_certified.csv").column("value")[:7]
+    return coefficients
 
 
 def _table(name: str) -> Table:

@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
-from .canonical import add, broadcast, contract, is_zero, scale, transpose, zero
+from .canonical import (
+    add,
+    broadcast,
+    contract,
+    scale,
+    transpose,
+    zero,
+)
 from .errors import DerivativeError
 from .expr import (
     Apply,
@@ -29,6 +36,9 @@ from .expr import (
 )
 from .functions import ELEMENTWISE, WHOLE
 from .rules import Placed, derivative_of, differential_of, instantiate, scalar_rule
+from .structure import (
+    is_zero,
+)
 from .walk import dependents, postorder
 
 

@@ -110,3 +110,12 @@ def _one_line(line: str, spans: Sequence[Span], prefix: str) -> list[str]:
                 marks[column] = "^"
     pad = " " * (len(prefix) + len(head))
     return [f"    {prefix}{head}{window}{tail}", f"    {pad}{''.join(marks).rstrip()}"]
+
+
+def axes_in_words(count: int) -> str:
+    """A number of axes for a message.
+
+    >>> axes_in_words(1), axes_in_words(2)
+    ('1 axis', '2 axes')
+    """
+    return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")

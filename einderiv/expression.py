@@ -7,38 +7,26 @@ Invariant: immutable, hashable, picklable; every method calls the layers below a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from .assumptions import declared_everywhere, same_up_to_extents, with_assumptions
 from .canonical import add, contract, transpose
+from .context import Context
 from .differentiator import gradient, pushforward, sweep
-from .errors import DerivativeError, DimensionError, NotationError
+from .errors import DerivativeError, DimensionError, NotationError, axes_in_words
 from .executable import Executable
 from .expr import Dim, Expr, Shape, Variable
 from .flat import dump, load
 from .notation.elaborator import Meaning, elaborate
 from .printers.latex import to_latex
 from .printers.text import to_text
-from .printers.unparse import Hints, unparse
+from .printers.unparse import unparse
 from .simplifier import expand, simplify
 from .substitution import renamed_dims, substituted
 
 NOTATIONS = ("index", "einsum", "matrix", "latex")
-
-
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What the expressions of one program share: tensors, assumptions, names."""
-
-    variables: Mapping[str, Variable] = field(default_factory=dict)
-    assumptions: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    letters: Mapping[Dim, tuple[str, ...]] = field(default_factory=dict)
-    definitions: Mapping[Expr, str] = field(default_factory=dict)
-    declared: frozenset[str] = frozenset()
-    name: str | None = None
 
 
 def parse(
@@ -163,19 +151,9 @@ class Expression:
 
     # ------------------------------------------------------------ printing
 
-    def _hints(self) -> Hints:
-        context = self._context
-        variables = {
-            name: Variable(name, x.shape, context.assumptions.get(name, frozenset()))
-            for name, x in context.variables.items()
-        }
-        return Hints(
-            context.letters, context.definitions, context.declared, variables, context.name
-        )
-
     def __str__(self) -> str:
         """Index notation that `parse` reads back to an equal expression."""
-        return to_text(unparse(self.term, self._indices, self._hints()))
+        return to_text(unparse(self.term, self._indices, self._context.hints()))
 
     def __repr__(self) -> str:
         axes = ", ".join(f"{i}: {dim}" for i, dim in zip(self._indices, self.shape, strict=True))
@@ -187,7 +165,7 @@ class Expression:
         >>> print(parse("A[i,j]*x[j]").latex())
         A_{ij} x_{j}
         """
-        return to_latex(unparse(self.term, self._indices, self._hints()))
+        return to_latex(unparse(self.term, self._indices, self._context.hints()))
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
@@ -272,11 +250,13 @@ class Expression:
             raise DerivativeError(
                 f"the order {order!r} is no whole number of 0 or more", hint="use order=2"
             )
-        steps = [self._wanted(text) for text in variables for _ in range(order)]
         result, groups = self, [self._indices]
-        for x, names in steps:
-            result = result._differentiated(x, names)
-            groups.append(result._indices[sum(map(len, groups)) :])
+        for text in variables:
+            for repetition in range(order):  # the first one has the names that the text gives
+                wanted = text if repetition == 0 else text.partition("[")[0]
+                x, names = self._context.target(wanted, result._indices)
+                result = result._differentiated(x, names)
+                groups.append(names)
         if layout == "denominator":
             result = result._layout_reversed(groups)
         return result
@@ -286,68 +266,10 @@ class Expression:
         axes = tuple(self._indices.index(name) for name in names)
         return self._with(transpose(self._term, axes), names)
 
-    def _differentiated(self, x: Variable, names: tuple[str, ...] | None) -> Expression:
+    def _differentiated(self, x: Variable, names: tuple[str, ...]) -> Expression:
         (term,) = simplify([self._term])
         (result,) = simplify([gradient(term, [x])[x]])
-        return self._with(result, (*self._indices, *self._new_indices(x, names)))
-
-    def _wanted(self, text: str) -> tuple[Variable, tuple[str, ...] | None]:
-        """A variable, with the names of its new axes if `x[i,j]` gives them."""
-        if not isinstance(text, str):
-            raise DerivativeError(f"{text!r} names no variable", hint="pass its name: e.diff('x')")
-        name, bracket, rest = text.partition("[")
-        name = name.strip()
-        x = self._variable(name)
-        if not bracket:
-            return x, None
-        names = tuple(part.strip() for part in rest.rstrip().removesuffix("]").split(","))
-        if not rest.rstrip().endswith("]") or not all(part.isidentifier() for part in names):
-            raise DerivativeError(f"{text!r} does not name indices", hint=f"write {name}[i]")
-        if len(names) != x.rank:
-            raise DimensionError(
-                f"{name} has {_axes(x.rank)}, {text} names {len(names)}",
-                hint=f"write {name}[{','.join('ijklmnpq'[: x.rank])}]"
-                if x.rank
-                else f"write {name}",
-            )
-        used = [part for part in names if part in self._indices or names.count(part) > 1]
-        if used:
-            raise DerivativeError(
-                f"index {used[0]} of {text} is already in use",
-                facts=[f"the expression has the indices {', '.join(self._indices) or 'none'}"],
-                hint=f"choose another letter, for example {name}[{','.join(self._free_letters(x))}]",
-            )
-        return x, names
-
-    def _variable(self, name: str) -> Variable:
-        known = self._context.variables
-        if name not in known:
-            near = get_close_matches(name, known, n=2, cutoff=0.4)
-            raise DerivativeError(
-                f"{name} does not occur in the expression",
-                facts=[f"it has {', '.join(known) or 'no tensors'}"],
-                hint=f"did you mean {' or '.join(near)}?"
-                if near
-                else f"correct the name, or declare it for a derivative of zeros: {name} : (n)",
-            )
-        return known[name]
-
-    def _new_indices(self, x: Variable, names: tuple[str, ...] | None) -> tuple[str, ...]:
-        if names is not None and not set(names) & set(self._indices):
-            return names
-        return self._free_letters(x)
-
-    def _free_letters(self, x: Variable) -> tuple[str, ...]:
-        """Letters for new axes: those that stood at the extent, else fresh ones."""
-        used = [*self._indices]
-        for dim in x.shape:
-            own = self._context.letters.get(dim, ())
-            others = {l for ls in self._context.letters.values() for l in ls}
-            fresh = [c for c in "ijklmnpqrstuvwabcdefgh" if c not in others]
-            numbered = (f"{c}{k}" for k in range(1, 100) for c in "ijkl")
-            letter = next(c for c in (*own, *fresh, *numbered) if c not in used)
-            used.append(letter)
-        return tuple(used[len(self._indices) :])
+        return self._with(result, (*self._indices, *names))
 
     def grad(self, *variables: str) -> Any:
         """The gradient of a scalar: one Expression for one variable, a dict for several or none (all).
@@ -363,14 +285,12 @@ class Expression:
                 facts=["a gradient belongs to a scalar"],
                 hint="use e.jacobian(...), or sum the expression",
             )
-        wanted = [self._wanted(text) for text in (variables or tuple(self._context.variables))]
+        texts = variables or tuple(self._context.variables)
+        wanted = [self._context.target(text, ()) for text in texts]
         (term,) = simplify([self._term])
         found = gradient(term, [x for x, _ in wanted])
         terms = simplify([found[x] for x, _ in wanted])
-        results = [
-            self._with(t, self._new_indices(x, names))
-            for t, (x, names) in zip(terms, wanted, strict=True)
-        ]
+        results = [self._with(t, names) for t, (_, names) in zip(terms, wanted, strict=True)]
         if len(variables) == 1:
             return results[0]
         return dict(zip((x.name for x, _ in wanted), results, strict=True))
@@ -401,8 +321,8 @@ class Expression:
         """
         moving, context = {}, self._context
         for name, direction in tangents.items():
-            x = self._variable(name)
-            moving[x], context = _new_tensor(context, direction, x.shape)
+            x = self._context.variable(name)
+            moving[x], context = context.with_tensor(direction, x.shape)
         (term,) = simplify([self._term])
         (result,) = simplify(pushforward([term], moving))
         return Expression(result, self._indices, context)
@@ -413,12 +333,11 @@ class Expression:
         >>> print(parse("y[i] = A[i,j]*x[j]").vjp("x", cotangent="g"))
         A[i,j]*g[i]
         """
-        x, names = self._wanted(variable)
-        g, context = _new_tensor(self._context, cotangent, self.shape)
+        x, names = self._context.target(variable, ())
+        g, context = self._context.with_tensor(cotangent, self.shape)
         (term,) = simplify([self._term])
         (result,) = simplify([sweep(term, [x], g, 0)[x]])
-        scalar = self._with(result, ())
-        return Expression(result, scalar._new_indices(x, names), context)
+        return Expression(result, names, context)
 
     def hvp(self, variable: str, vector: str) -> Expression:
         """The Hessian of a scalar times a new tensor of the variable's shape, without the Hessian."""
@@ -432,7 +351,7 @@ class Expression:
         >>> print(parse("x[i]*x[i]*c").laplacian("x"))
         2*size[i]*c
         """
-        x, _ = self._wanted(variable)
+        x, _ = self._context.target(variable, ())
         second = self.diff(x.name, order=2)
         labels = tuple(range(self._term.rank))
         own = tuple(range(self._term.rank, self._term.rank + x.rank))
@@ -445,8 +364,8 @@ class Expression:
         >>> print(parse("exp(x)").taylor("x", at="x0", order=1))
         exp(x0) + exp(x0)*(x - x0)
         """
-        x, _ = self._wanted(variable)
-        point, context = _new_tensor(self._context, at, x.shape)
+        x, _ = self._context.target(variable, ())
+        point, context = self._context.with_tensor(at, x.shape)
         step = add([(1, x), (-1, point)], x.shape)
         labels = tuple(range(self._term.rank))
         terms: list[tuple[Fraction, Expr]] = []
@@ -486,21 +405,6 @@ def _restored(data: Any, indices: tuple[str, ...], rest: tuple[Any, ...]) -> Exp
     )
 
 
-def _new_tensor(context: Context, name: str, shape: Shape) -> tuple[Variable, Context]:
-    """A tensor of the given shape under a name that is new, or that has this shape already."""
-    known = context.variables.get(name)
-    if known is not None and known.shape != shape:
-        raise DimensionError(
-            f"{name} has axes ({', '.join(map(str, known.shape))}) already",
-            facts=[f"axes ({', '.join(map(str, shape))}) are needed"],
-            hint="choose a name that the expression does not use",
-        )
-    if not name.isidentifier():
-        raise NotationError(f"{name!r} is no name", hint="use letters, digits and _")
-    x = Variable(name, shape)
-    return x, replace(context, variables={**context.variables, name: x})
-
-
 def _check_layout(layout: str) -> None:
     if layout not in ("numerator", "denominator"):
         raise DerivativeError(
@@ -513,15 +417,15 @@ def _substituted(expr: Expression, given: Mapping[str, str | Expression]) -> Exp
     context = expr._context
     places: dict[Expr, Expr] = {}
     for name, replacement in given.items():
-        x = expr._variable(name)
+        x = expr._context.variable(name)
         if isinstance(replacement, str):
             others = {n: v.shape for n, v in context.variables.items() if n in replacement}
             others = {n: s for n, s in others.items() if n != name or n in replacement}
             replacement = parse(replacement, shapes=_mentioned(replacement, others))
         if replacement._term.rank != x.rank:
             raise DimensionError(
-                f"{name} has {_axes(x.rank)}, its replacement has {_axes(replacement._term.rank)}",
-                hint=f"write {name} with {_axes(x.rank)} free indices",
+                f"{name} has {axes_in_words(x.rank)}, its replacement has {axes_in_words(replacement._term.rank)}",
+                hint=f"write {name} with {axes_in_words(x.rank)} free indices",
             )
         dims = {
             old: new
@@ -554,7 +458,3 @@ def _mentioned(text: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
     words = set(re.findall(r"[^\W\d]\w*", text))
     return {name: shape for name, shape in shapes.items() if name in words}
-
-
-def _axes(count: int) -> str:
-    return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")

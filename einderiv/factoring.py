@@ -9,8 +9,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .canonical import add, contract, split_scale
+from .canonical import (
+    add,
+    contract,
+)
 from .expr import Contraction, Delta, Dim, Expr, Label, Ones, Subscript, Sum
+from .structure import (
+    split_scale,
+)
 
 _TERMS = 48  # longer sums are left alone: each round of the search is linear in their length
 

@@ -13,9 +13,16 @@ from fractions import Fraction
 from functools import partial
 
 from .algebra import ALGEBRA, STABLE
-from .canonical import add, contract, split_scale, with_children
+from .canonical import (
+    add,
+    contract,
+    with_children,
+)
 from .expr import Contraction, Expr, Subscript, Sum
 from .factoring import factored
+from .structure import (
+    split_scale,
+)
 from .walk import fold, rebuild, uses
 
 _PASSES = 12  # each pass moves a change one level up; in practice two to four suffice

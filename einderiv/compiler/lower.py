@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ..canonical import base_and_exponent, split_scale
 from ..expr import (
     Apply,
     Contraction,
@@ -42,6 +41,10 @@ from ..program import (
     Solve,
     Whole,
     operands_of,
+)
+from ..structure import (
+    base_and_exponent,
+    split_scale,
 )
 from ..walk import postorder, uses
 from .order import contraction_order

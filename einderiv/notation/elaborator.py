@@ -8,9 +8,8 @@ ranks (`ranks.py`), extents (`ranks.py`, `dimensions.py`), then terms, one state
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from .. import functions
@@ -23,14 +22,15 @@ from ..canonical import (
     power,
     scale,
     transpose,
-    whole,
     zero,
 )
-from ..errors import DimensionError, NotationError, Span
+from ..errors import Span, axes_in_words
 from ..expr import Apply, Delta, Dim, Expr, Map, Ones, Shape, Variable
 from ..walk import trampoline
 from . import syntax
-from .ranks import Program, whole_chain
+from .calls import Calls
+from .ranks import Program
+from .scopes import Value, Visit, together
 from .syntax import (
     Access,
     Call,
@@ -48,21 +48,6 @@ from .syntax import (
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """A term, the names of its axes, and what its scope has settled or left to settle.
-
-    `twice`: indices that stand twice in one access, to be summed over the product around.
-    `hidden`: indices summed by the convention further in, with the place.
-    """
-
-    term: Expr
-    indices: tuple[str, ...]
-    span: Span
-    twice: frozenset[str] = frozenset()
-    hidden: Mapping[str, Span] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Meaning:
     """What a program says: its result, and everything an evaluation or a printer may ask for."""
 
@@ -74,9 +59,6 @@ class Meaning:
     declared: frozenset[str]  # extents with a name of the user's
     letters: dict[Dim, tuple[str, ...]]  # extent -> the indices that stood there
     name: str | None
-
-
-Visit = Generator[tuple[Node, frozenset[str]], Value, Value]
 
 
 def elaborate(
@@ -109,15 +91,8 @@ def elaborate(
     )
 
 
-class _Statement:
+class _Statement(Calls):
     """One statement: its letters, its scopes, its term."""
-
-    def __init__(
-        self, program: Program, number: int, statement: Definition, defined: dict[str, Value]
-    ) -> None:
-        self.program, self.number, self.statement = program, number, statement
-        self.defined = defined
-        self.source = program.source
 
     def value(self) -> Value:
         """The statement's term, its axes as the left-hand side names them."""
@@ -186,38 +161,7 @@ class _Statement:
                         return [index.span]
         return []
 
-    def text(self, span: Span) -> str:
-        """What the source says at `span`, on one line."""
-        return " ".join(self.source[span[0] : span[1]].split())
-
-    def fail(
-        self,
-        message: str,
-        spans: Sequence[Span],
-        facts: Sequence[str] = (),
-        hint: str | None = None,
-    ) -> None:
-        """Refuse the text, with the place."""
-        raise NotationError(message, source=self.source, spans=spans, facts=facts, hint=hint)
-
-    def dim(self, name: str) -> Dim:
-        """The extent of an index of this statement."""
-        return self.program.dimensions.extent(("index", name, self.number))
-
     # ------------------------------------------------------------ scopes
-
-    def close(self, value: Value, kept: frozenset[str]) -> Value:
-        """End a product of one factor: `A[i,i]` becomes the trace unless i is kept."""
-        summed = [name for name in value.indices if name in value.twice and name not in kept]
-        if not summed:
-            return Value(value.term, value.indices, value.span, frozenset(), value.hidden)
-        rest = tuple(name for name in value.indices if name not in summed)
-        numbers = {name: place for place, name in enumerate(value.indices)}
-        term = contract(
-            [value.term], [tuple(numbers.values())], tuple(numbers[name] for name in rest)
-        )
-        hidden = {**value.hidden, **dict.fromkeys(summed, value.span)}
-        return Value(term, rest, value.span, frozenset(), hidden)
 
     def visit(self, wanted: tuple[Node, frozenset[str]]) -> Visit:
         """The value of a node, where `kept` indices are not summed by the convention."""
@@ -252,16 +196,6 @@ class _Statement:
                 return (yield from self.call(node, kept))
         raise AssertionError(node)
 
-    def closed(
-        self, nodes: Iterable[Node], kept: frozenset[str]
-    ) -> Generator[tuple[Node, frozenset[str]], Value, list[Value]]:
-        """The values of several scopes."""
-        values = []
-        for node in nodes:
-            value = yield node, kept
-            values.append(self.close(value, kept))
-        return values
-
     # ------------------------------------------------------------ leaves
 
     def scalar(self, node: Name) -> Value:
@@ -278,7 +212,7 @@ class _Statement:
         if count:
             example = ",".join("ijklmnpq"[:count])
             self.fail(
-                f"{name} has {_axes(count)} and stands without indices",
+                f"{name} has {axes_in_words(count)} and stands without indices",
                 [node.span],
                 hint=f"write {name}[{example}]",
             )
@@ -297,25 +231,8 @@ class _Statement:
             return Value(extent(self.dim(names[0])), (), node.span)
         else:  # ones, zeros
             shape = tuple(self.dim(index) for index in names)
-            term = zero(shape) if name == "zeros" else ones(shape)
+            term = zero(shape) if name == "zeros" else _ones(shape)
         return self.subscripted(term, names, node.span, {})
-
-    def tensor(self, name: str) -> Expr:
-        """The term of a named tensor."""
-        if name in self.defined:
-            return self.defined[name].term
-        return self.program.variables[name]
-
-    def subscripted(
-        self, term: Expr, names: tuple[str, ...], span: Span, hidden: Mapping[str, Span]
-    ) -> Value:
-        """`term[names]`: repeated names take the diagonal, to be summed by the product around."""
-        distinct = tuple(dict.fromkeys(names))
-        twice = frozenset(name for name in distinct if names.count(name) > 1)
-        if twice:
-            labels = {name: place for place, name in enumerate(distinct)}
-            term = contract([term], [tuple(labels[name] for name in names)], tuple(labels.values()))
-        return Value(term, distinct, span, twice, hidden)
 
     # ------------------------------------------------------------ products
 
@@ -394,291 +311,13 @@ class _Statement:
         terms, names = self.aligned(values, node.span, kept)
         shape = terms[0].shape
         signs = [-1 if minus else 1 for minus, _ in node.terms]
-        hidden = _together(values)
+        hidden = together(values)
         return Value(
             add(zip(signs, terms, strict=True), shape), names, node.span, frozenset(), hidden
         )
 
-    def aligned(
-        self, values: Sequence[Value], span: Span, kept: frozenset[str]
-    ) -> tuple[list[Expr], tuple[str, ...]]:
-        """The terms with the same axes in the same order; scalars and kept indices broadcast."""
-        names = tuple(dict.fromkeys(name for value in values for name in value.indices))
-        terms = []
-        for value in values:
-            lacking = [name for name in names if name not in value.indices]
-            if value.indices and lacking and not kept.issuperset(names):
-                other = next(v for v in values if lacking[0] in v.indices)
-                self._refuse_other_indices(value, other, lacking, names)
-            terms.append(self.spread(value, names))
-        return terms, names
 
-    def _refuse_other_indices(
-        self, value: Value, other: Value, lacking: Sequence[str], names: tuple[str, ...]
-    ) -> None:
-        ones = ",".join(lacking)
-        self.fail(
-            f"two terms with other indices: {self.text(value.span)} lacks {', '.join(lacking)}",
-            [value.span, other.span],
-            facts=[
-                f"{self.text(value.span)} has the free indices {', '.join(value.indices)}, "
-                f"{self.text(other.span)} has {', '.join(other.indices)}"
-            ],
-            hint=f"name all on the left, as in Y[{','.join(names)}] = ..., "
-            f"or repeat the term: {self.text(value.span)}*ones[{ones}]",
-        )
-
-    def spread(self, value: Value, names: tuple[str, ...]) -> Expr:
-        """The value's term with the axes `names`, repeated along those it lacks."""
-        if value.indices == names:
-            return value.term
-        labels = {name: place for place, name in enumerate(names)}
-        lacking = [name for name in names if name not in value.indices]
-        return contract(
-            [value.term, *(Ones(self.dim(name)) for name in lacking)],
-            [tuple(labels[n] for n in value.indices), *((labels[n],) for n in lacking)],
-            tuple(labels.values()),
-        )
-
-    def map(
-        self, function: str, values: Sequence[Value], span: Span, kept: frozenset[str]
-    ) -> Value:
-        """An elementwise function; arguments broadcast as the terms of a sum do."""
-        full = [value for value in values if value.indices]
-        hidden = _together(values)
-        if not full:
-            term = elementwise(function, [value.term for value in values])
-            return Value(term, (), span, frozenset(), hidden)
-        aligned, names = self.aligned(full, span, kept)
-        terms = iter(aligned)
-        arguments = [next(terms) if value.indices else value.term for value in values]
-        return Value(elementwise(function, arguments), names, span, frozenset(), hidden)
-
-    def call(self, node: Call, kept: frozenset[str]) -> Visit:
-        name = functions.ALIASES.get(node.function, node.function)
-        brackets = node.kept is not None
-        if name in functions.MATRIX_FUNCTIONS:
-            return (yield from self.matrix_function(name, node, kept))
-        if node.subscript is not None:
-            self.fail(
-                f"the result of {node.function} is not indexed",
-                [node.subscript[0].span],
-                hint="only matrix functions take indices behind them: inv(A)[i,j]",
-            )
-        if brackets and name in (*functions.REDUCTIONS, *functions.NORMALISATIONS):
-            return (yield from self.reduction(name, node, kept))
-        if name in functions.ELEMENTWISE and name != "pi" and not brackets:
-            return (yield from self.elementwise_call(name, node, kept))
-        self.refuse_function(name, node)
-        raise AssertionError(node)
-
-    def refuse_function(self, name: str, node: Call) -> None:
-        known = sorted(
-            {*functions.ELEMENTWISE, *functions.REDUCTIONS, *functions.NORMALISATIONS}
-            | {*functions.MATRIX_FUNCTIONS}
-        )
-        if node.function in self.program.ranks:
-            self.fail(
-                f"{node.function} is a tensor, not a function",
-                [node.name_span],
-                hint=f"its entries are {node.function}[i,j]; a product is written with *",
-            )
-        if name in (*functions.REDUCTIONS, *functions.NORMALISATIONS):
-            self.fail(
-                f"{name} needs the indices it runs over",
-                [node.name_span],
-                hint=f"write {name}[i](...)",
-            )
-        if name in functions.ELEMENTWISE:
-            self.fail(
-                f"{name} works entry by entry and takes no indices",
-                [node.name_span],
-                hint=f"write {name}(...)",
-            )
-        near = get_close_matches(node.function, known, n=3, cutoff=0.5)
-        self.fail(
-            f"unknown function {node.function}",
-            [node.name_span],
-            hint=f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known)}",
-        )
-
-    def elementwise_call(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
-        wanted = len(functions.ELEMENTWISE[name].arguments)
-        given = len(node.arguments)
-        chained = name in ("max", "min") and given > 2
-        if given != wanted and not chained:
-            self.fail(
-                f"{name} takes {wanted} argument{'s' * (wanted > 1)}, {given} given",
-                [node.span],
-                hint=f"write {name}({', '.join(functions.ELEMENTWISE[name].arguments)})"
-                + (f", or {name}[i](...) over an index" if name in ("max", "min") else ""),
-            )
-        values = yield from self.closed(node.arguments, kept)
-        if name == "where" and not isinstance(node.arguments[0], Comparison):
-            zero_value = Value(literal(0), (), node.span)  # a condition holds where it is not zero
-            values[0] = self.map("ne", [values[0], zero_value], values[0].span, kept)
-        value = self.map(name, values[:wanted], node.span, kept)
-        for more in values[wanted:]:
-            value = self.map(name, [value, more], node.span, kept)
-        return value
-
-    def reduction(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
-        over = tuple(index.name for index in node.kept or ())
-        if len(node.arguments) != 1 or not over or len(set(over)) != len(over):
-            self.fail(
-                f"{name} takes distinct indices and one argument",
-                [node.span],
-                hint=f"write {name}[i](...)",
-            )
-        inside = kept.union(over)
-        (value,) = yield from self.closed(node.arguments, inside)
-        for index in node.kept or ():
-            if index.name not in value.indices:
-                self.fail(
-                    f"index {index.name} of {name} does not occur free in its argument",
-                    [index.span, node.arguments[0].span],
-                    facts=[f"free there: {', '.join(value.indices) or 'none'}"],
-                    hint=f"drop it, or repeat the argument: ones[{index.name}]*(...)",
-                )
-        return self.reduce(name, value, over, node.span)
-
-    def reduce(self, name: str, value: Value, over: tuple[str, ...], span: Span) -> Value:
-        """`name` over the axes `over`, which are moved behind the others."""
-        rest = tuple(index for index in value.indices if index not in over)
-        order = tuple(value.indices.index(index) for index in (*rest, *over))
-        if name in ("sum", "mean"):
-            term = contract([value.term], [tuple(range(value.term.rank))], order[: len(rest)])
-            if name == "mean":
-                for index in over:
-                    size = power(extent(self.dim(index)), Fraction(-1))
-                    term = contract(
-                        [size, term], [(), tuple(range(term.rank))], tuple(range(term.rank))
-                    )
-            return Value(term, rest, span, frozenset(), value.hidden)
-        term = whole(name, transpose(value.term, order), len(over))
-        if name in functions.NORMALISATIONS:
-            back = tuple(order.index(axis) for axis in range(len(order)))
-            return Value(transpose(term, back), value.indices, span, frozenset(), value.hidden)
-        return Value(term, rest, span, frozenset(), value.hidden)
-
-    # ------------------------------------------------------------ matrix functions
-
-    def matrix_function(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
-        if node.kept is None:
-            term = self.whole_call(node)
-            names = tuple(index.name for index in node.subscript or ())
-            if len(names) != term.rank:
-                raise DimensionError(
-                    f"{name} has {_axes(term.rank)} here, {len(names)} indices are given",
-                    source=self.source,
-                    spans=[node.span],
-                    hint=f"write {self.text((node.span[0], node.arguments[-1].span[1]))})"
-                    + (f"[{','.join('ijklmnpq'[: term.rank])}]" if term.rank else ""),
-                )
-            return self.subscripted(term, names, node.span, {})
-        return (yield from self.bracketed(name, node, kept))
-
-    def whole_call(self, node: Node) -> Expr:
-        """The term of `A`, `inv(A)`, `det(inv(A))`: matrix functions of whole tensors."""
-        assert isinstance(node, Call)
-        terms = []
-        for argument in node.arguments:
-            chain, leaf = whole_chain(argument)
-            term = self.tensor(leaf)
-            for name in reversed(chain):
-                term = _of_matrix(name, [term])
-            terms.append(term)
-        return _of_matrix(functions.ALIASES.get(node.function, node.function), terms)
-
-    def bracketed(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
-        """`inv[i,j](e)[p,q]`: rows i and columns j of e; other free indices of e stay free."""
-        row, column = (index.name for index in node.kept or ())
-        values = yield from self.closed(node.arguments, kept.union((row, column)))
-        matrix = values[0]
-        for index in node.kept or ():
-            if index.name not in matrix.indices:
-                self.fail(
-                    f"index {index.name} of {name} does not occur free in its argument",
-                    [index.span, node.arguments[0].span],
-                    facts=[f"free there: {', '.join(matrix.indices) or 'none'}"],
-                    hint=f"write {name}[i,j](...) with i the rows and j the columns of the argument",
-                )
-        batch = tuple(n for n in matrix.indices if n not in (row, column))
-        square = self.spread(Value(matrix.term, matrix.indices, matrix.span), (*batch, row, column))
-        behind = tuple(index.name for index in node.subscript or ())
-        hidden = _together(values)
-        if name == "solve":
-            return self.bracketed_solve(node, square, (*batch, row, column), values[1], behind)
-        term = _of_matrix(name, [square])
-        self.check_subscript(name, node, term.rank - len(batch), behind)
-        return self.subscripted(term, (*batch, *behind), node.span, hidden)
-
-    def check_subscript(self, name: str, node: Call, wanted: int, behind: Sequence[str]) -> None:
-        if len(behind) != wanted:
-            self.fail(
-                f"{name} has {_axes(wanted)} here, {len(behind)} indices are given behind it",
-                [node.span],
-                hint=f"write {name}[i,j](...)" + ("", "[p]", "[p,q]")[wanted],
-            )
-
-    def bracketed_solve(
-        self, node: Call, square: Expr, names: tuple[str, ...], right: Value, behind: Sequence[str]
-    ) -> Value:
-        """`solve[i,j](A, b)[p]`: the x with A_ij x_j = b_i, its entry p."""
-        row, column = names[-2:]
-        self.check_subscript("solve", node, 1, behind)
-        if row not in right.indices or column in right.indices:
-            self.fail(
-                f"the right-hand side of solve[{row},{column}] must have the index {row}, not {column}",
-                [node.arguments[1].span],
-                facts=[f"free there: {', '.join(right.indices) or 'none'}"],
-                hint=f"write solve[{row},{column}](A[{row},{column}], b[{row}])[p]",
-            )
-        batch = names[:-2]
-        every = tuple(dict.fromkeys((*batch, *right.indices, column)))
-        labels = {name: place for place, name in enumerate(every)}
-        free = tuple(name for name in every if name not in (row, column))
-        term = contract(
-            [whole("inv", square), right.term],
-            [
-                (*(labels[b] for b in batch), labels[column], labels[row]),
-                tuple(labels[n] for n in right.indices),
-            ],
-            tuple(labels[n] for n in (*free, column)),
-        )
-        return self.subscripted(term, (*free, *behind), node.span, right.hidden)
-
-
-def _of_matrix(name: str, terms: Sequence[Expr]) -> Expr:
-    """A matrix function of whole terms; the trace and solve are contractions."""
-    matrix = terms[0]
-    axes = tuple(range(matrix.rank))
-    if name == "tr":
-        return contract([matrix], [(*axes[:-1], axes[-2])], axes[:-2])
-    if name != "solve":
-        return whole(name, matrix)
-    right = terms[1]
-    inverse = whole("inv", matrix)
-    batch = matrix.rank - 2
-    shared = right.rank >= batch + 1 and batch > 0
-    before = tuple(range(batch)) if shared else ()
-    more = tuple(range(batch + 2, batch + 2 + right.rank - len(before) - 1))
-    return contract(
-        [inverse, right],
-        [axes, (*before, batch + 1, *more)],
-        (*range(batch), batch, *more),
-    )
-
-
-def ones(shape: Shape) -> Expr:
+def _ones(shape: Shape) -> Expr:
     """The tensor of ones."""
     axes = tuple(range(len(shape)))
     return contract([Ones(dim) for dim in shape], [(axis,) for axis in axes], axes)
-
-
-def _together(values: Iterable[Value]) -> dict[str, Span]:
-    return {name: place for value in values for name, place in value.hidden.items()}
-
-
-def _axes(count: int) -> str:
-    return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")

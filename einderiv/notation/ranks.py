@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from .. import functions
-from ..errors import DimensionError, NotationError, Span
+from ..errors import DimensionError, NotationError, Span, axes_in_words
 from ..expr import Dim, Variable
 from . import syntax
 from .dimensions import Dimensions, Slot
 from .syntax import Access, Call, Definition, Index, Name, Node
+from .trees import indices_of, is_matrix_function, tree_nodes, whole_chain
 
 ASSUMPTIONS = ("symmetric", "spd", "positive", "nonnegative")
 _CHAINED = ("inv", "cholesky", "tril")  # matrix in, matrix out
@@ -96,7 +97,9 @@ class Program:
                 f"{name} has two ranks",
                 source=self.source,
                 spans=spans,
-                facts=[f"{_axes(known)} ({self._shown[name]}), {_axes(rank)} ({how})"],
+                facts=[
+                    f"{axes_in_words(known)} ({self._shown[name]}), {axes_in_words(rank)} ({how})"
+                ],
                 hint="give one of them another name, or the same number of indices",
             )
         self._shown.setdefault(name, how)
@@ -241,7 +244,7 @@ class Program:
         rank = self.ranks[matrix.name]
         if rank < 2:
             raise DimensionError(
-                f"{name} takes a matrix, {matrix.name} has {_axes(rank)}",
+                f"{name} takes a matrix, {matrix.name} has {axes_in_words(rank)}",
                 source=self.source,
                 spans=[matrix.span, *([p] if (p := self._places.get(matrix.name)) else [])],
                 hint=f"declare it: {matrix.name} : (n, n)",
@@ -257,10 +260,10 @@ class Program:
         known = self.ranks[right.name]
         if known not in ((1, 2) if rank == 2 else (1, rank - 1, rank)):
             raise DimensionError(
-                f"solve takes a vector or columns, {right.name} has {_axes(known)}",
+                f"solve takes a vector or columns, {right.name} has {axes_in_words(known)}",
                 source=self.source,
                 spans=[right.span],
-                facts=[f"the matrix has {_axes(rank)}"],
+                facts=[f"the matrix has {axes_in_words(rank)}"],
                 hint="name the indices: solve[i,j](A[i,j], b[i,k])[p]",
             )
 
@@ -290,7 +293,7 @@ class Program:
     def _read_annotations(self) -> None:
         for nodes in self.nodes:
             for node in nodes:
-                for index in _indices_of(node):
+                for index in indices_of(node):
                     if isinstance(index.extent, str):
                         self.extents.add(index.extent)
 
@@ -341,7 +344,7 @@ class Program:
         )
 
     def _join_node(self, node: Node, number: int) -> None:
-        for index in _indices_of(node):
+        for index in indices_of(node):
             self._annotated(index, number)
             self.dimensions.find(("index", index.name, number))
         if isinstance(node, Access):
@@ -421,7 +424,7 @@ class Program:
         word = "spd" if definite else "symmetric"
         if rank < 2 or (definite and rank > 2):
             raise DimensionError(
-                f"{name} is assumed {word} and has {_axes(rank)}",
+                f"{name} is assumed {word} and has {axes_in_words(rank)}",
                 hint="symmetric needs two axes or more, spd exactly two",
             )
         for axis in range(1, rank):
@@ -447,61 +450,3 @@ class Program:
     def _first_uses(self) -> list[str]:
         found = [node for nodes in self.nodes for node in nodes if isinstance(node, Access | Name)]
         return [node.name for node in sorted(found, key=lambda node: node.span)]
-
-
-def is_matrix_function(node: Call) -> bool:
-    """Does the call name a function of matrices?"""
-    return functions.ALIASES.get(node.function, node.function) in functions.MATRIX_FUNCTIONS
-
-
-def whole_chain(node: Node) -> tuple[list[str], str]:
-    """`inv(cholesky(A))` as the functions, outermost first, and the tensor's name."""
-    chain = []
-    while isinstance(node, Call):
-        chain.append(functions.ALIASES.get(node.function, node.function))
-        node = node.arguments[0]
-    assert isinstance(node, Name)
-    return chain, node.name
-
-
-def _indices_of(node: Node) -> tuple[Index, ...]:
-    if isinstance(node, Access):
-        return node.indices
-    if isinstance(node, Call):
-        return (*(node.kept or ()), *(node.subscript or ()))
-    return ()
-
-
-def tree_nodes(root: Node) -> list[Node]:
-    """Every node of a surface tree, in the order of the text."""
-    found: list[Node] = []
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        found.append(node)
-        stack.extend(reversed(parts(node)))
-    return found
-
-
-def parts(node: Node) -> tuple[Node, ...]:
-    """The nodes directly inside a node, in the order of the text."""
-    match node:
-        case syntax.Call():
-            return node.arguments
-        case syntax.Comparison():
-            return node.left, node.right
-        case syntax.Negative():
-            return (node.operand,)
-        case syntax.Power():
-            return node.base, node.exponent
-        case syntax.Product():
-            return tuple(factor for _, factor in node.factors)
-        case syntax.Sum():
-            return tuple(term for _, term in node.terms)
-        case syntax.Group():
-            return (node.inner,)
-    return ()
-
-
-def _axes(count: int) -> str:
-    return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ..canonical import base_and_exponent, split_scale
 from ..expr import (
     Apply,
     Contraction,
@@ -25,6 +24,10 @@ from ..expr import (
     Subscript,
     Sum,
     Variable,
+)
+from ..structure import (
+    base_and_exponent,
+    split_scale,
 )
 
 _LONG = 60  # characters; a longer bracket is squared rather than written twice

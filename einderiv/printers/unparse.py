@@ -9,13 +9,16 @@ extent within a statement, and `sum[i](...)` is written where the convention alo
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from itertools import count as itertools_count
 
 from .. import functions
-from ..canonical import COMPARISON_NAMES, base_and_exponent, split_scale, without_ones
+from ..canonical import (
+    COMPARISON_NAMES,
+    without_ones,
+)
 from ..expr import (
     Apply,
     Contraction,
@@ -32,26 +35,26 @@ from ..expr import (
     Variable,
 )
 from ..notation import syntax
-from ..notation.ranks import parts
-from ..notation.syntax import Access, Call, Definition, Group, Index, Name, Node, Number
+from ..notation.syntax import Call, Definition, Index, Name, Node
+from ..structure import (
+    base_and_exponent,
+    split_scale,
+)
 from ..walk import postorder, trampoline
 from .arrange import Factor, arranged_factors, arranged_terms, closed_parts_inlined, flipped
+from .letters import Hints, Letters
 from .sharing import hazards, shared_nodes
+from .trees import (
+    NOWHERE,
+    as_base,
+    call_tree,
+    fraction_tree,
+    number_tree,
+    powered,
+    with_coefficient,
+)
 
-_NOWHERE = (0, 0)
-_LETTERS = "ijklmpqrstuvwabcdefgho"
 _SYMBOL = {name: symbol for symbol, name in functions.COMPARISONS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Hints:
-    """What a program knows that its terms do not: preferred letters, definitions, declared extents."""
-
-    letters: Mapping[Dim, Sequence[str]] = field(default_factory=dict)
-    definitions: Mapping[Expr, str] = field(default_factory=dict)
-    declared: frozenset[str] = frozenset()
-    variables: Mapping[str, Variable] = field(default_factory=dict)
-    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
         left = hints.name if hints.name and hints.name not in taken else _fresh_name("Y", taken)
         statements.append(_definition(left, names, body))
     else:
-        statements.append(Definition(None, None, body, _NOWHERE, _NOWHERE))
+        statements.append(Definition(None, None, body, NOWHERE, NOWHERE))
     assumed = {
         node.name for node in postorder([root]) if isinstance(node, Variable) and node.assumptions
     }
@@ -114,8 +117,8 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
 
 
 def _definition(name: str, axes: tuple[str, ...], body: Node) -> Definition:
-    left = tuple(Index(axis, None, _NOWHERE) for axis in axes)
-    return Definition(name, left or None, body, _NOWHERE, _NOWHERE)
+    left = tuple(Index(axis, None, NOWHERE) for axis in axes)
+    return Definition(name, left or None, body, NOWHERE, NOWHERE)
 
 
 def _fresh_name(wanted: str, taken: set[str]) -> str:
@@ -140,7 +143,7 @@ def _declarations(extents: set[str], assumed: set[str], hints: Hints) -> list[sy
         if name in assumed or left.intersection(variable.shape):
             left.difference_update(map(str, variable.shape))
             words = tuple(sorted(variable.assumptions))
-            chosen.append(syntax.Declaration(name, variable.shape, words, _NOWHERE, _NOWHERE))
+            chosen.append(syntax.Declaration(name, variable.shape, words, NOWHERE, NOWHERE))
     return chosen
 
 
@@ -159,7 +162,7 @@ def _without_ones_names(term: Expr, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(n for n, label in zip(names, inside.output, strict=True) if label not in repeated)
 
 
-class _Statement:
+class _Statement(Letters):
     """Prints one statement: letters are its own."""
 
     def __init__(
@@ -170,101 +173,18 @@ class _Statement:
         root: Expr,
         extents: set[str],
     ) -> None:
-        self.hints, self.lets, self.hazard, self.root = hints, lets, hazard, root
-        self.extents = extents  # declared extents that were printed by name
-        self.dims: dict[str, Dim] = {}  # letter -> its extent in this statement
-        self.told: set[str] = set()  # letters that stand at an axis of a tensor
-        self.untold: list[Index] = []
-        self.pairs: list[tuple[str, str]] = []  # letters joined by a delta
-        self.sizes: list[tuple[Index, Dim]] = []
+        super().__init__(hints, root, extents)
+        self.lets, self.hazard = lets, hazard
 
     def body(self, names: tuple[str, ...], keeps: bool) -> Node:
         """The right-hand side, with the axes called `names`."""
         self.dims.update(zip(names, self.root.shape, strict=True))
         scope = Scope(frozenset(names), frozenset(names if keeps else ()))
         node = trampoline(Place(self.root, names, scope), self.visit)
-        self._annotate()
+        self.annotate()
         return node
 
-    def in_order(self, body: Node, names: tuple[str, ...]) -> bool:
-        """Do the free indices appear first in the order of `names`?"""
-        if len(names) < 2:
-            return True
-        seen: list[str] = []
-        stack: list[Node] = [body]
-        wanted = set(names)
-        while stack and len(seen) < len(names):
-            node = stack.pop()
-            indices: Sequence[Index] = ()
-            if isinstance(node, Access):
-                indices = node.indices
-            elif isinstance(node, Call):
-                indices = node.subscript or ()
-            if isinstance(node, Call) and node.arguments and node.subscript is not None:
-                inner = Call(node.function, None, (), node.subscript, _NOWHERE, _NOWHERE)
-                stack += [inner, *reversed(node.arguments)]
-                continue
-            seen += [i.name for i in indices if i.name in wanted and i.name not in seen]
-            stack.extend(reversed(parts(node)))
-        return tuple(seen) == names
-
-    def axis_letters(self, node: Expr) -> tuple[str, ...]:
-        """Letters for the axes of a definition."""
-        letters: list[str] = []
-        for dim in node.shape:
-            letters.append(self.letter(dim, frozenset(letters)))
-        return tuple(letters)
-
     # ------------------------------------------------------------ letters
-
-    def letter(self, dim: Dim, used: frozenset[str]) -> str:
-        """A letter for a summed label: one of the extent's own letters if it is free here."""
-        hints = self.hints
-        own = list(hints.letters.get(dim, ()))
-        seen = [letter for letter, known in self.dims.items() if known == dim]
-        for letter in chain(own, seen, _letters()):
-            foreign = letter not in own and any(letter in ls for ls in hints.letters.values())
-            if letter in used or self.dims.get(letter, dim) != dim or letter in hints.declared:
-                continue
-            if foreign and letter not in seen and len(letter) == 1:
-                continue  # leave the user's letters to the extents they stood for
-            self.dims[letter] = dim
-            return letter
-        raise AssertionError
-
-    def index(self, name: str, told: bool) -> Index:
-        """An index as written; `told` where a tensor's axis tells its extent."""
-        index = Index(name, None, _NOWHERE)
-        if told:
-            self.told.add(name)
-        else:
-            self.untold.append(index)
-        return index
-
-    def access(self, name: str, names: Sequence[str], told: bool = True) -> Node:
-        if not names:
-            return Name(name, _NOWHERE)
-        return Access(name, tuple(self.index(n, told) for n in names), _NOWHERE, _NOWHERE)
-
-    def _annotate(self) -> None:
-        """`i:n` at the first place of a letter whose extent no tensor tells."""
-        told = self.told
-        while True:
-            new = {b for a, b in self.pairs if a in told} | {a for a, b in self.pairs if b in told}
-            if not new - told:
-                missing = next((i for i in self.untold if i.name not in told), None)
-                if missing is None:
-                    break
-                missing.extent = self.dims[missing.name]
-                new = {missing.name}
-            told |= new
-        for index, dim in self.sizes:
-            letter = next((n for n in told if n in self.dims and self.dims[n] == dim), None)
-            options = sorted(n for n in told if self.dims.get(n) == dim)
-            if letter is None:
-                index.name, index.extent = self.letter(dim, frozenset(told)), dim
-            else:
-                index.name = options[0]
 
     # ------------------------------------------------------------ nodes
 
@@ -277,7 +197,7 @@ class _Statement:
             case Variable():
                 return self.access(node.name, names)
             case Literal():
-                return _number(node.value)
+                return number_tree(node.value)
             case Extent():
                 return self.extent(node.dim)
             case Ones():
@@ -295,19 +215,8 @@ class _Statement:
                 return (yield from self.apply(place, node))
             case Derivative():
                 inner = yield Place(node.children[0], names[: node.children[0].rank], place.scope)
-                return Call("d", None, (inner,), None, _NOWHERE, _NOWHERE)
+                return Call("d", None, (inner,), None, NOWHERE, NOWHERE)
         raise AssertionError(node)
-
-    def extent(self, dim: str) -> Node:
-        """An extent by its declared name, or as the size of a letter."""
-        if dim in self.hints.declared and any(
-            dim in variable.shape for variable in self.hints.variables.values()
-        ):
-            self.extents.add(dim)
-            return Name(dim, _NOWHERE)
-        index = Index("", None, _NOWHERE)
-        self.sizes.append((index, dim))
-        return Access("size", (index,), _NOWHERE, _NOWHERE)
 
     def sum(self, place: Place, node: Sum) -> Visit:
         if not node.children:
@@ -322,7 +231,7 @@ class _Statement:
             minus = coefficient < 0
             tree = yield from self.scaled(inner, abs(coefficient), inner.node)
             terms.append((minus, tree))
-        return syntax.Sum(tuple(terms), _NOWHERE)
+        return syntax.Sum(tuple(terms), NOWHERE)
 
     def scaled(self, place: Place, coefficient: Fraction, term: Expr) -> Visit:
         """coefficient * term, signs moved into a bracket where that reads better."""
@@ -334,7 +243,7 @@ class _Statement:
         if isinstance(term, Contraction) and term not in self.lets:
             return (yield from self.product(place, term, coefficient))
         tree = yield place
-        return _with_coefficient(coefficient, tree)
+        return with_coefficient(coefficient, tree)
 
     def droppable(self, terms: Sequence[Expr], place: Place) -> bool:
         """May terms drop their `ones`: is every index named around them and by some term?"""
@@ -393,15 +302,15 @@ class _Statement:
                 base, exponent = operand, Fraction(1)
             inner = yield Place(base, tuple(names[label] for label in factor.labels), scope)
             exponent *= factor.count
-            (below if exponent < 0 else above).append(_powered(inner, abs(exponent)))
+            (below if exponent < 0 else above).append(powered(inner, abs(exponent)))
         if repeated:
             axes = [names[label] for factor in repeated for label in factor.labels]
             above.append(self.access("ones", axes, told=False))
-        tree = _fraction(above, below, Fraction(1) if explicit else coefficient)
+        tree = fraction_tree(above, below, Fraction(1) if explicit else coefficient)
         if explicit:
-            over = tuple(Index(names[label], None, _NOWHERE) for label in sorted(explicit))
-            summed = Call("sum", over, (tree,), None, _NOWHERE, _NOWHERE)
-            return _with_coefficient(coefficient, summed)
+            over = tuple(Index(names[label], None, NOWHERE) for label in sorted(explicit))
+            summed = Call("sum", over, (tree,), None, NOWHERE, NOWHERE)
+            return with_coefficient(coefficient, summed)
         return tree
 
     def explicit_sums(self, factors: Sequence[Factor], output: set[Label]) -> set[Label]:
@@ -424,20 +333,20 @@ class _Statement:
 
     def map(self, place: Place, node: Map) -> Visit:
         if not node.children:
-            return Name(node.function, _NOWHERE)
+            return Name(node.function, NOWHERE)
         if node.function in COMPARISON_NAMES:
             condition = yield from self.comparison(place, node)
-            return _call("where", condition, _number(Fraction(1)), _number(Fraction(0)))
+            return call_tree("where", condition, number_tree(Fraction(1)), number_tree(Fraction(0)))
         base, exponent = base_and_exponent(node)
         if exponent != 1 and node.function == "pow":
             inner = yield Place(base, place.names, place.scope)
             if exponent < 0:
-                return _fraction([], [_powered(inner, -exponent)], Fraction(1))
-            return _powered(inner, exponent)
+                return fraction_tree([], [powered(inner, -exponent)], Fraction(1))
+            return powered(inner, exponent)
         arguments = yield from self.arguments(place, node)
         if node.function == "pow":
-            return syntax.Power(_as_base(arguments[0]), _as_base(arguments[1]), _NOWHERE)
-        return _call(node.function, *arguments)
+            return syntax.Power(as_base(arguments[0]), as_base(arguments[1]), NOWHERE)
+        return call_tree(node.function, *arguments)
 
     def arguments(self, place: Place, node: Map) -> Generator[Place, Node, list[Node]]:
         full = [child for child in node.children if child.rank]
@@ -457,7 +366,7 @@ class _Statement:
 
     def comparison(self, place: Place, node: Map) -> Visit:
         left, right = yield from self.arguments(place, node)
-        return syntax.Comparison(_SYMBOL[node.function], left, right, _NOWHERE)
+        return syntax.Comparison(_SYMBOL[node.function], left, right, NOWHERE)
 
     def apply(self, place: Place, node: Apply) -> Visit:
         names = place.names
@@ -475,8 +384,8 @@ class _Statement:
                 core = (*core, self.letter(dim, place.scope.used.union(names, core)))
         scope = place.scope.within((*names, *core), core)
         inner = yield Place(child, (*names[:batch], *core), scope)
-        over = tuple(Index(name, None, _NOWHERE) for name in core)
-        return Call(node.function, over, (inner,), None, _NOWHERE, _NOWHERE)
+        over = tuple(Index(name, None, NOWHERE) for name in core)
+        return Call(node.function, over, (inner,), None, NOWHERE, NOWHERE)
 
     def matrix_function(self, place: Place, node: Apply) -> Visit:
         (child,) = node.children
@@ -484,16 +393,16 @@ class _Statement:
         whole = self.whole_name(child)
         if whole is not None:
             behind = tuple(self.index(name, True) for name in names) or None
-            return Call(node.function, None, (whole,), behind, _NOWHERE, _NOWHERE)
+            return Call(node.function, None, (whole,), behind, NOWHERE, NOWHERE)
         batch = child.rank - 2
         used = place.scope.used.union(names)
         row = self.letter(child.shape[-1], used)
         column = self.letter(child.shape[-1], used | {row})
         scope = place.scope.within((*names, row, column), (row, column))
         inner = yield Place(child, (*names[:batch], row, column), scope)
-        over = tuple(Index(name, None, _NOWHERE) for name in (row, column))
+        over = tuple(Index(name, None, NOWHERE) for name in (row, column))
         behind = tuple(self.index(name, True) for name in names[batch:]) or None
-        return Call(node.function, over, (inner,), behind, _NOWHERE, _NOWHERE)
+        return Call(node.function, over, (inner,), behind, NOWHERE, NOWHERE)
 
     def whole_name(self, child: Expr) -> Node | None:
         """`A` where the argument of a matrix function is a named tensor, `inv(A)` where it is one of such."""
@@ -511,23 +420,14 @@ class _Statement:
             chain.append(child.function)
             (child,) = child.children
         if child in self.lets:
-            tree: Node = Name(self.lets[child], _NOWHERE)
+            tree: Node = Name(self.lets[child], NOWHERE)
         elif isinstance(child, Variable):
-            tree = Name(child.name, _NOWHERE)
+            tree = Name(child.name, NOWHERE)
         else:
             return None
         for name in reversed(chain):
-            tree = Call(name, None, (tree,), None, _NOWHERE, _NOWHERE)
+            tree = Call(name, None, (tree,), None, NOWHERE, NOWHERE)
         return tree
-
-
-def _letters() -> Iterable[str]:
-    yield from _LETTERS
-    count = 1
-    while True:
-        for letter in _LETTERS:
-            yield f"{letter}{count}"
-        count += 1
 
 
 def _distinct_normalised(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
@@ -560,77 +460,3 @@ def _bare(term: Expr, names: tuple[str, ...], bare: tuple[str, ...]) -> Expr:
     _, inside = split_scale(term)
     rest = tuple(place for place, name in enumerate(names) if name in bare)
     return without_ones(term, rest) if inside.rank else term
-
-
-def _number(value: Fraction) -> Node:
-    if value < 0:
-        return syntax.Negative(_number(-value), _NOWHERE)
-    decimal = _decimal(value)
-    if value.denominator == 1 or decimal:
-        return Number(value, _NOWHERE)
-    parts = (
-        (False, Number(Fraction(value.numerator), _NOWHERE)),
-        (True, Number(Fraction(value.denominator), _NOWHERE)),
-    )
-    return syntax.Product(parts, _NOWHERE)
-
-
-def _decimal(value: Fraction) -> bool:
-    """Is a decimal shorter than the fraction: 0.001 rather than 1/1000, but 1/8 rather than 0.125?"""
-    rest = value.denominator
-    if rest <= 99:
-        return False
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    return rest == 1
-
-
-def _call(name: str, *arguments: Node) -> Node:
-    return Call(name, None, tuple(arguments), None, _NOWHERE, _NOWHERE)
-
-
-def _as_base(tree: Node) -> Node:
-    """A tree that may stand in a power: brackets around anything but names, numbers and calls."""
-    if isinstance(tree, Name | Number | Access | Call | Group):
-        return tree
-    return Group(tree, _NOWHERE)
-
-
-def _as_factor(tree: Node) -> Node:
-    """A tree that may stand in a product."""
-    return tree if isinstance(tree, syntax.Power) else _as_base(tree)
-
-
-def _powered(tree: Node, exponent: Fraction) -> Node:
-    if exponent == 1:
-        return tree
-    if exponent == Fraction(1, 2):
-        return _call("sqrt", tree)
-    shown = _number(exponent)
-    return syntax.Power(_as_base(tree), _as_base(shown), _NOWHERE)
-
-
-def _with_coefficient(coefficient: Fraction, tree: Node) -> Node:
-    return tree if coefficient == 1 else _fraction([tree], [], coefficient)
-
-
-def _fraction(above: list[Node], below: list[Node], coefficient: Fraction) -> Node:
-    """above / below with a rational coefficient, signs in front."""
-    size = abs(coefficient)
-    if _decimal(size):
-        above = [Number(size, _NOWHERE), *above]
-    else:
-        if size.numerator != 1 or not above:
-            above = [Number(Fraction(size.numerator), _NOWHERE), *above]
-        if size.denominator != 1:
-            below = [*below, Number(Fraction(size.denominator), _NOWHERE)]
-    if len(above) == 1 and not below:
-        tree: Node = above[0]
-    else:
-        factors = [(False, _as_factor(f)) for f in above] + [(True, _as_factor(f)) for f in below]
-        tree = syntax.Product(tuple(factors), _NOWHERE)
-    if coefficient < 0:
-        inner = Group(tree, _NOWHERE) if isinstance(tree, syntax.Sum) else tree
-        return syntax.Negative(inner, _NOWHERE)
-    return tree

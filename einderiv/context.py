@@ -1,0 +1,103 @@
+"""What the expressions of one program share, and the names that derivatives need.
+
+In: what the elaborator found. Out: variables, new tensors, letters for new axes.
+Invariant: immutable; a tensor has one shape in a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+from .errors import DerivativeError, DimensionError, NotationError, axes_in_words
+from .expr import Dim, Expr, Shape, Variable
+from .printers.letters import Hints
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """Tensors, assumptions, letters and names of a program."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    assumptions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    letters: Mapping[Dim, tuple[str, ...]] = field(default_factory=dict)
+    definitions: Mapping[Expr, str] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
+    name: str | None = None
+
+    def hints(self) -> Hints:
+        """What printers need to know of the program."""
+        variables = {
+            name: Variable(name, x.shape, self.assumptions.get(name, frozenset()))
+            for name, x in self.variables.items()
+        }
+        return Hints(self.letters, self.definitions, self.declared, variables, self.name)
+
+    def variable(self, name: str) -> Variable:
+        """The tensor of a name; DerivativeError if the program has none."""
+        if name not in self.variables:
+            near = get_close_matches(name, self.variables, n=2, cutoff=0.4)
+            raise DerivativeError(
+                f"{name} does not occur in the expression",
+                facts=[f"it has {', '.join(self.variables) or 'no tensors'}"],
+                hint=f"did you mean {' or '.join(near)}?"
+                if near
+                else f"correct the name, or declare it for a derivative of zeros: {name} : (n)",
+            )
+        return self.variables[name]
+
+    def target(self, text: str, used: Sequence[str]) -> tuple[Variable, tuple[str, ...]]:
+        """The variable that `x` or `x[i,j]` names, and names for its axes beside the indices `used`."""
+        if not isinstance(text, str):
+            raise DerivativeError(f"{text!r} names no variable", hint="pass its name: e.diff('x')")
+        name, bracket, rest = text.partition("[")
+        name = name.strip()
+        x = self.variable(name)
+        if not bracket:
+            return x, self.free_letters(x, used)
+        names = tuple(part.strip() for part in rest.rstrip().removesuffix("]").split(","))
+        if not rest.rstrip().endswith("]") or not all(part.isidentifier() for part in names):
+            raise DerivativeError(f"{text!r} does not name indices", hint=f"write {name}[i]")
+        if len(names) != x.rank:
+            example = f"{name}[{','.join(self.free_letters(x, used))}]" if x.rank else name
+            raise DimensionError(
+                f"{name} has {axes_in_words(x.rank)}, {text} names {len(names)}",
+                hint=f"write {example}",
+            )
+        taken = [part for part in names if part in used or names.count(part) > 1]
+        if taken:
+            raise DerivativeError(
+                f"index {taken[0]} of {text} is already in use",
+                facts=[f"the expression has the indices {', '.join(used) or 'none'}"],
+                hint="choose another letter, for example "
+                f"{name}[{','.join(self.free_letters(x, used))}]",
+            )
+        return x, names
+
+    def free_letters(self, x: Variable, used: Sequence[str]) -> tuple[str, ...]:
+        """Letters for new axes: those that stood at the extent, else fresh ones."""
+        chosen: list[str] = []
+        others = {letter for letters in self.letters.values() for letter in letters}
+        fresh = [letter for letter in "ijklmnpqrstuvwabcdefgh" if letter not in others]
+        for dim in x.shape:
+            own = self.letters.get(dim, ())
+            numbered = [f"{c}{k}" for k in range(1, 100) for c in "ijkl"]
+            chosen.append(
+                next(c for c in (*own, *fresh, *numbered) if c not in used and c not in chosen)
+            )
+        return tuple(chosen)
+
+    def with_tensor(self, name: str, shape: Shape) -> tuple[Variable, Context]:
+        """A tensor of the given shape under a name that is new, or that has this shape already."""
+        known = self.variables.get(name)
+        if known is not None and known.shape != shape:
+            raise DimensionError(
+                f"{name} has axes ({', '.join(map(str, known.shape))}) already",
+                facts=[f"axes ({', '.join(map(str, shape))}) are needed"],
+                hint="choose a name that the expression does not use",
+            )
+        if not name.isidentifier():
+            raise NotationError(f"{name!r} is no name", hint="use letters, digits and _")
+        x = Variable(name, shape)
+        return x, replace(self, variables={**self.variables, name: x})

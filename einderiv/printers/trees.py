@@ -1,0 +1,88 @@
+"""Small surface trees: numbers, powers, quotients, with brackets where they are needed.
+
+In: numbers and trees. Out: trees.
+Invariant: what is built reads back with the same structure.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ..notation import syntax
+from ..notation.syntax import Access, Call, Group, Name, Node, Number
+
+NOWHERE = (0, 0)
+
+
+def number_tree(value: Fraction) -> Node:
+    if value < 0:
+        return syntax.Negative(number_tree(-value), NOWHERE)
+    decimal = is_decimal(value)
+    if value.denominator == 1 or decimal:
+        return Number(value, NOWHERE)
+    parts = (
+        (False, Number(Fraction(value.numerator), NOWHERE)),
+        (True, Number(Fraction(value.denominator), NOWHERE)),
+    )
+    return syntax.Product(parts, NOWHERE)
+
+
+def is_decimal(value: Fraction) -> bool:
+    """Is a decimal shorter than the fraction: 0.001 rather than 1/1000, but 1/8 rather than 0.125?"""
+    rest = value.denominator
+    if rest <= 99:
+        return False
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest == 1
+
+
+def call_tree(name: str, *arguments: Node) -> Node:
+    return Call(name, None, tuple(arguments), None, NOWHERE, NOWHERE)
+
+
+def as_base(tree: Node) -> Node:
+    """A tree that may stand in a power: brackets around anything but names, numbers and calls."""
+    if isinstance(tree, Name | Number | Access | Call | Group):
+        return tree
+    return Group(tree, NOWHERE)
+
+
+def as_factor(tree: Node) -> Node:
+    """A tree that may stand in a product."""
+    return tree if isinstance(tree, syntax.Power) else as_base(tree)
+
+
+def powered(tree: Node, exponent: Fraction) -> Node:
+    if exponent == 1:
+        return tree
+    if exponent == Fraction(1, 2):
+        return call_tree("sqrt", tree)
+    shown = number_tree(exponent)
+    return syntax.Power(as_base(tree), as_base(shown), NOWHERE)
+
+
+def with_coefficient(coefficient: Fraction, tree: Node) -> Node:
+    return tree if coefficient == 1 else fraction_tree([tree], [], coefficient)
+
+
+def fraction_tree(above: list[Node], below: list[Node], coefficient: Fraction) -> Node:
+    """above / below with a rational coefficient, signs in front."""
+    size = abs(coefficient)
+    if is_decimal(size):
+        above = [Number(size, NOWHERE), *above]
+    else:
+        if size.numerator != 1 or not above:
+            above = [Number(Fraction(size.numerator), NOWHERE), *above]
+        if size.denominator != 1:
+            below = [*below, Number(Fraction(size.denominator), NOWHERE)]
+    if len(above) == 1 and not below:
+        tree: Node = above[0]
+    else:
+        factors = [(False, as_factor(f)) for f in above] + [(True, as_factor(f)) for f in below]
+        tree = syntax.Product(tuple(factors), NOWHERE)
+    if coefficient < 0:
+        inner = Group(tree, NOWHERE) if isinstance(tree, syntax.Sum) else tree
+        return syntax.Negative(inner, NOWHERE)
+    return tree

@@ -1,0 +1,144 @@
+"""What a term looks like: predicates and decompositions that build nothing but views of it.
+
+In: a term. Out: facts about it, or its parts.
+Invariant: nothing here calls the constructors of canonical form, which stand on these facts.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd, lcm
+
+from .expr import (
+    Contraction,
+    Delta,
+    Expr,
+    Label,
+    Literal,
+    Map,
+    Ones,
+    Subscript,
+    Sum,
+)
+
+ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
+
+Factor = tuple[Expr, Subscript]  # an operand at its labels
+
+_EXACT_BITS = 2048  # powers of numbers beyond this size stay unevaluated
+_SUM_RANK = {7: 0, 5: 1, 6: 2, 4: 3, 8: 4, 9: 5, 3: 6, 1: 7, 2: 8, 0: 9}  # kind -> place in a sum
+
+
+def is_zero(expr: Expr) -> bool:
+    """Is this the zero of its shape?"""
+    return (isinstance(expr, Sum) and not expr.children) or (
+        isinstance(expr, Literal) and not expr.value
+    )
+
+
+def split_scale(expr: Expr) -> tuple[Fraction, Expr]:
+    """`c*t` as (c, t); a number as (number, 1)."""
+    if isinstance(expr, Literal):
+        return expr.value, Literal(1)
+    if isinstance(expr, Sum) and len(expr.children) == 1:
+        return expr.coefficients[0], expr.children[0]
+    return ONE, expr
+
+
+def is_view(expr: Expr) -> bool:
+    """Is this a transpose, diagonal or broadcast: no summed label, at most one operand with data?"""
+    return (
+        isinstance(expr, Contraction)
+        and sum(not isinstance(operand, Delta | Ones) for operand in expr.children) <= 1
+        and all(label in expr.output for labels in expr.inputs for label in labels)
+    )
+
+
+def is_plain_power(node: Contraction) -> bool:
+    """x_i x_i, entry by entry: its factors are collected with others of the same base."""
+    return all(child is node.children[0] for child in node.children) and all(
+        labels == node.output for labels in node.inputs
+    )
+
+
+def merged_by_deltas(factors: list[Factor], output: Subscript) -> dict[Label, Label]:
+    """Label -> the label that stands for it once every delta has identified its two."""
+    parent: dict[Label, Label] = {}
+
+    def find(label: Label) -> Label:
+        while parent.get(label, label) != label:
+            label = parent[label]
+        return label
+
+    position = {label: place for place, label in enumerate(output)}
+    for operand, labels in factors:
+        if isinstance(operand, Delta):
+            a, b = find(labels[0]), find(labels[1])
+            if a != b:  # an output label stands for its class, the first one if there are several
+                if position.get(b, len(position)) < position.get(a, len(position)):
+                    a, b = b, a
+                parent[b] = a
+    return {label: find(label) for label in parent}
+
+
+def base_and_exponent(expr: Expr) -> tuple[Expr, Fraction]:
+    """`x^p` with a number p as (x, p); the square root as a half."""
+    if isinstance(expr, Map):
+        if expr.function == "sqrt":
+            return expr.children[0], HALF
+        if expr.function == "pow" and isinstance(expr.children[1], Literal):
+            return expr.children[0], expr.children[1].value
+    return expr, ONE
+
+
+def sums_a_label(node: Contraction) -> bool:
+    return any(label not in node.output for labels in node.inputs for label in labels)
+
+
+def is_small_power(factor: Fraction, exponent: Fraction) -> bool:
+    if not factor:
+        return exponent > 0
+    bits = max(factor.numerator.bit_length(), factor.denominator.bit_length())
+    return abs(exponent) * bits <= _EXACT_BITS
+
+
+def sum_order(entry: tuple[Expr, Fraction]) -> tuple[int, str, bytes, tuple[int, ...]]:
+    """Contractions first, then functions, variables, sums and constants; X before its transpose."""
+    base, axes = permutation_of(entry[0])
+    rank, name, digest = base.order
+    return _SUM_RANK[rank], name, digest, axes
+
+
+def common_content(coefficients: list[Fraction]) -> Fraction:
+    """The largest positive number whose multiples these are."""
+    numerator = gcd(*(c.numerator for c in coefficients))
+    return Fraction(numerator, lcm(*(c.denominator for c in coefficients)))
+
+
+def permutation_of(expr: Expr) -> tuple[Expr, tuple[int, ...]]:
+    """A transposed view as (what it looks at, axes), in `numpy.transpose`'s sense; else (expr, identity)."""
+    if isinstance(expr, Contraction) and len(expr.children) == 1:
+        (labels,) = expr.inputs
+        if len(set(labels)) == len(labels) == len(expr.output):
+            # labels are numbered by the output, so the view is transpose(child, inverse order)
+            return expr.children[0], tuple(labels.index(label) for label in expr.output)
+    return expr, tuple(range(expr.rank))
+
+
+def is_product(term: Expr) -> bool:
+    """A contraction of several operands, or one that sums: not a view of something plain."""
+    return isinstance(term, Contraction) and isinstance(permutation_of(term)[0], Contraction)
+
+
+def broadcast_axes(expr: Expr) -> set[int]:
+    """The axes along which a term only repeats itself."""
+    _, term = split_scale(expr)
+    if isinstance(term, Ones):
+        return {0}
+    if not isinstance(term, Contraction):
+        return set()
+    return {
+        term.output.index(labels[0])
+        for operand, labels in zip(term.children, term.inputs, strict=True)
+        if isinstance(operand, Ones)
+    }
