@@ -68,7 +68,7 @@ class _Interpreter:
         known: dict[Expr, Array] = {}
         for node in postorder([term]):
             raw = self.node(node, [known[child] for child in node.children])
-            known[node] = np.asarray(raw, dtype=object) % self.prime
+            known[node] = np.asarray(np.asarray(raw, dtype=object) % self.prime, dtype=object)
         return known[term]
 
     def size(self, dim: Dim) -> int:

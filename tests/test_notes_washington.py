@@ -139,7 +139,7 @@ def test_after_eq_11_opposite_terms_of_the_skew_hessian_cancel() -> None:
 
 
 def test_taylor_to_second_order_has_a_half() -> None:
-    """The print lacks the 1/2 before the quadratic term; without it the quadratic is not its own polynomial."""
+    """The print lacks the 1/2 of the quadratic term; without it a quadratic is not its own polynomial."""
     f = ed.parse(QUADRATIC)
     taylor = f.taylor("x", at="x0", order=2)
     d = {"d": ed.parse("x[i] - x0[i]")}
@@ -195,7 +195,7 @@ def test_gaussian_slice_has_minus_exp_times_x_H_Q_H() -> None:
     with -1/2 e^z x'H'QH, the truth is -e^z x'H'QH."""
     head = "Q : (p, p) symmetric\n"
     left = ed.parse(head + GAUSS).diff("x[k]")
-    right = "y[i] = H[i,j]*x[j]; {}*exp(-1/2*y[i]*Q[i,j]*y[j])*(y[l]*Q[l,i]*H[i,k])"
+    right = "y[i] = H[i,j]*x[j]; {}*exp(-1/2*y[i]*Q[i,j]*y[j])*y[p]*Q[p,q]*H[q,k]"
     assert ed.equal(left, ed.parse(head + right.format("-1")))
     assert not ed.equal(left, ed.parse(head + right.format("-1/2")))
     H, S, x = whole(5, 4) / 9, whole(5, 5) / 9, X / 5
@@ -207,7 +207,7 @@ def test_gaussian_slice_has_minus_exp_times_x_H_Q_H() -> None:
 def test_gaussian_slice_of_any_Q_has_the_symmetric_part_once() -> None:
     left = ed.parse(GAUSS).diff("x[k]")
     right = ed.parse(
-        "y[i] = H[i,j]*x[j]; -1/2*exp(-1/2*y[i]*Q[i,j]*y[j])*y[l]*(Q[l,i] + Q[i,l])*H[i,k]"
+        "y[i] = H[i,j]*x[j]; -1/2*exp(-1/2*y[i]*Q[i,j]*y[j])*y[p]*(Q[p,q] + Q[q,p])*H[q,k]"
     )
     assert ed.equal(left, right)
     H, R, x = whole(5, 4) / 9, whole(5, 5) / 9, X / 5
