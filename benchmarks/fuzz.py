@@ -23,7 +23,7 @@ from tests.test_random_programs import (
     by_differences,
     by_jax,
     complaints,
-    derivatives_worth,
+    questions,
 )
 
 
@@ -81,7 +81,7 @@ def main() -> int:
     start, compared, kinds = time.monotonic(), Counter(), Counter()
     for seed in range(options.seed, options.seed + options.programs):
         program = random_program(seed)
-        compared.update(len(wrt) for wrt in derivatives_worth(program, order))
+        compared.update(len(wrt) for wrt in questions(program, order))
         found = check(program)
         if found:
             kinds[kind(found)] += 1

@@ -355,11 +355,11 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
     if identity in candidates and len(candidates) == 1:
         return None
 
-    def form(
-        axes: tuple[int, ...],
-    ) -> list[tuple[tuple[int, str, bytes, tuple[int, ...]], Fraction]]:
+    def form(axes: tuple[int, ...]) -> list[tuple[object, ...]]:
         inverse = tuple(axes.index(place) for place in range(rank))
-        return sorted((sum_order((transpose(term, inverse), c)), c) for term, c in left)
+        entries = sorted((sum_order((transpose(term, inverse), c)), c) for term, c in left)
+        sign = 1 if entries[0][1] > 0 else -1  # the sign comes out afterwards
+        return [(key, sign * c) for key, c in entries]
 
     best = min(sorted(candidates), key=form)
     return None if best == identity or form(best) == form(identity) else best

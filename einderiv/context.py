@@ -49,7 +49,7 @@ class Context:
 
     def target(self, text: str, used: Sequence[str]) -> tuple[Variable, tuple[str, ...]]:
         """The variable that `x` or `x[i,j]` names, and names for its axes beside the indices `used`."""
-        if not isinstance(text, str):
+        if not isinstance(text, str) or not text.strip():
             raise DerivativeError(f"{text!r} names no variable", hint="pass its name: e.diff('x')")
         name, bracket, rest = text.partition("[")
         name = name.strip()

@@ -221,7 +221,7 @@ class Expression:
         A replacement's indices stand for the tensor's axes in order.
 
         >>> print(parse("X[a,b]*th[b]").substitute(th="A[b,k]*u[k]"))
-        X[a,b]*A[b,k]*u[k]
+        X[a,b]*(A[b,k]*u[k])
         """
         given = {**(expressions or {}), **more}
         return _substituted(self, given)
@@ -317,7 +317,7 @@ class Expression:
         """The directional derivative; `{"X": "V"}` moves X along a new tensor V of its shape.
 
         >>> print(parse("x[i]*x[i]").jvp({"x": "v"}))
-        2*x[i]*v[i]
+        2*v[i]*x[i]
         """
         moving, context = {}, self._context
         for name, direction in tangents.items():
@@ -348,8 +348,9 @@ class Expression:
     def laplacian(self, variable: str) -> Expression:
         """The sum of the second derivatives by each entry of a variable.
 
-        >>> print(parse("x[i]*x[i]*c").laplacian("x"))
-        2*size[i]*c
+        >>> print(parse("x : (n)\nc*x[i]*x[i]").laplacian("x"))
+        x : (n,)
+        2*n*c
         """
         x, _ = self._context.target(variable, ())
         second = self.diff(x.name, order=2)
@@ -362,7 +363,7 @@ class Expression:
         """The Taylor polynomial in `variable` around the new tensor `at`.
 
         >>> print(parse("exp(x)").taylor("x", at="x0", order=1))
-        exp(x0) + exp(x0)*(x - x0)
+        exp(x0)*(x - x0) + exp(x0)
         """
         x, _ = self._context.target(variable, ())
         point, context = self._context.with_tensor(at, x.shape)

@@ -28,7 +28,7 @@ MOST_AXES = 4
 LARGEST = (
     300.0  # intermediate values; larger ones would cost digits that are no fault of the engine
 )
-MARGIN = 2e-2  # distance from kinks, ties and poles: far beyond the steps of difference quotients
+MARGIN = 2e-2  # least distance of a sample from kinks, ties and poles
 
 
 class TooWild(Exception):
@@ -43,11 +43,14 @@ class Env:
     special: Any
     tensors: dict[str, Array]
     checked: bool = False
+    branches: list[bytes] = field(default_factory=list)  # on which side of every kink the sample lies
 
-    def away(self, distance: Array) -> None:
-        """Refuse the sample where `distance` from a kink is small."""
-        if self.checked and np.size(distance) and np.min(np.abs(distance)) < MARGIN:
-            raise TooWild
+    def away(self, distance: Array, branch: Array | None = None) -> None:
+        """Refuse the sample where `distance` from a kink is small; note on which side it is."""
+        if self.checked:
+            self.branches.append(np.asarray(np.sign(distance) if branch is None else branch).tobytes())
+            if np.size(distance) and np.min(np.abs(distance)) < MARGIN:
+                raise TooWild
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +310,7 @@ def _extreme(env: Env, x: Array, axes: tuple[int, ...], name: str) -> Array:
     if env.checked:
         count = int(np.prod([x.shape[axis] for axis in axes]))
         flat = np.moveaxis(x, axes, range(-len(axes), 0)).reshape(-1, count)
-        env.away(np.diff(np.sort(flat, axis=1), axis=1))
+        env.away(np.diff(np.sort(flat, axis=1), axis=1), np.argsort(flat, axis=1))
     return getattr(env.xp, name)(x, axis=axes)
 
 
@@ -503,7 +506,18 @@ class Program:
         self, xp: Any, functions: Any, arrays: dict[str, Array], checked: bool = False
     ) -> Array:
         """The result, computed with `xp` (numpy or jax.numpy) and its special functions."""
-        env = Env(xp, functions, dict(arrays), checked)
+        return self._run(Env(xp, functions, dict(arrays), checked))
+
+    def branches(self, **arrays: Array) -> list[bytes] | None:
+        """On which sides of all kinks these arrays lie; None if they are too near one."""
+        env = Env(np, special, {**self.arrays, **arrays}, checked=True)
+        try:
+            self._run(env)
+        except TooWild:
+            return None
+        return env.branches
+
+    def _run(self, env: Env) -> Array:
         for statement in self.statements:
             result = aligned(env, statement.node, statement.names)
             if statement.name is not None:

@@ -173,8 +173,7 @@ def value(e: ed.Expression) -> np.ndarray:
 
 
 def read(text: str, **parts: ed.Expression) -> ed.Expression:
-    shapes = {name: axes for name, axes in SQUARE.items() if name in text}
-    shapes |= {name: part.shape for name, part in parts.items()}
+    shapes = SQUARE | {name: part.shape for name, part in parts.items()}
     return ed.parse(text, shapes=shapes).substitute({n: e for n, e in parts.items() if n in text})
 
 

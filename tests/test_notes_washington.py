@@ -135,7 +135,7 @@ def test_after_eq_11_the_skew_part_cancels_when_multiplied_out() -> None:
 
 def test_after_eq_11_opposite_terms_of_the_skew_hessian_cancel() -> None:
     skew = ed.parse("K[i,j] = Q[i,j] - Q[j,i]; x[i]*K[i,j]*x[j]")
-    assert str(skew.hessian("x")).startswith("zeros[")
+    assert skew.hessian("x") == ed.parse("zeros[i:n, j:n]")
 
 
 def test_taylor_to_second_order_has_a_half() -> None:
