@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from .canonical import (
     COMPARISON_NAMES,
+    add,
     broadcast,
     contract,
     elementwise,
@@ -74,21 +75,35 @@ def inverse_functions(node: Expr) -> Expr | None:
     return None
 
 
-def inverse_of_view(node: Expr) -> Expr | None:
-    """inv(A') -> inv(A)', inv(c A) -> inv(A)/c, inv(delta) -> delta; det and logdet of A' are those of A."""
-    if not isinstance(node, Apply) or node.function not in ("inv", "det", "logdet"):
+def inverse_of_multiple(node: Expr) -> Expr | None:
+    """inv(c A) -> inv(A)/c."""
+    if isinstance(node, Apply) and node.function == "inv":
+        factor, term = split_scale(node.children[0])
+        if factor != 1:
+            return scale(1 / factor, whole("inv", term))
+    return None
+
+
+def diagonal_inside(node: Expr) -> Expr | None:
+    """f(x)_ii -> f(x_ii), (x + y)_ii -> x_ii + y_ii."""
+    if not isinstance(node, Contraction):
         return None
-    (inner,) = node.children
-    batch = inner.rank - 2
-    swap = (*range(batch), batch + 1, batch)
-    if isinstance(inner, Contraction) and len(inner.children) == 1 and not inner.symmetric:
-        (labels,) = inner.inputs
-        if labels == swap and inner.children[0].rank == inner.rank:
-            result = whole(node.function, inner.children[0])
-            return transpose(result, swap) if node.function == "inv" else result
-    factor, term = split_scale(inner)
-    if node.function == "inv" and factor != 1:
-        return scale(1 / factor, whole("inv", term))
+    for place, (operand, labels) in enumerate(zip(node.children, node.inputs, strict=True)):
+        distinct = tuple(dict.fromkeys(labels))
+        if len(distinct) < len(labels) and isinstance(operand, Map | Sum):
+            inside = [
+                contract([child], [labels], distinct) if child.shape else child
+                for child in operand.children
+            ]
+            shape = next(child.shape for child in inside if child.shape)
+            diagonal = (
+                add(zip(operand.coefficients, inside, strict=True), shape)
+                if isinstance(operand, Sum)
+                else elementwise(operand.function, inside)
+            )
+            operands, inputs = list(node.children), list(node.inputs)
+            operands[place], inputs[place] = diagonal, distinct
+            return contract(operands, inputs, node.output)
     return None
 
 
@@ -169,7 +184,8 @@ def _has_poles(expr: Expr) -> bool:
 ALGEBRA: tuple[Rule, ...] = (
     known_value,
     inverse_functions,
-    inverse_of_view,
+    inverse_of_multiple,
+    diagonal_inside,
     choice,
     guarded_product,
 )

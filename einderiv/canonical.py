@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import permutations
 
 from .expr import (
     Apply,
@@ -37,9 +38,11 @@ from .structure import (
     base_and_exponent,
     broadcast_axes,
     common_content,
+    composed,
     is_plain_power,
     is_product,
     is_small_power,
+    is_symmetric_view,
     is_view,
     is_zero,
     merged_by_deltas,
@@ -52,6 +55,10 @@ from .structure import (
 COMPARISON_NAMES = frozenset(COMPARISONS.values())
 
 
+_TRANSPOSABLE = frozenset(
+    {"inv", "det", "logdet", "prod", "max", "min", "logsumexp"}
+)  # f(A') is f(A)'
+_ORIENTED = 3  # ranks up to which products are tried in all orders of their axes
 _COPIES = 8  # x^2 .. x^8 are products of equal operands, higher powers a Map
 
 
@@ -99,7 +106,7 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
     factor, factors = _inline(operands, inputs)
     if not factor:
         return zero(tuple(dims[label] for label in output))
-    factors = _composed(factors, dims)
+    factors = composed(factors, dims)
     moved = _transposed_sum(factors, output)
     if moved is not None:
         return scale(factor, moved)
@@ -139,7 +146,7 @@ def _contraction(factors: list[Factor], output: Subscript) -> Expr:
             rest.append((operand, labels))
     if not rest:
         return literal(factor)
-    if len(rest) == 1 and (rest[0][1] == output or _is_symmetric_view(*rest[0], output)):
+    if len(rest) == 1 and (rest[0][1] == output or is_symmetric_view(*rest[0], output)):
         return scale(factor, rest[0][0])
     operands, inputs, fresh = canonical_order(rest, output)
     node = Contraction(operands, inputs, fresh)
@@ -148,42 +155,20 @@ def _contraction(factors: list[Factor], output: Subscript) -> Expr:
     return scale(factor, node)
 
 
-def _composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
-    """A product that is only transposed, repeated or summed further is one product: (A B)' -> B_kj A_ik."""
-    real = [(op, labels) for op, labels in factors if not isinstance(op, Delta | Ones)]
-    if len(real) != 1 or not isinstance(real[0][0], Contraction) or not real[0][0].shape:
-        return factors
-    ((inner, outside),) = real
-    assert isinstance(inner, Contraction)
-    names = dict(zip(inner.output, outside, strict=True))
-    fresh = 1 + max(dims)
-    own: list[Factor] = []
-    for op, labels in zip(inner.children, inner.inputs, strict=True):
-        for label, dim in zip(labels, op.shape, strict=True):
-            if label not in names:
-                names[label] = fresh
-                dims[fresh] = dim
-                fresh += 1
-        own.append((op, tuple(names[label] for label in labels)))
-    return own + [(op, labels) for op, labels in factors if isinstance(op, Delta | Ones)]
-
-
 def _transposed_sum(factors: list[Factor], output: Subscript) -> Expr | None:
-    """The transpose of a sum of products is the sum of their transposes."""
+    """The transpose of a skew sum is its negative; that of a large sum of products is taken term by term."""
     if len(factors) != 1 or not isinstance(factors[0][0], Sum):
         return None
     ((total, labels),) = factors
     if len(set(labels)) < len(labels) or set(labels) != set(output) or labels == output:
         return None
-    if not all(is_product(term) for term in total.children):
+    if total.skew:
+        return scale(-1, total)
+    if total.rank <= _ORIENTED or not all(is_product(term) for term in total.children):
         return None
     assert isinstance(total, Sum)
     terms = [contract([term], [labels], output) for term in total.children]
     return add(zip(total.coefficients, terms, strict=True), terms[0].shape)
-
-
-def _is_symmetric_view(operand: Expr, labels: Subscript, output: Subscript) -> bool:
-    return operand.symmetric and len(set(labels)) == len(labels) and set(labels) == set(output)
 
 
 def _inline(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> tuple[Fraction, list[Factor]]:
@@ -331,8 +316,9 @@ def _sum_node(left: list[tuple[Expr, Fraction]]) -> Expr:
         content = -content
     terms = tuple(term for term, _ in left)
     node = Sum(terms, tuple(coefficient / content for _, coefficient in left), terms[0].shape)
-    if not node.symmetric and _is_closed_under_transposition(node):
-        node.symmetric = True
+    if not node.symmetric and not node.skew:
+        sign = _sign_under_transposition(node)
+        node.symmetric, node.skew = sign > 0, sign < 0
     return scale(content, node)
 
 
@@ -342,17 +328,23 @@ def transpose(expr: Expr, axes: Sequence[int]) -> Expr:
 
 
 def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, ...] | None:
-    """The transposition to write outside a sum, None if there is none: X' - Y' -> (X - Y)'."""
+    """The transposition to write outside a sum, None if there is none: X' - Y' -> (X - Y)'.
+
+    The first plain term stands as it is; sums of products alone, up to rank 3, take the least form.
+    """
     if rank < 2:
         return None
     bases = [(*permutation_of(term), coefficient) for term, coefficient in left]
-    plain = [entry for entry in bases if not isinstance(entry[0], Contraction)]
-    if not plain:
-        return None
-    first = min(sum_order((base, coefficient))[:3] for base, _, coefficient in plain)
-    candidates = {axes for base, axes, c in plain if sum_order((base, c))[:3] == first}
+    plain = [e for e in bases if not isinstance(e[0], Contraction) and not e[0].symmetric]
     identity = tuple(range(rank))
-    if identity in candidates and len(candidates) == 1:
+    if plain:
+        first = min(sum_order((base, coefficient))[:3] for base, _, coefficient in plain)
+        candidates = {axes for base, axes, c in plain if sum_order((base, c))[:3] == first}
+    elif rank <= _ORIENTED:
+        candidates = set(permutations(identity))
+    else:
+        return None
+    if candidates == {identity}:
         return None
 
     def form(axes: tuple[int, ...]) -> list[tuple[object, ...]]:
@@ -365,12 +357,32 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
     return None if best == identity or form(best) == form(identity) else best
 
 
-def _is_closed_under_transposition(node: Sum) -> bool:
-    """Is Q + Q' (rank 2) the same after a transposition?"""
+def _sign_under_transposition(node: Sum) -> int:
+    """1 for Q + Q', -1 for Q - Q', else 0."""
     if node.rank != 2 or node.shape[0] != node.shape[1]:
-        return False
-    pairs = set(zip(node.children, node.coefficients, strict=True))
-    return all((transpose(term, (1, 0)), c) in pairs for term, c in pairs)
+        return 0
+    terms = dict(zip(node.children, node.coefficients, strict=True))
+    found = {(transpose(term, (1, 0)), c) for term, c in terms.items()}
+    for sign in (1, -1):
+        if all(terms.get(term) == sign * c for term, c in found):
+            return sign
+    return 0
+
+
+def orientation(expr: Expr) -> tuple[int, ...]:
+    """The axes of the transposition that a function of `expr` is written under.
+
+    A view's own; for a product the one that leaves the least digest inside, up to rank 3.
+    """
+    base, axes = permutation_of(expr)
+    if base is not expr:
+        return axes
+    _, inside = split_scale(expr)
+    identity = tuple(range(expr.rank))
+    if not isinstance(inside, Contraction) or not 2 <= expr.rank <= _ORIENTED or expr.symmetric:
+        return identity
+    best = min(permutations(identity), key=lambda axes: transpose(inside, axes).digest)
+    return tuple(best.index(place) for place in range(expr.rank))
 
 
 # ---------------------------------------------------------------- functions
@@ -412,8 +424,8 @@ def _elementwise(function: str, arguments: tuple[Expr, ...]) -> Expr:
             [rest if inner.shape else (), *((axis,) for axis in sorted(common))],
             tuple(range(len(shape))),
         )
-    base, axes = permutation_of(full[0])
-    if base is not full[0]:  # f(x') -> f(x)'
+    axes = orientation(full[0])
+    if axes != tuple(range(len(axes))):  # f(x') -> f(x)'
         inverse = tuple(axes.index(place) for place in range(len(axes)))
         moved = tuple(transpose(a, inverse) if a.shape else a for a in arguments)
         return transpose(Map(function, _scalars_narrowed(moved)), axes)
@@ -447,42 +459,32 @@ def without_ones(expr: Expr, rest: tuple[int, ...]) -> Expr:
 
 
 def whole(function: str, argument: Expr, width: int = 1) -> Expr:
-    """A function of the last axes; leading axes that only repeat come out: f(A 1_b) -> f(A) 1_b."""
+    """A function of the last axes; transposed and merely repeated leading axes come out.
+
+    f(A 1_b) -> f(A) 1_b, inv(A') -> inv(A)', det(A') -> det(A).
+    """
     (core,), result = core_ranks(WHOLE[function].signature)
     batch = argument.rank - core * width
     repeated = sorted(axis for axis in broadcast_axes(argument) if axis < batch)
-    if not repeated:
-        return Apply(function, (argument,), width)
-    rest = tuple(axis for axis in range(argument.rank) if axis not in repeated)
-    inner = whole(function, without_ones(argument, rest), width)
     after = batch + result * width
-    return contract(
-        [inner, *(Ones(argument.shape[axis]) for axis in repeated)],
-        [
-            tuple(axis for axis in range(after) if axis not in repeated),
-            *((axis,) for axis in repeated),
-        ],
-        tuple(range(after)),
-    )
-
-
-# ---------------------------------------------------------------- rebuilding
-
-
-def with_children(node: Expr, children: Sequence[Expr]) -> Expr:
-    """The canonical term of `node`'s kind over other children of the same shapes."""
-    if isinstance(node, Contraction):
-        return contract(children, node.inputs, node.output)
-    if isinstance(node, Sum):
-        return add(zip(node.coefficients, children, strict=True), node.shape)
-    if isinstance(node, Map):
-        return elementwise(node.function, children)
-    if isinstance(node, Apply) and children:
-        return whole(node.function, children[0], node.width)
-    return node
-
-
-def why_not_canonical(node: Expr) -> str | None:
-    """The reason why rebuilding `node` changes it, None if it does not."""
-    again = with_children(node, node.children)
-    return None if again is node else f"{node!r} rebuilds as {again!r}"
+    if repeated:
+        rest = tuple(axis for axis in range(argument.rank) if axis not in repeated)
+        inner = whole(function, without_ones(argument, rest), width)
+        return contract(
+            [inner, *(Ones(argument.shape[axis]) for axis in repeated)],
+            [
+                tuple(axis for axis in range(after) if axis not in repeated),
+                *((axis,) for axis in repeated),
+            ],
+            tuple(range(after)),
+        )
+    axes = orientation(argument)
+    moved = sorted(axes[:batch]) != list(range(batch))  # would mix batch and core
+    swapped = list(axes[batch:]) != list(range(batch, argument.rank))
+    if moved or axes == tuple(range(argument.rank)):
+        return Apply(function, (argument,), width)
+    if swapped and function not in _TRANSPOSABLE:
+        axes = (*axes[:batch], *range(batch, argument.rank))
+    inverse = tuple(axes.index(place) for place in range(len(axes)))
+    node = Apply(function, (transpose(argument, inverse),), width)
+    return transpose(node, axes[:after] if not result else axes)

@@ -30,16 +30,17 @@ class Expr:
     """A term. Equality is identity; `order` sorts the same way in every run.
 
     Neither `digest` nor `order` looks at the names of extents, so renaming these reorders nothing.
-    `symmetric`: invariant under every permutation of its axes.
+    `symmetric`: invariant under every permutation of its axes; `skew`: its transpose is its negative.
     """
 
-    __slots__ = ("__weakref__", "children", "digest", "order", "shape", "symmetric")
+    __slots__ = ("__weakref__", "children", "digest", "order", "shape", "skew", "symmetric")
     rank_of_kind: ClassVar[int]
     children: tuple[Expr, ...]
     shape: Shape
     digest: bytes
     order: OrderKey
     symmetric: bool
+    skew: bool
 
     @classmethod
     def _intern(
@@ -57,7 +58,8 @@ class Expr:
             if known is not None:
                 return known  # type: ignore[return-value]
             node = object.__new__(cls)
-            node.children, node.shape, node.symmetric = children, shape, False
+            node.children, node.shape = children, shape
+            node.symmetric = node.skew = False
             state = blake2b(f"{cls.__name__}|{name}|{told}|{len(shape)}".encode(), digest_size=16)
             for child in children:
                 state.update(child.digest)

@@ -16,10 +16,12 @@ from .algebra import ALGEBRA, STABLE
 from .canonical import (
     add,
     contract,
-    with_children,
 )
 from .expr import Contraction, Expr, Subscript, Sum
 from .factoring import factored
+from .rebuilding import (
+    with_children,
+)
 from .structure import (
     split_scale,
 )

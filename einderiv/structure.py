@@ -12,6 +12,7 @@ from math import gcd, lcm
 from .expr import (
     Contraction,
     Delta,
+    Dim,
     Expr,
     Label,
     Literal,
@@ -142,3 +143,28 @@ def broadcast_axes(expr: Expr) -> set[int]:
         for operand, labels in zip(term.children, term.inputs, strict=True)
         if isinstance(operand, Ones)
     }
+
+
+def composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
+    """A product that is only transposed, repeated or summed further is one product: (A B)' -> B_kj A_ik."""
+    real = [(op, labels) for op, labels in factors if not isinstance(op, Delta | Ones)]
+    if len(real) != 1 or not isinstance(real[0][0], Contraction) or not real[0][0].shape:
+        return factors
+    ((inner, outside),) = real
+    assert isinstance(inner, Contraction)
+    names = dict(zip(inner.output, outside, strict=True))
+    fresh = 1 + max(dims)
+    own: list[Factor] = []
+    for op, labels in zip(inner.children, inner.inputs, strict=True):
+        for label, dim in zip(labels, op.shape, strict=True):
+            if label not in names:
+                names[label] = fresh
+                dims[fresh] = dim
+                fresh += 1
+        own.append((op, tuple(names[label] for label in labels)))
+    return own + [(op, labels) for op, labels in factors if isinstance(op, Delta | Ones)]
+
+
+def is_symmetric_view(operand: Expr, labels: Subscript, output: Subscript) -> bool:
+    """Is it a symmetric operand, only transposed?"""
+    return operand.symmetric and len(set(labels)) == len(labels) and set(labels) == set(output)

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .canonical import add, extent, with_children, zero
+from .canonical import (
+    add,
+    extent,
+    zero,
+)
 from .expr import Delta, Dim, Expr, Extent, Ones, Shape, Sum, Variable
+from .rebuilding import (
+    with_children,
+)
 from .walk import rebuild
 
 

@@ -40,7 +40,7 @@ LAYERS = (
         "flat",
         "reference",
     ),
-    ("rules", "algebra", "factoring"),
+    ("rules", "algebra", "factoring", "substitution"),
     ("differentiator", "simplifier", "compiler.*"),
     ("assumptions", "context", "executable", "explainer", "checker"),
     ("expression",),

@@ -8,7 +8,6 @@ A failure names its seed: `python benchmarks/fuzz.py --programs 1 --seed SEED` f
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any

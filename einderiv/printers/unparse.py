@@ -35,7 +35,7 @@ from ..expr import (
     Variable,
 )
 from ..notation import syntax
-from ..notation.syntax import Call, Definition, Index, Name, Node
+from ..notation.syntax import Call, Definition, Group, Index, Name, Node
 from ..structure import (
     base_and_exponent,
     split_scale,
@@ -272,7 +272,7 @@ class _Statement(Letters):
         names: dict[Label, str] = dict(zip(node.output, place.names, strict=True))
         used = place.scope.used.union(place.names)
         factors = arranged_factors(factors, node.output)
-        factors = _distinct_normalised(factors, dims)
+        factors = _distinct_labels(factors, dims, self.lets)
         for factor in factors:
             for label in factor.labels:
                 if label not in names:
@@ -301,6 +301,8 @@ class _Statement(Letters):
             if operand in self.lets:
                 base, exponent = operand, Fraction(1)
             inner = yield Place(base, tuple(names[label] for label in factor.labels), scope)
+            if isinstance(base, Contraction) and base not in self.lets and not _is_summed(inner):
+                inner = Group(inner, NOWHERE)  # its sums end there
             exponent *= factor.count
             (below if exponent < 0 else above).append(powered(inner, abs(exponent)))
         if repeated:
@@ -340,6 +342,8 @@ class _Statement(Letters):
         base, exponent = base_and_exponent(node)
         if exponent != 1 and node.function == "pow":
             inner = yield Place(base, place.names, place.scope)
+            if isinstance(base, Contraction) and base not in self.lets and not _is_summed(inner):
+                inner = Group(inner, NOWHERE)
             if exponent < 0:
                 return fraction_tree([], [powered(inner, -exponent)], Fraction(1))
             return powered(inner, exponent)
@@ -430,13 +434,15 @@ class _Statement(Letters):
         return tree
 
 
-def _distinct_normalised(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
-    """softmax(x)_ii as softmax[j](x[i,j])*delta[i,j]: the kept index of a function needs its own letter."""
+def _distinct_labels(
+    factors: list[Factor], dims: dict[Label, Dim], lets: Mapping[Expr, str]
+) -> list[Factor]:
+    """f(x)_ii as f(x[i,j])*delta[i,j], where the operand has no subscript of its own to repeat i in."""
     result: list[Factor] = []
     extra: list[Factor] = []
     for factor in factors:
         operand, labels = factor.operand, factor.labels
-        if len(set(labels)) < len(labels) and _keeps_an_index(operand):
+        if len(set(labels)) < len(labels) and not factor.is_access(lets):
             fresh: list[Label] = []
             for label in labels:
                 if label in fresh:
@@ -450,9 +456,8 @@ def _distinct_normalised(factors: list[Factor], dims: dict[Label, Dim]) -> list[
     return [*result, *extra]
 
 
-def _keeps_an_index(operand: Expr) -> bool:
-    base, _ = base_and_exponent(operand)
-    return isinstance(base, Apply) and base.function in functions.NORMALISATIONS
+def _is_summed(tree: Node) -> bool:
+    return isinstance(tree, Call) and tree.function == "sum"
 
 
 def _bare(term: Expr, names: tuple[str, ...], bare: tuple[str, ...]) -> Expr:
