@@ -23,7 +23,6 @@ from .canonical import (
     whole,
 )
 from .expr import Apply, Contraction, Expr, Literal, Map, Ones, Subscript, Sum
-from .functions import ELEMENTWISE
 from .structure import (
     base_and_exponent,
     is_zero,
@@ -120,65 +119,70 @@ def choice(node: Expr) -> Expr | None:
 
 
 def guarded_product(node: Expr) -> Expr | None:
-    """where(c, 1, 0) f(x) -> where(c, f(x), 0) where f has poles: no 0 times infinity."""
+    """where(c, f, 0) g(x) -> where(c, f g(x), 0): no 0 times infinity where g has no value."""
     if not isinstance(node, Contraction):
         return None
     factors = list(zip(node.children, node.inputs, strict=True))
     for place, (guard, labels) in enumerate(factors):
-        if not _is_guard(guard) or len(set(labels)) < len(labels):
+        if len(set(labels)) < len(labels):
+            continue
+        branches = _branches(guard)
+        if branches is None:
             continue
         inside = [
             k
             for k, (op, own) in enumerate(factors)
-            if k != place and set(own) <= set(labels) and _has_poles(op)
+            if k != place and set(own) <= set(labels) and _may_lack_a_value(op)
         ]
-        if not inside:
-            continue
-        product = contract(
-            [*(factors[k][0] for k in inside), *map(Ones, guard.shape)],
-            [*(factors[k][1] for k in inside), *((label,) for label in labels)],
-            labels,
-        )
-        condition, a, b = _branches(guard)
-        chosen = elementwise("where", [condition, *(_scaled(c, product) for c in (a, b))])
-        rest = [factor for k, factor in enumerate(factors) if k != place and k not in inside]
-        return contract(
-            [chosen, *(op for op, _ in rest)], [labels, *(own for _, own in rest)], node.output
-        )
+        if inside:
+            return _with_inside(node, factors, place, inside, branches)
     return None
 
 
-def _is_guard(expr: Expr) -> bool:
-    if isinstance(expr, Map) and expr.function in COMPARISON_NAMES:
-        return True
-    return (
-        isinstance(expr, Map)
-        and expr.function == "where"
-        and all(isinstance(branch, Literal) for branch in expr.children[1:])
-        and any(is_zero(branch) for branch in expr.children[1:])
+def _with_inside(
+    node: Contraction,
+    factors: list[tuple[Expr, Subscript]],
+    place: int,
+    inside: list[int],
+    branches: tuple[Expr, Expr, Expr],
+) -> Expr:
+    """The product with the factors `inside` moved into the branches of the guard at `place`."""
+    guard, labels = factors[place]
+    moved = [factors[k] for k in inside]
+    ones = [(Ones(dim), (label,)) for label, dim in zip(labels, guard.shape, strict=True)]
+
+    def times(branch: Expr) -> Expr:
+        if is_zero(branch):
+            return literal(0)
+        own = (branch, labels if branch.shape else ())
+        parts = [own, *moved, *ones]
+        return contract([op for op, _ in parts], [own for _, own in parts], labels)
+
+    condition, a, b = branches
+    chosen = elementwise("where", [condition, times(a), times(b)])
+    rest = [factor for k, factor in enumerate(factors) if k != place and k not in inside]
+    return contract(
+        [chosen, *(op for op, _ in rest)],
+        [labels if chosen.shape else (), *(own for _, own in rest)],
+        node.output,
     )
 
 
-def _branches(guard: Expr) -> tuple[Expr, Expr, Expr]:
-    if isinstance(guard, Map) and guard.function in COMPARISON_NAMES:
+def _branches(guard: Expr) -> tuple[Expr, Expr, Expr] | None:
+    """Condition and branches of a choice with a zero branch; a comparison chooses between 1 and 0."""
+    if not isinstance(guard, Map):
+        return None
+    if guard.function in COMPARISON_NAMES:
         return guard, literal(1), literal(0)
-    condition, a, b = guard.children
-    return condition, a, b
+    if guard.function == "where" and any(is_zero(branch) for branch in guard.children[1:]):
+        condition, a, b = guard.children
+        return condition, a, b
+    return None
 
 
-def _scaled(factor: Expr, expr: Expr) -> Expr:
-    assert isinstance(factor, Literal)
-    return literal(0) if not factor.value else scale(factor.value, expr)
-
-
-def _has_poles(expr: Expr) -> bool:
-    if not isinstance(expr, Map):
-        return False
-    return ELEMENTWISE[expr.function].domain != "real" and expr.function not in (
-        "sign",
-        "step",
-        "where",
-    )
+def _may_lack_a_value(expr: Expr) -> bool:
+    """Anything computed may be infinite or NaN where the guard's condition fails."""
+    return bool(expr.children) and _branches(expr) is None
 
 
 ALGEBRA: tuple[Rule, ...] = (

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from itertools import permutations
 
 from .expr import (
     Apply,
@@ -35,17 +34,19 @@ from .structure import (
     ONE,
     ZERO,
     Factor,
+    axis_signatures,
     base_and_exponent,
     broadcast_axes,
     common_content,
     composed,
+    inverse_of,
     is_plain_power,
-    is_product,
     is_small_power,
     is_symmetric_view,
     is_view,
     is_zero,
     merged_by_deltas,
+    oriented,
     permutation_of,
     split_scale,
     sum_order,
@@ -58,7 +59,6 @@ COMPARISON_NAMES = frozenset(COMPARISONS.values())
 _TRANSPOSABLE = frozenset(
     {"inv", "det", "logdet", "prod", "max", "min", "logsumexp"}
 )  # f(A') is f(A)'
-_ORIENTED = 3  # ranks up to which products are tried in all orders of their axes
 _COPIES = 8  # x^2 .. x^8 are products of equal operands, higher powers a Map
 
 
@@ -107,7 +107,7 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
     if not factor:
         return zero(tuple(dims[label] for label in output))
     factors = composed(factors, dims)
-    moved = _transposed_sum(factors, output)
+    moved = _transposed_onto_itself(factors, output)
     if moved is not None:
         return scale(factor, moved)
     same = merged_by_deltas(factors, output)
@@ -155,20 +155,16 @@ def _contraction(factors: list[Factor], output: Subscript) -> Expr:
     return scale(factor, node)
 
 
-def _transposed_sum(factors: list[Factor], output: Subscript) -> Expr | None:
-    """The transpose of a skew sum is its negative; that of a large sum of products is taken term by term."""
+def _transposed_onto_itself(factors: list[Factor], output: Subscript) -> Expr | None:
+    """A transposed sum that is itself again, or its negative: (Q - Q')' -> -(Q - Q')."""
     if len(factors) != 1 or not isinstance(factors[0][0], Sum):
         return None
     ((total, labels),) = factors
     if len(set(labels)) < len(labels) or set(labels) != set(output) or labels == output:
         return None
-    if total.skew:
-        return scale(-1, total)
-    if total.rank <= _ORIENTED or not all(is_product(term) for term in total.children):
-        return None
     assert isinstance(total, Sum)
-    terms = [contract([term], [labels], output) for term in total.children]
-    return add(zip(total.coefficients, terms, strict=True), terms[0].shape)
+    sign = _sign_under(total, tuple(labels.index(label) for label in output))
+    return scale(sign, total) if sign else None
 
 
 def _inline(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> tuple[Fraction, list[Factor]]:
@@ -216,11 +212,9 @@ def _closed_parts_apart(
     for op, labels in factors:
         if labels and part[labels[0]] in closed:
             own[part[labels[0]]].append((op, labels))
-    for number, inside in own.items():
-        left = _collect_powers(inside)
-        lost = members[number].difference(label for _, labels in left for label in labels)
-        left += [(extent(dims[label]), ()) for label in sorted(lost)]
-        result.append((_contraction(left, ()), ()))
+    for inside in own.values():
+        part_term = contract([op for op, _ in inside], [labels for _, labels in inside], ())
+        result.append((part_term, ()))
     return result, set().union(*(members[number] for number in closed))
 
 
@@ -264,7 +258,8 @@ def power(base: Expr, exponent: Fraction) -> Expr:
         if inside != 1:
             return power(inner, inside * exponent)
         axes = tuple(range(base.rank))
-        if isinstance(base, Contraction) and not sums_a_label(base):  # (x y)^p -> x^p y^p
+        if exponent < 0 and isinstance(base, Contraction) and not sums_a_label(base):
+            # 1/(x y) -> 1/x 1/y, so that factors can cancel
             return contract(
                 [power(operand, exponent) for operand in base.children], base.inputs, base.output
             )
@@ -277,6 +272,9 @@ def power(base: Expr, exponent: Fraction) -> Expr:
 
 
 def _power_node(base: Expr, exponent: Fraction) -> Expr:
+    if isinstance(base, Literal) and exponent.denominator == 1:
+        if is_small_power(base.value, exponent):
+            return literal(base.value ** int(exponent))
     if exponent == HALF:
         return _elementwise("sqrt", (base,))
     return _elementwise("pow", (base, literal(exponent)))
@@ -303,7 +301,7 @@ def add(terms: Iterable[tuple[Fraction | int, Expr]], shape: Shape) -> Expr:
         return scale(left[0][1], left[0][0])
     axes = _preferred_axes(left, len(shape))
     if axes is not None:
-        inverse = tuple(axes.index(place) for place in range(len(axes)))
+        inverse = inverse_of(axes)
         left = [(transpose(term, inverse), coefficient) for term, coefficient in left]
         return transpose(_sum_node(left), axes)
     return _sum_node(left)
@@ -316,9 +314,8 @@ def _sum_node(left: list[tuple[Expr, Fraction]]) -> Expr:
         content = -content
     terms = tuple(term for term, _ in left)
     node = Sum(terms, tuple(coefficient / content for _, coefficient in left), terms[0].shape)
-    if not node.symmetric and not node.skew:
-        sign = _sign_under_transposition(node)
-        node.symmetric, node.skew = sign > 0, sign < 0
+    if not node.symmetric and node.rank == 2:
+        node.symmetric = _sign_under(node, (1, 0)) > 0
     return scale(content, node)
 
 
@@ -330,7 +327,7 @@ def transpose(expr: Expr, axes: Sequence[int]) -> Expr:
 def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, ...] | None:
     """The transposition to write outside a sum, None if there is none: X' - Y' -> (X - Y)'.
 
-    The first plain term stands as it is; sums of products alone, up to rank 3, take the least form.
+    The first plain term stands as it is; the axes of products alone are ordered by what stands at them.
     """
     if rank < 2:
         return None
@@ -340,29 +337,31 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
     if plain:
         first = min(sum_order((base, coefficient))[:3] for base, _, coefficient in plain)
         candidates = {axes for base, axes, c in plain if sum_order((base, c))[:3] == first}
-    elif rank <= _ORIENTED:
-        candidates = set(permutations(identity))
     else:
-        return None
+        found = [(sum_order(entry)[:3], axis_signatures(entry[0])) for entry in left]
+        signatures = [tuple(sorted((key, axes[k]) for key, axes in found)) for k in range(rank)]
+        candidates = {inverse_of(order) for order in oriented(signatures)}
     if candidates == {identity}:
         return None
 
     def form(axes: tuple[int, ...]) -> list[tuple[object, ...]]:
-        inverse = tuple(axes.index(place) for place in range(rank))
+        inverse = inverse_of(axes)
         entries = sorted((sum_order((transpose(term, inverse), c)), c) for term, c in left)
         sign = 1 if entries[0][1] > 0 else -1  # the sign comes out afterwards
         return [(key, sign * c) for key, c in entries]
 
-    best = min(sorted(candidates), key=form)
-    return None if best == identity or form(best) == form(identity) else best
+    best = min(sorted(candidates), key=form) if len(candidates) > 1 else next(iter(candidates))
+    if best == identity or (identity in candidates and form(best) == form(identity)):
+        return None
+    return best
 
 
-def _sign_under_transposition(node: Sum) -> int:
-    """1 for Q + Q', -1 for Q - Q', else 0."""
-    if node.rank != 2 or node.shape[0] != node.shape[1]:
+def _sign_under(node: Sum, axes: tuple[int, ...]) -> int:
+    """1 for Q + Q' under a transposition, -1 for Q - Q', else 0."""
+    if tuple(node.shape[axis] for axis in axes) != node.shape:
         return 0
     terms = dict(zip(node.children, node.coefficients, strict=True))
-    found = {(transpose(term, (1, 0)), c) for term, c in terms.items()}
+    found = [(transpose(term, axes), c) for term, c in terms.items()]
     for sign in (1, -1):
         if all(terms.get(term) == sign * c for term, c in found):
             return sign
@@ -372,17 +371,17 @@ def _sign_under_transposition(node: Sum) -> int:
 def orientation(expr: Expr) -> tuple[int, ...]:
     """The axes of the transposition that a function of `expr` is written under.
 
-    A view's own; for a product the one that leaves the least digest inside, up to rank 3.
+    A view's own; for a product the one that orders its axes by what stands at them.
     """
     base, axes = permutation_of(expr)
     if base is not expr:
         return axes
     _, inside = split_scale(expr)
-    identity = tuple(range(expr.rank))
-    if not isinstance(inside, Contraction) or not 2 <= expr.rank <= _ORIENTED or expr.symmetric:
-        return identity
-    best = min(permutations(identity), key=lambda axes: transpose(inside, axes).digest)
-    return tuple(best.index(place) for place in range(expr.rank))
+    if not isinstance(inside, Contraction) or expr.rank < 2 or expr.symmetric:
+        return tuple(range(expr.rank))
+    orders = oriented(axis_signatures(inside))
+    best = min(orders, key=lambda order: transpose(inside, order).digest)
+    return inverse_of(best)
 
 
 # ---------------------------------------------------------------- functions
@@ -426,7 +425,7 @@ def _elementwise(function: str, arguments: tuple[Expr, ...]) -> Expr:
         )
     axes = orientation(full[0])
     if axes != tuple(range(len(axes))):  # f(x') -> f(x)'
-        inverse = tuple(axes.index(place) for place in range(len(axes)))
+        inverse = inverse_of(axes)
         moved = tuple(transpose(a, inverse) if a.shape else a for a in arguments)
         return transpose(Map(function, _scalars_narrowed(moved)), axes)
     return Map(function, _scalars_narrowed(arguments))
@@ -485,6 +484,6 @@ def whole(function: str, argument: Expr, width: int = 1) -> Expr:
         return Apply(function, (argument,), width)
     if swapped and function not in _TRANSPOSABLE:
         axes = (*axes[:batch], *range(batch, argument.rank))
-    inverse = tuple(axes.index(place) for place in range(len(axes)))
+    inverse = inverse_of(axes)
     node = Apply(function, (transpose(argument, inverse),), width)
     return transpose(node, axes[:after] if not result else axes)

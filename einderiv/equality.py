@@ -16,9 +16,11 @@ from .errors import DataError, DimensionError
 from .executable import Executable
 from .expr import Expr, Variable
 from .expression import Expression
-from .functional import united
 from .reference import PoleError, is_rational, modular_value
 from .simplifier import expand, simplify
+from .substitution import renamed_dims
+from .uniting import symbolic_extents, united
+from .walk import postorder
 
 _PRIME = 2**61 - 1
 _POINTS = 3
@@ -44,7 +46,7 @@ def _decided(first: Expression, second: Expression) -> tuple[bool, str]:
         return False, "identity"
     if first == second:
         return True, "identity"
-    (a, b), variables = united([first, second])
+    (a, b), variables = united([(e.term, e._context.variables) for e in (first, second)])
     a, b = _same_axes(a, b)
     if simplify(expand([a]))[0] is simplify(expand([b]))[0]:
         return True, "expansion"
@@ -55,8 +57,6 @@ def _decided(first: Expression, second: Expression) -> tuple[bool, str]:
 
 def _same_axes(a: Expr, b: Expr) -> tuple[Expr, Expr]:
     """Axes of the results that have other extents by name are taken for the same."""
-    from .substitution import renamed_dims
-
     dims = {
         old: new
         for old, new in zip(b.shape, a.shape, strict=True)
@@ -73,9 +73,7 @@ def _same_axes(a: Expr, b: Expr) -> tuple[Expr, Expr]:
 
 
 def _sizes(terms: Sequence[Expr], variables: dict[str, Variable]) -> dict[str, int]:
-    from .functional import _dims_of
-
-    return {dim: 2 + k % 3 for k, dim in enumerate(_dims_of([*terms, *variables.values()]))}
+    return {dim: 2 + k % 3 for k, dim in enumerate(symbolic_extents([*terms, *variables.values()]))}
 
 
 def _modular(a: Expr, b: Expr, variables: dict[str, Variable]) -> bool:
@@ -99,8 +97,6 @@ def _modular(a: Expr, b: Expr, variables: dict[str, Variable]) -> bool:
 
 
 def _leaves(*terms: Expr) -> list[Variable]:
-    from .walk import postorder
-
     return [node for node in postorder(terms) if isinstance(node, Variable)]
 
 

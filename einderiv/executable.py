@@ -217,7 +217,8 @@ def _owned(result: Any, dtype: Any, inputs: Sequence[Array]) -> Array:
     array = np.asarray(result, dtype=dtype)
     if array.ndim == 0:
         return array[()]
-    if array.base is not None or any(array is x for x in inputs) or not array.flags.writeable:
+    repeats = 0 in array.strides and array.size > 1
+    if repeats or not array.flags.writeable or any(np.may_share_memory(array, x) for x in inputs):
         return array.copy()
     return array
 

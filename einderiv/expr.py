@@ -30,17 +30,16 @@ class Expr:
     """A term. Equality is identity; `order` sorts the same way in every run.
 
     Neither `digest` nor `order` looks at the names of extents, so renaming these reorders nothing.
-    `symmetric`: invariant under every permutation of its axes; `skew`: its transpose is its negative.
+    `symmetric`: invariant under every permutation of its axes.
     """
 
-    __slots__ = ("__weakref__", "children", "digest", "order", "shape", "skew", "symmetric")
+    __slots__ = ("__weakref__", "children", "digest", "order", "shape", "symmetric")
     rank_of_kind: ClassVar[int]
     children: tuple[Expr, ...]
     shape: Shape
     digest: bytes
     order: OrderKey
     symmetric: bool
-    skew: bool
 
     @classmethod
     def _intern(
@@ -59,7 +58,7 @@ class Expr:
                 return known  # type: ignore[return-value]
             node = object.__new__(cls)
             node.children, node.shape = children, shape
-            node.symmetric = node.skew = False
+            node.symmetric = False
             state = blake2b(f"{cls.__name__}|{name}|{told}|{len(shape)}".encode(), digest_size=16)
             for child in children:
                 state.update(child.digest)

@@ -6,6 +6,7 @@ Invariant: immutable, hashable, picklable; every method calls the layers below a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -24,7 +25,8 @@ from .printers.latex import to_latex
 from .printers.text import to_text
 from .printers.unparse import unparse
 from .simplifier import expand, simplify
-from .substitution import renamed_dims, substituted
+from .substitution import substituted
+from .uniting import united
 
 NOTATIONS = ("index", "einsum", "matrix", "latex")
 
@@ -348,7 +350,7 @@ class Expression:
     def laplacian(self, variable: str) -> Expression:
         """The sum of the second derivatives by each entry of a variable.
 
-        >>> print(parse("x : (n)\nc*x[i]*x[i]").laplacian("x"))
+        >>> print(parse("x : (n); c*x[i]*x[i]").laplacian("x"))
         x : (n,)
         2*n*c
         """
@@ -414,48 +416,45 @@ def _check_layout(layout: str) -> None:
 
 
 def _substituted(expr: Expression, given: Mapping[str, str | Expression]) -> Expression:
-    """Each named tensor replaced, all at once; extents of the replacement follow the tensor's."""
+    """Each named tensor replaced, all at once; tensors of one name are one, inside and outside."""
     context = expr._context
-    places: dict[Expr, Expr] = {}
-    for name, replacement in given.items():
-        x = expr._context.variable(name)
-        if isinstance(replacement, str):
-            others = {n: v.shape for n, v in context.variables.items() if n in replacement}
-            others = {n: s for n, s in others.items() if n != name or n in replacement}
-            replacement = parse(replacement, shapes=_mentioned(replacement, others))
+    programs = [(expr._term, context.variables)]
+    same = []
+    targets = []
+    for name, text in given.items():
+        x = context.variable(name)
+        shapes = {n: v.shape for n, v in context.variables.items()}
+        replacement = (
+            parse(text, shapes=_mentioned(text, shapes)) if isinstance(text, str) else text
+        )
         if replacement._term.rank != x.rank:
             raise DimensionError(
-                f"{name} has {axes_in_words(x.rank)}, its replacement has {axes_in_words(replacement._term.rank)}",
-                hint=f"write {name} with {axes_in_words(x.rank)} free indices",
+                f"{name} has {axes_in_words(x.rank)}, "
+                f"its replacement has {axes_in_words(replacement._term.rank)}",
+                hint=f"write {name} with {axes_in_words(x.rank)} free",
             )
-        dims = {
-            old: new
-            for old, new in zip(replacement.shape, x.shape, strict=True)
-            if isinstance(old, str) and old != new
-        }
-        term, *others_terms = renamed_dims(
-            [replacement._term, *replacement._context.variables.values()], dims
-        )
-        places[x] = term
+        number = len(programs)
+        programs.append((replacement._term, replacement._context.variables))
+        same += [((0, a), (number, b)) for a, b in zip(x.shape, replacement.shape, strict=True)]
         inner = replacement._context
-        new_letters = {d: ls for d, ls in inner.letters.items() if d not in dims}
+        targets.append(name)
         context = replace(
             context,
-            variables={
-                **context.variables,
-                **{v.name: v for v in others_terms if isinstance(v, Variable)},
-            },
             assumptions={**inner.assumptions, **context.assumptions},
-            letters={**new_letters, **context.letters},
+            letters={**inner.letters, **context.letters},
             declared=context.declared | inner.declared,
         )
-    (term,) = substituted([expr._term], places)
-    return Expression(term, expr._indices, context)
+    (term, *replacements), variables = united(programs, same)
+    places: dict[Expr, Expr] = {
+        variables[name]: new for name, new in zip(targets, replacements, strict=True)
+    }
+    (result,) = substituted([term], places)
+    mentioned = {n for _, own in programs[1:] for n in own}
+    left = {n: x for n, x in variables.items() if n not in targets or n in mentioned}
+    return Expression(result, expr._indices, replace(context, variables=left))
 
 
 def _mentioned(text: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """The tensors of `shapes` that a text names."""
-    import re
-
     words = set(re.findall(r"[^\W\d]\w*", text))
     return {name: shape for name, shape in shapes.items() if name in words}

@@ -11,9 +11,9 @@ from typing import Any
 
 from .errors import DimensionError, NotationError
 from .executable import Executable, Keys, check_backend, parsed_limit
-from .expr import Dim, Expr, Variable
+from .expr import Variable
 from .expression import Expression, parse
-from .substitution import renamed_dims
+from .uniting import united
 
 Compilable = Expression | Sequence[Expression] | Mapping[str, Expression]
 
@@ -48,7 +48,8 @@ def compile(
         raise NotationError(
             "nothing to compile", hint="pass an Expression, a list or a dict of them"
         )
-    terms, variables = united(chosen)
+    programs = [(e.term, e._context.variables) for e in chosen]
+    terms, variables = united(programs)
     sizes = _sizes(shapes or {}, variables)
     title = "; ".join(str(e).replace("\n", "; ") for e in chosen)
     title = title if len(title) < 400 else "A program derived by einderiv."
@@ -77,80 +78,6 @@ def _sizes(
                     hint="give shapes that agree",
                 )
     return {dim: size for dim, size in sizes.items() if not dim.isdigit()}
-
-
-def united(expressions: Sequence[Expression]) -> tuple[list[Expr], dict[str, Variable]]:
-    """The expressions' terms with the extents of tensors of one name called alike."""
-    parent: dict[tuple[int, Dim], tuple[int, Dim]] = {}
-
-    def find(slot: tuple[int, Dim]) -> tuple[int, Dim]:
-        while parent.setdefault(slot, slot) != slot:
-            slot = parent[slot]
-        return slot
-
-    first: dict[str, tuple[int, Variable]] = {}
-    contexts = [e._context.variables for e in expressions]
-    for number, variables in enumerate(contexts):
-        for name, x in variables.items():
-            other, y = first.setdefault(name, (number, x))
-            if y.rank != x.rank:
-                raise DimensionError(
-                    f"{name} has {y.rank} axes in one expression and {x.rank} in another",
-                    hint="rename one of the tensors",
-                )
-            for a, b in zip(y.shape, x.shape, strict=True):
-                _join(parent, find((other, a)), find((number, b)), name)
-    names: dict[tuple[int, Dim], Dim] = {}
-    used: set[Dim] = set()
-    terms: list[Expr] = []
-    together: dict[str, Variable] = {}
-    for number, expression in enumerate(expressions):
-        dims: dict[str, Dim] = {}
-        own = list(contexts[number].values())
-        for dim in _dims_of([expression.term, *own]):
-            root = find((number, dim))
-            if root not in names:
-                wanted, count = root[1], 2
-                while wanted in used and isinstance(wanted, str):
-                    wanted, count = f"{root[1]}{count}", count + 1
-                names[root] = wanted
-                used.add(wanted)
-            dims[dim] = names[root]
-        changed = {old: new for old, new in dims.items() if old != new}
-        term, *renamed = renamed_dims([expression.term, *own], changed)
-        terms.append(term)
-        together.update({x.name: x for x in renamed if isinstance(x, Variable)})
-    return terms, together
-
-
-def _join(
-    parent: dict[tuple[int, Dim], tuple[int, Dim]],
-    a: tuple[int, Dim],
-    b: tuple[int, Dim],
-    name: str,
-) -> None:
-    if a == b:
-        return
-    if isinstance(a[1], int) and isinstance(b[1], int):
-        if a[1] != b[1]:
-            raise DimensionError(
-                f"an axis of {name} has two extents, {a[1]} and {b[1]}",
-                hint="rename one of the tensors",
-            )
-    if isinstance(b[1], int):
-        a, b = b, a
-    parent[b] = a
-
-
-def _dims_of(terms: Sequence[Expr]) -> list[str]:
-    from .walk import postorder
-
-    found: dict[str, None] = {}
-    for node in postorder(terms):
-        for dim in (*node.shape, getattr(node, "dim", 0)):
-            if isinstance(dim, str):
-                found.setdefault(dim)
-    return list(found)
 
 
 def _expression(f: str | Expression | Callable[..., Any]) -> Expression:

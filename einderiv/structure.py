@@ -6,8 +6,10 @@ Invariant: nothing here calls the constructors of canonical form, which stand on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from math import gcd, lcm
+from itertools import groupby, permutations, product
+from math import factorial, gcd, lcm, prod
 
 from .expr import (
     Contraction,
@@ -26,6 +28,7 @@ ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
 
 Factor = tuple[Expr, Subscript]  # an operand at its labels
 
+_ORDERS = 24  # orders of equal axes that are tried; beyond, equal terms may stay apart
 _EXACT_BITS = 2048  # powers of numbers beyond this size stay unevaluated
 _SUM_RANK = {7: 0, 5: 1, 6: 2, 4: 3, 8: 4, 9: 5, 3: 6, 1: 7, 2: 8, 0: 9}  # kind -> place in a sum
 
@@ -57,8 +60,11 @@ def is_view(expr: Expr) -> bool:
 
 def is_plain_power(node: Contraction) -> bool:
     """x_i x_i, entry by entry: its factors are collected with others of the same base."""
-    return all(child is node.children[0] for child in node.children) and all(
-        labels == node.output for labels in node.inputs
+    first = node.inputs[0]
+    return (
+        all(child is node.children[0] for child in node.children)
+        and all(labels == first for labels in node.inputs)
+        and set(first) == set(node.output)
     )
 
 
@@ -168,3 +174,40 @@ def composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
 def is_symmetric_view(operand: Expr, labels: Subscript, output: Subscript) -> bool:
     """Is it a symmetric operand, only transposed?"""
     return operand.symmetric and len(set(labels)) == len(labels) and set(labels) == set(output)
+
+
+def axis_signatures(term: Expr) -> list[tuple[object, ...]]:
+    """For each axis of a term what stands at it, whatever the order of the axes.
+
+    Axes that a delta joins share what stands at any of them, since each may carry it.
+    """
+    base, axes = permutation_of(term)
+    if not isinstance(base, Contraction):
+        return [(base.order, 0 if base.symmetric else axis) for axis in axes]
+    factors = list(zip(base.children, base.inputs, strict=True))
+    same = merged_by_deltas(factors, base.output)
+    found: dict[Label, list[tuple[object, ...]]] = {}
+    for operand, labels in factors:
+        for slot, label in enumerate(labels):
+            place = 0 if operand.symmetric else slot
+            found.setdefault(same.get(label, label), []).append((operand.order, place))
+    return [tuple(sorted(found[same.get(base.output[axis], base.output[axis])])) for axis in axes]
+
+
+def oriented(signatures: Sequence[tuple[object, ...]]) -> list[tuple[int, ...]]:
+    """The orders of axes in which the signatures rise; several where some are equal, but not too many."""
+    order = sorted(range(len(signatures)), key=signatures.__getitem__)
+    groups = [list(group) for _, group in groupby(order, key=signatures.__getitem__)]
+    if prod(factorial(len(group)) for group in groups) > _ORDERS:
+        return [tuple(order)]
+    choices = product(*(permutations(group) for group in groups))
+    return [tuple(axis for group in choice for axis in group) for choice in choices]
+
+
+def inverse_of(axes: Sequence[int]) -> tuple[int, ...]:
+    """The permutation that undoes `axes`.
+
+    >>> inverse_of((1, 2, 0))
+    (2, 0, 1)
+    """
+    return tuple(axes.index(place) for place in range(len(axes)))

@@ -31,7 +31,7 @@ LARGEST = (
 MARGIN = 2e-2  # least distance of a sample from kinks, ties and poles
 
 
-class TooWild(Exception):
+class WildSampleError(Exception):
     """The sample has an intermediate value that is too large or too near a kink."""
 
 
@@ -43,14 +43,18 @@ class Env:
     special: Any
     tensors: dict[str, Array]
     checked: bool = False
-    branches: list[bytes] = field(default_factory=list)  # on which side of every kink the sample lies
+    branches: list[bytes] = field(
+        default_factory=list
+    )  # on which side of every kink the sample lies
 
     def away(self, distance: Array, branch: Array | None = None) -> None:
         """Refuse the sample where `distance` from a kink is small; note on which side it is."""
         if self.checked:
-            self.branches.append(np.asarray(np.sign(distance) if branch is None else branch).tobytes())
+            self.branches.append(
+                np.asarray(np.sign(distance) if branch is None else branch).tobytes()
+            )
             if np.size(distance) and np.min(np.abs(distance)) < MARGIN:
-                raise TooWild
+                raise WildSampleError
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ class Node:
     def value(self, env: Env) -> Array:
         array = self.compute(env)
         if env.checked and not np.all(np.abs(array) < LARGEST):
-            raise TooWild
+            raise WildSampleError
         return array
 
 
@@ -513,7 +517,7 @@ class Program:
         env = Env(np, special, {**self.arrays, **arrays}, checked=True)
         try:
             self._run(env)
-        except TooWild:
+        except WildSampleError:
             return None
         return env.branches
 
@@ -536,7 +540,7 @@ class Program:
             try:
                 with np.errstate(all="ignore"):
                     value = self.value(np, special, arrays, checked=True)
-            except (TooWild, np.linalg.LinAlgError):
+            except (WildSampleError, np.linalg.LinAlgError):
                 continue
             if np.all(np.isfinite(value)):
                 return replace(self, arrays=arrays)
@@ -713,6 +717,9 @@ class Generator:
             else:
                 for k in self.random.sample(range(count), self.random.randint(2, count)):
                     places[k].append(n)
+        trio = self.letters(3, avoid | set(summed), "i") if self.chance(0.03) else ()
+        trio = trio if len(trio) == 3 else ()
+        summed = (*summed, *trio)
         inside = avoid | set(summed)
         factors, below = [], []
         for own, doubled in zip(places, twice, strict=True):
@@ -726,6 +733,13 @@ class Generator:
             else:
                 factors.append(self.factor(tuple(own), kept, inside, depth - 1))
                 below.append(False)
+        if trio:  # a determinant of sorts: eps[i,j,k]*A[k,i,j]
+            factors += [
+                constant("eps", trio, True, kept),
+                self.plain_access(self.random.sample(trio, 3), kept, set()),
+            ]
+            below += [False, False]
+            count += 2
         if self.chance(0.3):
             coefficient = self.random.choice(["2", "3", "1/2", "3/4", "0.25", "-2"])
             place = 0 if "/" in coefficient or "-" in coefficient else self.random.randint(0, count)
@@ -742,6 +756,9 @@ class Generator:
     def factor(self, free: Names, kept: frozenset[str], avoid: frozenset[str], depth: int) -> Node:
         if depth <= 0 or self.chance(0.3):
             return self.leaf(free, kept)
+        square = len({EXTENT[n] for n in free}) < len(free) <= 3  # fits rows and columns
+        if square and self.chance(0.3):
+            return self.matrix(free, kept, avoid, depth)
         makers = [
             self.group,
             self.elementwise,
@@ -918,7 +935,7 @@ class Generator:
         pairs = [(p, q) for p in free for q in free if p != q and EXTENT[p] == EXTENT[q]]
         if pairs and len(free) <= 3 and self.chance(0.7):
             behind: Names = self.random.choice(pairs)
-            name = self.random.choice(["inv", "inv", "cholesky", "tril"])
+            name = self.random.choice(["inv", "inv", "cholesky", "tril", "tril"])
         elif free and len(free) <= 2 and free[0] in kept and self.chance(0.5):
             behind, name = (free[0], free[0]), self.random.choice(["inv", "cholesky"])
         elif free and len(free) <= 2 and self.chance(0.6):

@@ -16,19 +16,7 @@ import numpy as np
 import pytest
 
 import einderiv as ed
-from einderiv.canonical import (
-    add,
-    contract,
-    elementwise,
-    extent,
-    is_zero,
-    literal,
-    scale,
-    transpose,
-    why_not_canonical,
-    with_children,
-    zero,
-)
+from einderiv.canonical import add, contract, elementwise, extent, literal, scale, transpose, zero
 from einderiv.differentiator import gradient
 from einderiv.expr import (
     Contraction,
@@ -41,8 +29,10 @@ from einderiv.expr import (
     Sum,
     Variable,
 )
+from einderiv.rebuilding import why_not_canonical, with_children
 from einderiv.reference import modular_value
 from einderiv.simplifier import expand, simplify
+from einderiv.structure import is_zero
 from einderiv.walk import postorder
 from tests.random_programs import random_program
 
@@ -66,13 +56,17 @@ def exact(term: Expr, values: dict[Variable, np.ndarray]) -> np.ndarray:
         elif isinstance(node, Extent):
             value = Fraction(SIZES[node.dim])
         elif isinstance(node, Ones | Delta):
-            value = (np.ones(shape, int) if isinstance(node, Ones) else np.eye(shape[0], dtype=int)) * Fraction(1)
+            value = (
+                np.ones(shape, int) if isinstance(node, Ones) else np.eye(shape[0], dtype=int)
+            ) * Fraction(1)
         elif isinstance(node, Sum):
             value = np.zeros(shape, object) + Fraction(0)
             for coefficient, child in zip(node.coefficients, children, strict=True):
                 value = value + coefficient * child
         elif isinstance(node, Contraction):
-            inputs = ",".join("".join(chr(97 + label) for label in labels) for labels in node.inputs)
+            inputs = ",".join(
+                "".join(chr(97 + label) for label in labels) for labels in node.inputs
+            )
             output = "".join(chr(97 + label) for label in node.output)
             value = np.einsum(f"{inputs}->{output}", *children)
         else:
@@ -91,7 +85,9 @@ class Raw:
     def variable(self, shape: tuple[str, ...]) -> Variable:
         x = Variable(f"{self.random.choice('XYZ')}{''.join(shape)}", shape)
         if x not in self.values:
-            numbers = np.random.default_rng(len(self.values)).integers(-4, 5, [SIZES[d] for d in shape])
+            numbers = np.random.default_rng(len(self.values)).integers(
+                -4, 5, [SIZES[d] for d in shape]
+            )
             self.values[x] = numbers.astype(object)
         return x
 
@@ -102,16 +98,22 @@ class Raw:
         if kind < 0.4:
             count = self.random.choice([0, 1, 2, 2, 3])
             coefficients = tuple(
-                Fraction(self.random.choice([-4, -2, -1, 1, 1, 2, 6]), self.random.choice([1, 1, 3]))
+                Fraction(
+                    self.random.choice([-4, -2, -1, 1, 1, 2, 6]), self.random.choice([1, 1, 3])
+                )
                 for _ in range(count)
             )
-            return Sum(tuple(self.term(shape, depth - 1) for _ in range(count)), coefficients, shape)
+            return Sum(
+                tuple(self.term(shape, depth - 1) for _ in range(count)), coefficients, shape
+            )
         return Contraction(*self.product(shape, depth))
 
     def leaf(self, shape: tuple[str, ...]) -> Expr:
         if self.random.random() < 0.45:
             if not shape:
-                return self.random.choice([Literal(Fraction(self.random.randint(-3, 3))), Extent("n")])
+                return self.random.choice(
+                    [Literal(Fraction(self.random.randint(-3, 3))), Extent("n")]
+                )
             if len(shape) == 1:
                 return Ones(shape[0])
             if len(shape) == 2 and shape[0] == shape[1]:
@@ -126,7 +128,9 @@ class Raw:
         dims = {label: self.random.choice("mn") for label in labels}
         dims.update(zip(labels, shape, strict=False))
         inputs = [
-            [self.random.choice(labels) for _ in range(self.random.choice([0, 1, 1, 2, 2, 3]))] if labels else []
+            [self.random.choice(labels) for _ in range(self.random.choice([0, 1, 1, 2, 2, 3]))]
+            if labels
+            else []
             for _ in range(self.random.randint(1, 4))
         ]
         lacking = set(labels[: len(shape)]).difference(*inputs)
@@ -195,7 +199,8 @@ def test_several_roots_simplified_together_keep_their_values():
 def test_reference_interpreter_agrees_with_einsum_over_fractions():
     for seed, term, values in raw_terms(80):
         right = np.vectorize(
-            lambda x: Fraction(x).numerator * pow(Fraction(x).denominator, -1, PRIME) % PRIME, otypes=[object]
+            lambda x: Fraction(x).numerator * pow(Fraction(x).denominator, -1, PRIME) % PRIME,
+            otypes=[object],
         )(exact(term, values))
         assert same(modular_value(term, values, SIZES, PRIME), right), f"seed {seed}"
 
@@ -273,7 +278,9 @@ def test_the_order_of_terms_does_not_matter():
     for seed in range(300):
         raw = Raw(seed)
         shape = raw.random.choice(SHAPES)
-        terms = [(raw.random.choice([-2, -1, 1, 3]), canonical(raw.term(shape, 1))) for _ in range(4)]
+        terms = [
+            (raw.random.choice([-2, -1, 1, 3]), canonical(raw.term(shape, 1))) for _ in range(4)
+        ]
         shuffled = raw.random.sample(terms, len(terms))
         assert add(terms, shape) is add(shuffled, shape), f"seed {seed}"
 
@@ -325,7 +332,15 @@ def test_equal_contributions_collect_into_a_factor_two():
 
 def test_terms_that_cancel_are_zero():
     assert is_zero(add([(2, X), (-1, X), (-1, X)], X.shape))
-    assert is_zero(add([(1, contract([A, B], [(0, 1), (0, 1)], ())), (-1, contract([B, A], [(0, 1), (0, 1)], ()))], ()))
+    assert is_zero(
+        add(
+            [
+                (1, contract([A, B], [(0, 1), (0, 1)], ())),
+                (-1, contract([B, A], [(0, 1), (0, 1)], ())),
+            ],
+            (),
+        )
+    )
 
 
 def test_a_product_with_zero_is_zero():

@@ -68,6 +68,7 @@ def closed_parts_inlined(
         if (
             isinstance(operand, Contraction)
             and not operand.shape
+            and any(operand.inputs)
             and operand not in lets
             and times.get(operand, 1) == 1
             and _reads_back_inline(operand, hazard)
@@ -105,7 +106,7 @@ def _with_counts(flat: list[tuple[Expr, Subscript]], output: set[Label]) -> list
         for label in set(labels):
             places[label] = places.get(label, 0) + 1
     for (operand, labels), count in counts.items():
-        dotted = {label for label in labels if label not in output and places[label] == 1}
+        dotted = labels and all(label not in output and places[label] == 1 for label in labels)
         if count == 2 and dotted and shown_length(operand) <= _LONG:
             factors += [Factor(operand, labels, 1)] * 2
         else:

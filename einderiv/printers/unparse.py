@@ -84,6 +84,7 @@ Visit = Generator[Place, Node, Node]
 def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
     """The surface tree of a term: declarations and definitions where they are needed, then the result."""
     taken = {*hints.variables, *hints.declared, *functions.SPECIAL_TENSORS}
+    taken.update(str(dim) for node in postorder([root]) for dim in node.shape)
     lets: dict[Expr, str] = {}
     hazard = hazards(root, lets)
     numbers = (f"t{count}" for count in itertools_count(1) if f"t{count}" not in taken)
@@ -235,6 +236,8 @@ class _Statement(Letters):
 
     def scaled(self, place: Place, coefficient: Fraction, term: Expr) -> Visit:
         """coefficient * term, signs moved into a bracket where that reads better."""
+        if isinstance(term, Literal):
+            return number_tree(coefficient * term.value)
         if isinstance(term, Sum) and coefficient < 0 and flipped(term) is not None:
             coefficient, other = -coefficient, flipped(term)
             assert other is not None
