@@ -478,12 +478,10 @@ def whole(function: str, argument: Expr, width: int = 1) -> Expr:
             tuple(range(after)),
         )
     axes = orientation(argument)
-    moved = sorted(axes[:batch]) != list(range(batch))  # would mix batch and core
-    swapped = list(axes[batch:]) != list(range(batch, argument.rank))
-    if moved or axes == tuple(range(argument.rank)):
-        return Apply(function, (argument,), width)
-    if swapped and function not in _TRANSPOSABLE:
-        axes = (*axes[:batch], *range(batch, argument.rank))
-    inverse = inverse_of(axes)
-    node = Apply(function, (transpose(argument, inverse),), width)
-    return transpose(node, axes[:after] if not result else axes)
+    core_axes = range(batch, argument.rank)
+    order = (
+        *sorted(range(batch), key=axes.__getitem__),
+        *(sorted(core_axes, key=axes.__getitem__) if function in _TRANSPOSABLE else core_axes),
+    )
+    node = Apply(function, (transpose(argument, order),), width)
+    return transpose(node, inverse_of(order[:after]))

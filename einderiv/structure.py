@@ -154,12 +154,14 @@ def broadcast_axes(expr: Expr) -> set[int]:
 def composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
     """A product that is only transposed, repeated or summed further is one product: (A B)' -> B_kj A_ik."""
     real = [(op, labels) for op, labels in factors if not isinstance(op, Delta | Ones)]
-    if len(real) != 1 or not isinstance(real[0][0], Contraction) or not real[0][0].shape:
+    if len(real) != 1 or not isinstance(real[0][0], Contraction):
         return factors
     ((inner, outside),) = real
     assert isinstance(inner, Contraction)
+    if not inner.shape and any(inner.inputs):
+        return factors  # a closed part stays apart
     names = dict(zip(inner.output, outside, strict=True))
-    fresh = 1 + max(dims)
+    fresh = 1 + max(dims, default=-1)
     own: list[Factor] = []
     for op, labels in zip(inner.children, inner.inputs, strict=True):
         for label, dim in zip(labels, op.shape, strict=True):
