@@ -127,16 +127,42 @@ def guarded_product(node: Expr) -> Expr | None:
         if len(set(labels)) < len(labels):
             continue
         branches = _branches(guard)
-        if branches is None:
+        if branches is None and not _is_sum_of_guards(guard):
             continue
         inside = [
             k
             for k, (op, own) in enumerate(factors)
             if k != place and set(own) <= set(labels) and _may_lack_a_value(op)
         ]
-        if inside:
+        if inside and branches is not None:
             return _with_inside(node, factors, place, inside, branches)
+        if inside:
+            return _distributed(node, factors, place, inside)
     return None
+
+
+def _is_sum_of_guards(expr: Expr) -> bool:
+    return isinstance(expr, Sum) and all(_branches(term) is not None for term in expr.children)
+
+
+def _distributed(
+    node: Contraction, factors: list[tuple[Expr, Subscript]], place: int, inside: list[int]
+) -> Expr:
+    """The product with the factors `inside` multiplied into each guard of a sum."""
+    total, labels = factors[place]
+    assert isinstance(total, Sum)
+    moved = [factors[k] for k in inside]
+    terms = []
+    for guard in total.children:
+        term = contract(
+            [guard, *(op for op, _ in moved)], [labels, *(own for _, own in moved)], labels
+        )
+        terms.append(guarded_product(term) or term)
+    product = add(zip(total.coefficients, terms, strict=True), total.shape)
+    rest = [factor for k, factor in enumerate(factors) if k != place and k not in inside]
+    return contract(
+        [product, *(op for op, _ in rest)], [labels, *(own for _, own in rest)], node.output
+    )
 
 
 def _with_inside(

@@ -69,13 +69,18 @@ def _search(factors: Sequence[Factor], output: Subscript) -> tuple[tuple[int, ..
         tries += 1
         order = sorted(
             range(len(factors)),
-            key=lambda k: (classes[k], _colours_of(factors[k], colours)),
+            key=lambda k: (classes[k], _colours_of(factors[k], colours), _extents(factors[k][0])),
         )
         found = _encode(factors, classes, order, colours)
         if best is None or found < best[0]:
             best = (found, tuple(order), colours)
     assert best is not None
     return best[1], best[2]
+
+
+def _extents(operand: Expr) -> tuple[str, ...]:
+    """What tells apart operands that differ in their extents only: deltas, ones, sizes."""
+    return (*map(str, operand.shape), str(getattr(operand, "dim", "")))
 
 
 def _encode(

@@ -313,7 +313,9 @@ def test_the_programs_show_everything_that_the_notation_has():
         *("inv det logdet solve tr cholesky tril delta eps ones zeros size".split()),
     )
     assert [w for w in wanted if w + "[" not in texts] == []
-    functions = "exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh tanh sigmoid softplus "
+    functions = (
+        "exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh tanh sigmoid softplus "
+    )
     functions += "relu step sign abs erf erfc lgamma digamma atan2 max min where inv cholesky"
     assert [w for w in functions.split() if w + "(" not in texts] == []
     for piece in ("^2", "^-1", "**", "/", "1/2", "r0[", " == ", " <= ", " : ("):
