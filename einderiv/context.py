@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
+from itertools import chain, count
 
 from .errors import DerivativeError, DimensionError, NotationError, axes_in_words
 from .expr import Dim, Expr, Shape, Variable
@@ -75,17 +77,20 @@ class Context:
             )
         return x, names
 
+    @cached_property
+    def _fresh(self) -> list[str]:
+        """Letters that the user has not used."""
+        own = {letter for letters in self.letters.values() for letter in letters}
+        return [letter for letter in "ijklmnpqrstuvwabcdefgh" if letter not in own]
+
     def free_letters(self, x: Variable, used: Sequence[str]) -> tuple[str, ...]:
         """Letters for new axes: those that stood at the extent, else fresh ones."""
         chosen: list[str] = []
-        others = {letter for letters in self.letters.values() for letter in letters}
-        fresh = [letter for letter in "ijklmnpqrstuvwabcdefgh" if letter not in others]
         for dim in x.shape:
             own = self.letters.get(dim, ())
-            numbered = [f"{c}{k}" for k in range(1, 100) for c in "ijkl"]
-            chosen.append(
-                next(c for c in (*own, *fresh, *numbered) if c not in used and c not in chosen)
-            )
+            numbered = (f"{c}{k}" for k in count(1) for c in "ijkl")
+            letters = chain(own, self._fresh, numbered)
+            chosen.append(next(c for c in letters if c not in used and c not in chosen))
         return tuple(chosen)
 
     def with_tensor(self, name: str, shape: Shape) -> tuple[Variable, Context]:

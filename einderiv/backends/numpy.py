@@ -1,8 +1,8 @@
 """Programs as Python functions over NumPy arrays.
 
 In: a `Program`. Out: a function of arrays and extents, and its source as a reader would want it.
-Invariant: code is built as syntax-tree nodes over names minted here (v0, v1, ... n0, n1, ...); a user's name or
-constant never becomes code text, and the source that is shown is never executed.
+Invariant: code is built as syntax-tree nodes over names minted here (v0, v1, ..., n0, n1, ...); a user's
+name or constant never becomes code text, and the source that is shown is never executed.
 """
 
 from __future__ import annotations

@@ -144,7 +144,8 @@ class _Statement(Calls):
                         else "no free index"
                     )
                 ],
-                hint=f"repeat it along {ones}: {self._left_text()} = ({body})*ones[{ones}], or drop the index",
+                hint=f"repeat it along {ones}: {self._left_text()} = ({body})*ones[{ones}], "
+                "or drop the index",
             )
 
     def _left_text(self) -> str:

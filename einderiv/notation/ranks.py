@@ -40,6 +40,7 @@ class Program:
         self.ranks: dict[str, int] = {}  # tensors with axes and definitions, not undeclared scalars
         self.extents: set[str] = set()
         self.assumptions: dict[str, frozenset[str]] = {}
+        self._mentions: dict[str, tuple[int, Span]] = {}
         self._places: dict[str, Span] = {}  # where a name got its rank
         self._shown: dict[str, str] = {}  # how it got it
         self._defined: dict[str, int] = {}  # definition -> its statement
@@ -142,20 +143,24 @@ class Program:
                 [*([place] if place else []), statement.name_span],
                 hint="give one of them another name",
             )
-        early = [
-            node.span
-            for nodes in self.nodes[: number + 1]
-            for node in nodes
-            if isinstance(node, Access | Name) and node.name == name
-        ]
-        if early:
+        first = self._first_places().get(name)
+        if first is not None and first[0] <= number:
             self.fail(
                 f"{name} is used before it is defined",
-                [early[0], statement.name_span],
+                [first[1], statement.name_span],
                 hint="move its definition up, or give one of them another name",
             )
         self._defined[name] = number
         self._set_rank(name, rank, statement.name_span, "defined")
+
+    def _first_places(self) -> dict[str, tuple[int, Span]]:
+        """For each name the first statement that mentions it, and where."""
+        if not self._mentions:
+            for number, nodes in enumerate(self.nodes):
+                for node in nodes:
+                    if isinstance(node, Access | Name):
+                        self._mentions.setdefault(node.name, (number, node.span))
+        return self._mentions
 
     def _refuse_reserved(self, name: str, span: Span, indexed: bool) -> None:
         name = functions.ALIASES.get(name, name)

@@ -138,7 +138,7 @@ _KIND = {
 
 
 def arranged_factors(factors: list[Factor], output: Subscript) -> list[Factor]:
-    """Scalars first, then a chain: what holds the first free index, then what shares a summed label with it."""
+    """Scalars, then a chain: what holds the first free index, then what shares a summed label with it."""
     scalars = sorted((f for f in factors if not f.labels), key=_scalar_key)
     rest = [f for f in factors if f.labels]
     position = {label: place for place, label in enumerate(output)}
