@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from .expr import Expr, Variable
 from .functions import ELEMENTWISE, WHOLE
 from .program import Elementwise, Program, Whole
 from .simplifier import simplify
+from .uniting import symbolic_extents
+from .walk import postorder
 
 Keys = (
     tuple[str, ...] | int | None
@@ -33,6 +36,13 @@ class _Plan:
     program: Program
     run: Runner
     dims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Final:
+    terms: list[Expr]
+    arrays: list[str]
+    extents: list[str]
 
 
 class Executable:
@@ -60,20 +70,25 @@ class Executable:
         self._memory_limit = memory_limit
         self._title = title
         self._lock = threading.Lock()
-        self._simplified: tuple[Expr, ...] | None = None
-        self._plans: dict[tuple[tuple[str, int], ...], _Plan] = {}
+        self._plans: dict[tuple[int, ...], _Plan] = {}
 
     # ------------------------------------------------------------ planning
 
+    @cached_property
+    def _final(self) -> _Final:
+        """The simplified terms, the arrays and the extents they need."""
+        terms = simplify(self._terms)
+        leaves = [node.name for node in postorder(terms) if isinstance(node, Variable)]
+        return _Final(terms, leaves, symbolic_extents(terms))
+
     def _plan(self, sizes: Mapping[str, int]) -> _Plan:
         """The program for extents of about these sizes; planned again where they differ much."""
-        key = tuple(sorted((dim, _magnitude(size)) for dim, size in sizes.items()))
+        final = self._final
+        key = tuple(_magnitude(sizes.get(dim, ASSUMED_EXTENT)) for dim in final.extents)
         with self._lock:
             plan = self._plans.get(key)
             if plan is None:
-                if self._simplified is None:
-                    self._simplified = tuple(simplify(self._terms))
-                program = lower(self._simplified, sizes)
+                program = lower(final.terms, sizes)
                 run, dims = function_of(program)
                 plan = _Plan(program, run, dims)
                 if len(self._plans) >= 16:
@@ -137,10 +152,9 @@ class Executable:
         ResourceLimitError (memory).
         """
         given = {**(arrays or {}), **more}
-        needed = [x.name for x in self._inputs()]
-        values = checked_arrays(given, self._variables, needed)
+        values = checked_arrays(given, self._variables, self._final.arrays)
         extents = resolved_extents(
-            values, self._variables, {**self._sizes, **(sizes or {})}, self._extents()
+            values, self._variables, {**self._sizes, **(sizes or {})}, self._final.extents
         )
         plan = self._plan(extents)
         inputs = [values[step.name] for step in plan.program.inputs]
@@ -178,13 +192,6 @@ class Executable:
                     hint="a maximum or minimum over an axis of extent 0 has no value",
                 ) from None
         return self._packed([_owned(result, dtype, inputs) for result in results])
-
-    def _inputs(self) -> list[Variable]:
-        plan = self._plan(self._sizes)
-        return [self._variables[step.name] for step in plan.program.inputs]
-
-    def _extents(self) -> set[str]:
-        return _symbolic_extents(self._plan(self._sizes).program)
 
     def _check_memory(self, program: Program, extents: Mapping[str, int], dtype: Any) -> None:
         if self._memory_limit is None:
