@@ -8,6 +8,7 @@ Invariant: nothing is written to the caller's arrays; every refusal names the ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,13 @@ def checked_arrays(
     given: Mapping[str, Any], variables: Mapping[str, Variable], needed: Iterable[str]
 ) -> dict[str, Array]:
     """The arrays of known names, converted; all of `needed` are there."""
-    unknown = [name for name in given if name not in variables]
+    unknown = [str(name) for name in given if name not in variables]
     if unknown:
+        near = [n for name in unknown for n in get_close_matches(name, variables, n=1)]
         raise DataError(
             f"{', '.join(unknown)}: no such tensor",
             facts=[f"the expression has {', '.join(variables) or 'no tensors'}"],
-            hint="drop it, or correct the name",
+            hint=f"did you mean {' and '.join(near)}?" if near else "drop it, or correct the name",
         )
     missing = [name for name in needed if name not in given]
     if missing:
@@ -61,22 +63,33 @@ def converted(name: str, value: Any) -> Array:
         )
     if type(value).__module__.startswith("scipy.sparse"):
         raise DataError(
-            f"{name} is a sparse matrix", hint=f"pass the dense array: {name}.toarray()"
+            f"{name} is a sparse matrix",
+            facts=["only dense arrays can be computed with"],
+            hint=f"pass the dense array: {name}.toarray()",
         )
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # whatever an object's own conversion to an array may raise
+        ragged = isinstance(error, ValueError) and isinstance(value, list | tuple)
         raise DataError(
-            f"{name} is no array", facts=[str(error)], hint="pass a rectangular array of numbers"
+            f"{name} is no array",
+            facts=["its rows differ in length or in depth" if ragged else _first_line(error)],
+            hint="pass a rectangular array of numbers",
         ) from None
     kind = array.dtype.kind
+    if kind in "OSU" and not isinstance(value, np.ndarray | list | tuple):
+        raise DataError(
+            f"{name} is no array",
+            facts=[f"it is of type {type(value).__name__}"],
+            hint="pass an array or a list of numbers",
+        )
     if kind in "biu":
         return array.astype(np.float64)
     if kind not in "fc":
         raise DataError(
             f"{name} has dtype {array.dtype}",
             facts=["floating, complex, integer and boolean dtypes can be computed with"],
-            hint=f"convert it: {name}.astype(float)",
+            hint=f"convert it: numpy.asarray({name}, dtype=float)",
         )
     if array.dtype == np.float16:
         return array.astype(np.float32)
@@ -90,14 +103,10 @@ def resolved_extents(
     needed: Iterable[str],
 ) -> dict[str, int]:
     """Every extent from the arrays and `sizes`; two that disagree are an error that names both."""
-    found: dict[str, tuple[int, str]] = {}
-    for dim, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 0:
-            raise DimensionError(
-                f"the extent {dim} is given as {size!r}",
-                hint=f"pass a whole number: sizes={{{dim!r}: 5}}",
-            )
-        found[dim] = int(size), f"{dim} = {size} (given in sizes=)"
+    found = {
+        dim: (size, f"{dim} is {size} (given in sizes=)")
+        for dim, size in checked_sizes(sizes).items()
+    }
     for name, array in arrays.items():
         variable = variables[name]
         if array.ndim != variable.rank:
@@ -121,17 +130,33 @@ def resolved_extents(
     return {dim: size for dim, (size, _) in found.items()}
 
 
+def checked_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
+    """Extents given by name, as whole numbers of 0 or more."""
+    for dim, size in sizes.items():
+        whole = isinstance(size, int | np.integer) and not isinstance(size, bool)
+        if not isinstance(dim, str) or not whole or size < 0:
+            raise DimensionError(
+                f"the extent {dim} is given as {size!r}",
+                facts=["extents are whole numbers, 0 or more, given by name"],
+                hint=f"pass for example {{{str(dim)!r}: 5}}",
+            )
+    return {dim: int(size) for dim, size in sizes.items()}
+
+
 def _agree(found: dict[str, tuple[int, str]], dim: Dim, size: int, fact: str, name: str) -> None:
-    known = (dim, f"the extent is {dim} (declared)") if isinstance(dim, int) else found.get(dim)
+    axis = fact.partition(" is ")[0]
+    known = (dim, f"{axis} is {dim} (declared)") if isinstance(dim, int) else found.get(dim)
     if known is None:
         assert isinstance(dim, str)
         found[dim] = size, fact
     elif known[0] != size:
-        what = f"extent {dim}" if isinstance(dim, str) else f"an axis of {name}"
+        declared = isinstance(dim, int)
         raise DimensionError(
-            f"{what} has two values, {known[0]} and {size}",
+            f"{axis if declared else f'extent {dim}'} has two values, {known[0]} and {size}",
             facts=[f"{known[1]}, {fact}"],
-            hint="pass arrays whose shapes agree, or give the axes different indices",
+            hint=f"pass an array of the declared shape, or declare {name} otherwise"
+            if declared
+            else "pass arrays whose shapes agree, or give the axes different indices",
         )
 
 
@@ -141,13 +166,33 @@ def common_dtype(arrays: Iterable[Array], wanted: Any) -> Any:
     dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
     if wanted is None:
         return dtype
-    chosen = np.dtype(wanted)
-    if chosen.kind not in "fc":
-        raise DataError(
-            f"dtype {chosen} cannot be computed in", hint="choose float32, float64 or complex128"
-        )
+    chosen = checked_dtype(wanted)
     if dtype.kind == "c" and chosen.kind == "f":
         raise DataError(
-            f"complex arrays cannot be computed in {chosen}", hint="choose complex64 or complex128"
+            f"complex arrays cannot be computed in {chosen}",
+            facts=[
+                f"the arrays together have dtype {dtype}, the program was compiled for {chosen}"
+            ],
+            hint="choose complex64 or complex128",
         )
     return chosen
+
+
+def checked_dtype(wanted: Any) -> np.dtype[Any]:
+    """A floating or complex dtype."""
+    chosen: np.dtype[Any] | None
+    try:
+        chosen = np.dtype(wanted)
+    except TypeError:
+        chosen = None
+    if chosen is None or chosen.kind not in "fc":
+        raise DataError(
+            f"dtype {wanted} cannot be computed in",
+            facts=["floating and complex dtypes can"],
+            hint="choose float32, float64 or complex128",
+        )
+    return chosen
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -338,8 +338,11 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
         first = min(sum_order((base, coefficient))[:3] for base, _, coefficient in plain)
         candidates = {axes for base, axes, c in plain if sum_order((base, c))[:3] == first}
     else:
-        found = [(sum_order(entry)[:3], axis_signatures(entry[0])) for entry in left]
-        signatures = [tuple(sorted((key, axes[k]) for key, axes in found)) for k in range(rank)]
+        found = [(abs(c), axis_signatures(term)) for term, c in left]
+        signatures = [
+            tuple(sorted((sorted(axes), size, axes[k]) for size, axes in found))
+            for k in range(rank)
+        ]
         candidates = {inverse_of(order) for order in oriented(signatures)}
     if candidates == {identity}:
         return None

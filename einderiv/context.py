@@ -38,42 +38,61 @@ class Context:
 
     def variable(self, name: str) -> Variable:
         """The tensor of a name; DerivativeError if the program has none."""
-        if name not in self.variables:
-            near = get_close_matches(name, self.variables, n=2, cutoff=0.4)
+        if name in self.variables:
+            return self.variables[name]
+        known = f"it has {', '.join(self.variables) or 'no tensors'}"
+        if name in self.definitions.values():
             raise DerivativeError(
-                f"{name} does not occur in the expression",
-                facts=[f"it has {', '.join(self.variables) or 'no tensors'}"],
-                hint=f"did you mean {' or '.join(near)}?"
-                if near
-                else f"correct the name, or declare it for a derivative of zeros: {name} : (n)",
+                f"{name} is a definition of the program, not a tensor given to it",
+                facts=[known],
+                hint="differentiate by one of these, or leave the definition out",
             )
-        return self.variables[name]
+        near = [other for other in self.variables if other.casefold() == name.casefold()]
+        near = near or get_close_matches(name, self.variables, n=2, cutoff=0.4)
+        raise DerivativeError(
+            f"{name} does not occur in the expression",
+            facts=[known],
+            hint=f"did you mean {' or '.join(near)}?"
+            if near
+            else "correct the name; a tensor that is only declared has the derivative 0",
+        )
 
     def target(self, text: str, used: Sequence[str]) -> tuple[Variable, tuple[str, ...]]:
         """The variable that `x` or `x[i,j]` names, and names for its axes beside the indices `used`."""
-        if not isinstance(text, str) or not text.strip():
-            raise DerivativeError(f"{text!r} names no variable", hint="pass its name: e.diff('x')")
-        name, bracket, rest = text.partition("[")
-        name = name.strip()
+        name = named(text)
+        _, bracket, rest = text.partition("[")
         x = self.variable(name)
         if not bracket:
             return x, self.free_letters(x, used)
         names = tuple(part.strip() for part in rest.rstrip().removesuffix("]").split(","))
         if not rest.rstrip().endswith("]") or not all(part.isidentifier() for part in names):
-            raise DerivativeError(f"{text!r} does not name indices", hint=f"write {name}[i]")
-        if len(names) != x.rank:
-            example = f"{name}[{','.join(self.free_letters(x, used))}]" if x.rank else name
-            raise DimensionError(
-                f"{name} has {axes_in_words(x.rank)}, {text} names {len(names)}",
-                hint=f"write {example}",
+            raise DerivativeError(
+                f"{text!r} does not name indices",
+                facts=["one name for each axis is wanted, in brackets and separated by commas"],
+                hint=f"write {self._example(x, used)}",
             )
-        taken = [part for part in names if part in used or names.count(part) > 1]
+        if len(names) != x.rank:
+            raise DimensionError(
+                f"{name} has {axes_in_words(x.rank)}, "
+                f"{text} names {len(names)} {'index' if len(names) == 1 else 'indices'}",
+                hint=f"write {self._example(x, used)}",
+            )
+        twice = [part for part in names if names.count(part) > 1]
+        if twice:
+            raise DerivativeError(
+                f"index {twice[0]} stands twice in {text}",
+                facts=["each new axis of the derivative has a name of its own"],
+                hint=f"write {self._example(x, used)}",
+            )
+        taken = [part for part in names if part in used]
         if taken:
             raise DerivativeError(
                 f"index {taken[0]} of {text} is already in use",
-                facts=[f"the expression has the indices {', '.join(used) or 'none'}"],
-                hint="choose another letter, for example "
-                f"{name}[{','.join(self.free_letters(x, used))}]",
+                facts=[
+                    f"the expression has the {'indices' if len(used) > 1 else 'index'} "
+                    f"{', '.join(used)}"
+                ],
+                hint=f"choose another letter, for example {self._example(x, used)}",
             )
         return x, names
 
@@ -82,6 +101,9 @@ class Context:
         """Letters that the user has not used."""
         own = {letter for letters in self.letters.values() for letter in letters}
         return [letter for letter in "ijklmnpqrstuvwabcdefgh" if letter not in own]
+
+    def _example(self, x: Variable, used: Sequence[str]) -> str:
+        return f"{x.name}[{','.join(self.free_letters(x, used))}]" if x.rank else x.name
 
     def free_letters(self, x: Variable, used: Sequence[str]) -> tuple[str, ...]:
         """Letters for new axes: those that stood at the extent, else fresh ones."""
@@ -95,6 +117,12 @@ class Context:
 
     def with_tensor(self, name: str, shape: Shape) -> tuple[Variable, Context]:
         """A tensor of the given shape under a name that is new, or that has this shape already."""
+        if not isinstance(name, str) or not name.isidentifier():
+            raise NotationError(
+                f"{name!r} is no name",
+                facts=["a name is a letter or _, then letters, digits and _"],
+                hint="pass a name for the new tensor, for example 'v'",
+            )
         known = self.variables.get(name)
         if known is not None and known.shape != shape:
             raise DimensionError(
@@ -102,7 +130,17 @@ class Context:
                 facts=[f"axes ({', '.join(map(str, shape))}) are needed"],
                 hint="choose a name that the expression does not use",
             )
-        if not name.isidentifier():
-            raise NotationError(f"{name!r} is no name", hint="use letters, digits and _")
         x = Variable(name, shape)
         return x, replace(self, variables={**self.variables, name: x})
+
+
+def named(text: object) -> str:
+    """The variable's name in `x` or `x[i,j]`; DerivativeError where there is none."""
+    name = text.partition("[")[0].strip() if isinstance(text, str) else ""
+    if not name:
+        raise DerivativeError(
+            f"{text!r} names no variable",
+            facts=["a variable is given by its name, a text"],
+            hint="pass it as in e.diff('x') or e.diff('x[i]')",
+        )
+    return name

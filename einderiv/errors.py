@@ -119,3 +119,12 @@ def axes_in_words(count: int) -> str:
     ('1 axis', '2 axes')
     """
     return {0: "no axis", 1: "1 axis"}.get(count, f"{count} axes")
+
+
+def indices_in_words(count: int) -> str:
+    """A number of indices and its verb, for a message.
+
+    >>> indices_in_words(1), indices_in_words(2)
+    ('1 index is', '2 indices are')
+    """
+    return {0: "no index is", 1: "1 index is"}.get(count, f"{count} indices are")

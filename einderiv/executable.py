@@ -14,13 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, checked_arrays, common_dtype, resolved_extents
+from .arrays import (
+    Array,
+    checked_arrays,
+    checked_dtype,
+    checked_sizes,
+    common_dtype,
+    resolved_extents,
+)
 from .backends.numpy import Runner, function_of, source_of
 from .compiler.cost import Cost, cost_of, table_of
 from .compiler.lower import ASSUMED_EXTENT, lower
 from .errors import BackendError, DataError, DimensionError, ResourceLimitError
 from .expr import Expr, Variable
-from .functions import ELEMENTWISE, WHOLE
+from .functions import COMPARISONS, ELEMENTWISE, WHOLE
 from .program import Elementwise, Program, Whole
 from .simplifier import simplify
 from .uniting import symbolic_extents
@@ -65,7 +72,7 @@ class Executable:
         self._terms = tuple(terms)
         self._keys = keys
         self._variables = dict(variables)
-        self._dtype = dtype
+        self._dtype = None if dtype is None else checked_dtype(dtype)
         self._sizes = dict(sizes or {})
         self._memory_limit = memory_limit
         self._title = title
@@ -113,12 +120,13 @@ class Executable:
 
         Raises DimensionError where an extent of the program is not given.
         """
-        known = {**self._sizes, **sizes}
+        known = checked_sizes({**self._sizes, **sizes})
         program = self._plan(known).program
         missing = sorted(_symbolic_extents(program) - set(known))
         if missing:
             raise DimensionError(
                 f"no value for the extent {', '.join(missing)}",
+                facts=[f"given: {', '.join(known) or 'none'}"],
                 hint=f"pass cost({', '.join(f'{dim}=...' for dim in missing)})",
             )
         itemsize = np.dtype(self._dtype or np.float64).itemsize
@@ -151,30 +159,28 @@ class Executable:
         Errors: DataError (kind, dtype, missing or unknown name), DimensionError (rank, extent),
         ResourceLimitError (memory).
         """
-        given = {**(arrays or {}), **more}
+        given = {**_by_name(arrays, "arrays", "x=[1.0, 2.0]"), **more}
         values = checked_arrays(given, self._variables, self._final.arrays)
         extents = resolved_extents(
-            values, self._variables, {**self._sizes, **(sizes or {})}, self._final.extents
+            values,
+            self._variables,
+            {**self._sizes, **_by_name(sizes, "sizes=", "sizes={'n': 5}")},
+            self._final.extents,
         )
         plan = self._plan(extents)
         inputs = [values[step.name] for step in plan.program.inputs]
-        dtype = common_dtype(inputs, self._dtype)
+        dtype = common_dtype(inputs or values.values(), self._dtype)
         inputs = [array.astype(dtype, copy=False) for array in inputs]
         self._check_memory(plan.program, extents, dtype)
         if dtype.kind == "c":
-            _refuse_complex(plan.program)
+            _refuse_complex(
+                plan.program, [n for n, array in values.items() if array.dtype.kind == "c"]
+            )
         with np.errstate(all="ignore"):
             try:
                 results = plan.run(*inputs, dtype, *(extents[dim] for dim in plan.dims))
             except np.linalg.LinAlgError as error:
-                raise DataError(
-                    f"a matrix function failed: {error}",
-                    facts=[
-                        "inv, solve and logdet's derivative need regular matrices, "
-                        "cholesky a positive definite one"
-                    ],
-                    hint="check the matrices' condition, or add a multiple of the identity",
-                ) from None
+                raise _matrix_failure(error) from None
             except MemoryError as error:
                 raise ResourceLimitError(
                     f"not enough memory: {error}",
@@ -187,11 +193,16 @@ class Executable:
                     hint="pass float64 arrays",
                 ) from None
             except ValueError as error:
+                empty = ", ".join(f"{dim} is 0" for dim, size in extents.items() if size == 0)
                 raise DataError(
-                    f"the arrays cannot be computed with: {error}",
-                    hint="a maximum or minimum over an axis of extent 0 has no value",
+                    "the arrays have no value under the program",
+                    facts=[empty or str(error)],
+                    hint="a maximum, minimum or softmax over an axis of extent 0 has no value",
                 ) from None
-        return self._packed([_owned(result, dtype, inputs) for result in results])
+        owned: list[Array] = []
+        for result in results:
+            owned.append(_owned(result, dtype, [*inputs, *owned]))
+        return self._packed(owned)
 
     def _check_memory(self, program: Program, extents: Mapping[str, int], dtype: Any) -> None:
         if self._memory_limit is None:
@@ -219,18 +230,44 @@ def _symbolic_extents(program: Program) -> set[str]:
     return shapes | {step.dim for step in program.instructions if hasattr(step, "dim")}
 
 
-def _owned(result: Any, dtype: Any, inputs: Sequence[Array]) -> Array:
-    """A fresh array, or a scalar of the dtype for a result without axes."""
+def _owned(result: Any, dtype: Any, others: Sequence[Array]) -> Array:
+    """An array that shares no memory with `others`, or a scalar for a result without axes."""
     array = np.asarray(result, dtype=dtype)
     if array.ndim == 0:
         return array[()]
     repeats = 0 in array.strides and array.size > 1
-    if repeats or not array.flags.writeable or any(np.may_share_memory(array, x) for x in inputs):
+    if repeats or not array.flags.writeable or any(np.may_share_memory(array, x) for x in others):
         return array.copy()
     return array
 
 
-def _refuse_complex(program: Program) -> None:
+def _by_name(given: Any, what: str, example: str) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise DataError(
+            f"{what} of type {type(given).__name__} cannot be assigned to names",
+            facts=["they are given by name"],
+            hint=f"pass e({example}), or a dict",
+        )
+    return given
+
+
+def _matrix_failure(error: np.linalg.LinAlgError) -> DataError:
+    if "positive definite" in str(error):
+        return DataError(
+            "a matrix given to cholesky is not positive definite",
+            facts=["cholesky(A) exists where A is symmetric with positive eigenvalues"],
+            hint="check the matrix, or add a multiple of the identity",
+        )
+    return DataError(
+        "a matrix to be inverted is singular",
+        facts=["inv, solve and the derivatives of det and logdet need a regular matrix"],
+        hint="check the matrix, or add a multiple of the identity",
+    )
+
+
+def _refuse_complex(program: Program, arrays: Sequence[str]) -> None:
     """Complex arrays go only through functions that are complex differentiable."""
     for step in program.instructions:
         row = (
@@ -241,8 +278,14 @@ def _refuse_complex(program: Program) -> None:
             else None
         )
         if row is not None and not row.holomorphic:
+            signs = {name: f"the comparison {sign}" for sign, name in COMPARISONS.items()}
             raise DataError(
-                f"{row.name} is not holomorphic and takes no complex arrays",
+                f"{signs.get(row.name, row.name)} is not holomorphic and takes no complex arrays",
+                facts=[
+                    f"{', '.join(arrays)} {'is' if len(arrays) == 1 else 'are'} complex"
+                    if arrays
+                    else "the program was compiled for a complex dtype"
+                ],
                 hint="pass real arrays, or write real and imaginary parts as two tensors",
             )
 
@@ -253,7 +296,7 @@ def parsed_limit(limit: str | int | None) -> int | None:
     >>> parsed_limit("2KiB")
     2048
     """
-    if limit is None or isinstance(limit, int):
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0):
         return limit
     units = {
         "B": 1,
@@ -264,15 +307,19 @@ def parsed_limit(limit: str | int | None) -> int | None:
         "MB": 10**6,
         "GB": 10**9,
     }
-    text = limit.strip()
+    text = limit.strip() if isinstance(limit, str) else ""
     for unit in sorted(units, key=len, reverse=True):
         if text.endswith(unit):
             try:
-                return int(float(text[: -len(unit)]) * units[unit])
-            except ValueError:
+                size = int(float(text[: -len(unit)]) * units[unit])
+            except (ValueError, OverflowError):
                 break
+            if size >= 0:
+                return size
     raise ResourceLimitError(
-        f"{limit!r} is no amount of memory", hint="write a number of bytes, or '1GiB', '500MB'"
+        f"{limit!r} is no amount of memory",
+        facts=[f"it is a whole number of bytes, or a number and one of {', '.join(units)}"],
+        hint="write for example memory_limit='1GiB'",
     )
 
 

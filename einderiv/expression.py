@@ -14,7 +14,7 @@ from typing import Any
 
 from .assumptions import declared_everywhere, same_up_to_extents, with_assumptions
 from .canonical import add, contract, transpose
-from .context import Context
+from .context import Context, named
 from .differentiator import gradient, pushforward, sweep
 from .errors import DerivativeError, DimensionError, NotationError, axes_in_words
 from .executable import Executable
@@ -50,10 +50,16 @@ def parse(
     """
     if not isinstance(text, str):
         raise NotationError(
-            f"the expression is a {type(text).__name__}, not a text", hint="pass a string"
+            "the expression is no text",
+            facts=[f"it is of type {type(text).__name__}"],
+            hint="pass a string, for example 'A[i,j]*x[j]'",
         )
     if notation not in NOTATIONS:
-        raise NotationError(f"unknown notation {notation!r}", hint=f"known: {', '.join(NOTATIONS)}")
+        raise NotationError(
+            f"unknown notation {notation!r}",
+            facts=[f"known are {', '.join(NOTATIONS)}"],
+            hint="leave it out for index notation",
+        )
     if notation != "index":
         raise NotationError(
             f"the notation {notation!r} cannot be read yet",
@@ -62,7 +68,9 @@ def parse(
         )
     if operands is not None:
         raise NotationError(
-            "operands= belongs to einsum strings", hint="drop it: index notation names its tensors"
+            "operands= belongs to einsum strings",
+            facts=["index notation names its tensors"],
+            hint="drop it",
         )
     from .notation.parser import parse_index  # deferred: lark is not needed to import the package
 
@@ -248,10 +256,7 @@ class Expression:
                 facts=[f"the expression has {', '.join(self.variables) or 'no tensors'}"],
                 hint="name one: e.diff('x')",
             )
-        if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-            raise DerivativeError(
-                f"the order {order!r} is no whole number of 0 or more", hint="use order=2"
-            )
+        _check_order(order)
         result, groups = self, [self._indices]
         for text in variables:
             for repetition in range(order):  # the first one has the names that the text gives
@@ -281,12 +286,7 @@ class Expression:
         >>> print(parse("x[i]*x[i]").grad("x"))
         2*x[i]
         """
-        if self.shape:
-            raise DerivativeError(
-                f"the gradient of an expression with axes ({', '.join(map(str, self.shape))})",
-                facts=["a gradient belongs to a scalar"],
-                hint="use e.jacobian(...), or sum the expression",
-            )
+        self._check_scalar("gradient", f"e.jacobian({', '.join(map(repr, variables)) or '...'})")
         texts = variables or tuple(self._context.variables)
         wanted = [self._context.target(text, ()) for text in texts]
         (term,) = simplify([self._term])
@@ -307,13 +307,18 @@ class Expression:
         >>> print(parse("x[i]*Q[i,j]*x[j]").hessian("x"))
         Q[i,j] + Q[j,i]
         """
+        name = named(variable)
+        self._check_scalar("Hessian", f"e.diff({name!r}, {(name if other is None else other)!r})")
+        return self.diff(variable, name if other is None else other)
+
+    def _check_scalar(self, what: str, instead: str) -> None:
         if self.shape:
+            axes = ", ".join(self._indices)
             raise DerivativeError(
-                f"the Hessian of an expression with axes ({', '.join(map(str, self.shape))})",
-                facts=["a Hessian belongs to a scalar"],
-                hint="use e.diff(x, order=2)",
+                f"the {what} of an expression with {axes_in_words(len(self.shape))}",
+                facts=[f"a {what} belongs to a scalar, the axes here are {axes}"],
+                hint=f"use {instead}, or sum the expression: sum[{axes.replace(' ', '')}](...)",
             )
-        return self.diff(variable, other if other is not None else variable.partition("[")[0])
 
     def jvp(self, tangents: Mapping[str, str]) -> Expression:
         """The directional derivative; `{"X": "V"}` moves X along a new tensor V of its shape.
@@ -321,9 +326,15 @@ class Expression:
         >>> print(parse("x[i]*x[i]").jvp({"x": "v"}))
         2*v[i]*x[i]
         """
+        if not isinstance(tangents, Mapping):
+            raise DerivativeError(
+                f"{tangents!r} gives no directions",
+                facts=["each variable that moves is given with the name of its direction"],
+                hint="pass a dict: e.jvp({'x': 'v'})",
+            )
         moving, context = {}, self._context
         for name, direction in tangents.items():
-            x = self._context.variable(name)
+            x = self._context.variable(named(name))
             moving[x], context = context.with_tensor(direction, x.shape)
         (term,) = simplify([self._term])
         (result,) = simplify(pushforward([term], moving))
@@ -343,7 +354,7 @@ class Expression:
 
     def hvp(self, variable: str, vector: str) -> Expression:
         """The Hessian of a scalar times a new tensor of the variable's shape, without the Hessian."""
-        name = variable.partition("[")[0].strip()
+        name = named(variable)
         result: Expression = self.grad(variable).jvp({name: vector})
         return result
 
@@ -367,6 +378,7 @@ class Expression:
         >>> print(parse("exp(x)").taylor("x", at="x0", order=1))
         exp(x0)*(x - x0) + exp(x0)
         """
+        _check_order(order)
         x, _ = self._context.target(variable, ())
         point, context = self._context.with_tensor(at, x.shape)
         step = add([(1, x), (-1, point)], x.shape)
@@ -392,7 +404,7 @@ class Expression:
         >>> print(parse("a[i]*X[i,j]*b[j]").differential("X"))
         a[i]*dX[i,j]*b[j]
         """
-        name = variable.partition("[")[0].strip()
+        name = named(variable)
         return self.jvp({name: f"d{name}"})
 
 
@@ -411,7 +423,18 @@ def _restored(data: Any, indices: tuple[str, ...], rest: tuple[Any, ...]) -> Exp
 def _check_layout(layout: str) -> None:
     if layout not in ("numerator", "denominator"):
         raise DerivativeError(
-            f"unknown layout {layout!r}", hint="use layout='numerator' or layout='denominator'"
+            f"unknown layout {layout!r}",
+            facts=["known are 'numerator' (the expression's axes first) and 'denominator' (last)"],
+            hint="leave it out for 'numerator'",
+        )
+
+
+def _check_order(order: int) -> None:
+    if isinstance(order, bool) or not isinstance(order, int) or order < 0:
+        raise DerivativeError(
+            f"the order {order!r} is no whole number of 0 or more",
+            facts=["the order says how often the derivative is taken"],
+            hint="write for example order=2",
         )
 
 
@@ -422,7 +445,13 @@ def _substituted(expr: Expression, given: Mapping[str, str | Expression]) -> Exp
     same = []
     targets = []
     for name, text in given.items():
-        x = context.variable(name)
+        x = context.variable(named(name))
+        if not isinstance(text, str | Expression):
+            raise NotationError(
+                f"the replacement of {name} is no expression",
+                facts=[f"it is of type {type(text).__name__}"],
+                hint="pass a text or an Expression",
+            )
         shapes = {n: v.shape for n, v in context.variables.items()}
         replacement = (
             parse(text, shapes=_mentioned(text, shapes)) if isinstance(text, str) else text

@@ -50,8 +50,8 @@ class Contract:
     operands: tuple[Register, ...]
     inputs: tuple[Subscript, ...]
     output: Subscript
-    shape: Shape
     extents: tuple[tuple[Label, Dim], ...]
+    shape: Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ class Elementwise:
     function: str
     operands: tuple[Register, ...]
     axes: tuple[Subscript, ...]
+    exponent: Fraction | None  # of a power with a number as exponent
     shape: Shape
-    exponent: Fraction | None = None  # of a power with a number as exponent
 
 
 @dataclass(frozen=True, slots=True)

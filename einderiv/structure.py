@@ -185,7 +185,7 @@ def axis_signatures(term: Expr) -> list[tuple[object, ...]]:
     """
     base, axes = permutation_of(term)
     if not isinstance(base, Contraction):
-        return [(base.order, 0 if base.symmetric else axis) for axis in axes]
+        return [((base.order, 0 if base.symmetric else axis),) for axis in axes]
     factors = list(zip(base.children, base.inputs, strict=True))
     same = merged_by_deltas(factors, base.output)
     found: dict[Label, list[tuple[object, ...]]] = {}

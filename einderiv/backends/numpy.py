@@ -384,16 +384,12 @@ def source_of(program: Program, keys: Sequence[str] | None, told: Mapping[str, A
     writer = _Writer(program)
     body = writer.body()
     parameters = {step.target: _parameter(step, program) for step in program.inputs}
-    head: list[ast.stmt] = []
-    arrays = [_name(p) for p in parameters.values()]
-    for step in program.inputs:
-        converted = _call(_path("np.asarray"), _name(parameters[step.target]))
-        head.append(_assign(f"v{step.target}", converted))
-    values = [_name(f"v{register}") for register in parameters]
-    dtype = _call(_path("np.result_type"), *(values if arrays else []), _path("np.float32"))
-    if not arrays:
-        dtype = _call(_path("np.dtype"), _constant("float64"))
-    head.append(_assign("dtype", dtype))
+    arrays = [_name(parameter) for parameter in parameters.values()]
+    dtype = _path("np.float64") if not arrays else _call(writer.helper("working_dtype"), *arrays)
+    head: list[ast.stmt] = [_assign("dtype", _call(_path("np.dtype"), dtype))]
+    for register, parameter in parameters.items():
+        converted = _call(_path("np.asarray"), _name(parameter), _name("dtype"))
+        head.append(_assign(f"v{register}", converted))
     extra = []
     for dim, minted in writer.dims.items():
         place = next(

@@ -14,6 +14,12 @@ import numpy as np
 Array = Any
 
 
+def working_dtype(*arrays: Array) -> Array:
+    """The dtype to compute in: that of the arrays together; whole numbers count as float64."""
+    dtypes = [np.asarray(x).dtype for x in arrays]
+    return np.result_type(np.float32, *(d if d.kind in "fc" else np.float64 for d in dtypes))
+
+
 def sigmoid(x: Array) -> Array:
     """1/(1 + exp(-x)), without overflow on either side."""
     if np.iscomplexobj(x):

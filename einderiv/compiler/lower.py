@@ -42,10 +42,7 @@ from ..program import (
     Whole,
     operands_of,
 )
-from ..structure import (
-    base_and_exponent,
-    split_scale,
-)
+from ..structure import base_and_exponent, permutation_of, split_scale
 from ..walk import postorder, uses
 from .order import contraction_order
 
@@ -83,6 +80,7 @@ class Lowering:
         self.cores: dict[Expr, Core] = {}
         self.dense: dict[Expr, Register] = {}
         self.shapes: list[Shape] = []
+        self.made: dict[tuple[object, ...], Register] = {}
         self.inverted: dict[Register, Register] = {}  # register of inv(A) -> register of A
         for node in postorder(roots):
             if not self._is_folded(node):
@@ -97,11 +95,13 @@ class Lowering:
         return dim if isinstance(dim, int) else self.sizes.get(dim, ASSUMED_EXTENT)
 
     def emit(self, make: type, *fields: object, shape: Shape) -> Register:
-        """Append an instruction; its register."""
-        target = len(self.shapes)
-        self.shapes.append(shape)
-        self.steps.append(make(target, *fields, shape=shape))
-        return target
+        """Append an instruction, unless an equal one stands already; its register."""
+        key = (make, fields, shape)
+        if key not in self.made:
+            self.made[key] = len(self.shapes)
+            self.shapes.append(shape)
+            self.steps.append(make(self.made[key], *fields, shape))
+        return self.made[key]
 
     def program(self, roots: Sequence[Expr]) -> Program:
         """The program for `roots`; instructions that no result needs are dropped."""
@@ -146,6 +146,16 @@ class Lowering:
 
     def contraction(self, node: Contraction) -> Core:
         """All operands as cores at the product's labels; deltas merge labels, ones vanish."""
+        total, axes = permutation_of(node)
+        if isinstance(total, Sum):
+            terms = self.terms_of(total)
+            if any(core.is_structured for _, core in terms):  # scattered where it is wanted
+                moved = [
+                    (c, Core(core.register, core.labels, tuple(core.places[axis] for axis in axes)))
+                    for c, core in terms
+                ]
+                plain = tuple(range(node.rank))
+                return Core(self.scatter(moved, node.shape), plain, plain)
         merged = _Merged()
         operands: list[Operand] = []
         dims: dict[Label, Dim] = {}
@@ -237,21 +247,18 @@ class Lowering:
         solved = self.solve(chosen, output, dims)
         if solved is not None:
             return solved
-        used = dict.fromkeys(x for _, labels in chosen for x in labels)
-        target = len(self.shapes)
-        shape = tuple(dims[label] for label in output)
-        self.shapes.append(shape)
-        self.steps.append(
-            Contract(
-                target,
-                tuple(register for register, _ in chosen),
-                tuple(labels for _, labels in chosen),
-                output,
-                shape,
-                tuple((label, dims[label]) for label in used),
-            )
+        number: dict[Label, Label] = {}
+        for _, labels in chosen:
+            for label in labels:
+                number.setdefault(label, len(number))
+        return self.emit(
+            Contract,
+            tuple(register for register, _ in chosen),
+            tuple(tuple(number[label] for label in labels) for _, labels in chosen),
+            tuple(number[label] for label in output),
+            tuple((new, dims[old]) for old, new in number.items()),
+            shape=tuple(dims[label] for label in output),
         )
-        return target
 
     def solve(
         self, chosen: list[Operand], output: Subscript, dims: Mapping[Label, Dim]
@@ -294,14 +301,42 @@ class Lowering:
                     [(node.coefficients[0], core.register, _axes(shape))], shape
                 )
             return Core(register, core.labels, core.places)
+        alike = self.sum_of_alike(node)
         plain = tuple(range(node.rank))
-        return Core(self.dense_sum(node), plain, plain)
+        return alike or Core(self.dense_sum(node), plain, plain)
 
-    def dense_sum(self, node: Sum) -> Register:
+    def sum_of_alike(self, node: Sum) -> Core | None:
+        """Terms on the same diagonals are added there: d_ij x_i + d_ij y_i -> d_ij (x + y)_i."""
+        terms = self.terms_of(node)
+        patterns = {tuple(core.places.index(label) for label in core.places) for _, core in terms}
+        if len(patterns) != 1:
+            return None
+        (places,) = patterns
+        distinct = tuple(dict.fromkeys(places))
+        if len(distinct) == len(places):
+            return None
+        entries = []
+        for coefficient, core in terms:
+            register = core.register
+            if register is None:
+                register = self.emit(Constant, Fraction(1), shape=())
+            axes = tuple(distinct.index(core.places.index(label)) for label in core.labels)
+            entries.append((coefficient, register, axes))
+        if {axis for _, _, axes in entries for axis in axes} != set(range(len(distinct))):
+            return None
+        shape = tuple(node.shape[axis] for axis in distinct)
+        return Core(self.combine(entries, shape), distinct, places)
+
+    def terms_of(self, node: Sum) -> list[tuple[Fraction, Core]]:
+        """The terms of a sum as coefficients and cores."""
         terms = []
         for coefficient, child in zip(node.coefficients, node.children, strict=True):
             factor, inside = split_scale(child)
             terms.append((coefficient * factor, self.place(inside)))
+        return terms
+
+    def dense_sum(self, node: Sum) -> Register:
+        terms = self.terms_of(node)
         if any(core.is_structured for _, core in terms) or not terms:
             return self.scatter(terms, node.shape)
         covered = {core.places.index(label) for _, core in terms for label in core.labels}
@@ -347,30 +382,23 @@ class Lowering:
         return core.register, tuple(core.places.index(label) for label in core.labels)
 
     def map(self, node: Map) -> Register:
+        given: Fraction | None
         if not node.children:
             return self.emit(Constant, node.function, shape=())
         base, exponent = base_and_exponent(node)
         if node.function == "pow" and exponent != 1:
             register, axes = self.placed(base)
-            target = self.emit_map(node, (register,), (axes,), exponent)
+            pairs, given = [(register, axes)], exponent
         else:
-            pairs = [self.placed(child) for child in node.children]
-            target = self.emit_map(
-                node, tuple(r for r, _ in pairs), tuple(a for _, a in pairs), None
-            )
-        return target
-
-    def emit_map(
-        self,
-        node: Map,
-        operands: tuple[Register, ...],
-        axes: tuple[Subscript, ...],
-        exponent: Fraction | None,
-    ) -> Register:
-        target = len(self.shapes)
-        self.shapes.append(node.shape)
-        self.steps.append(Elementwise(target, node.function, operands, axes, node.shape, exponent))
-        return target
+            pairs, given = [self.placed(child) for child in node.children], None
+        return self.emit(
+            Elementwise,
+            node.function,
+            tuple(r for r, _ in pairs),
+            tuple(a for _, a in pairs),
+            given,
+            shape=node.shape,
+        )
 
     def apply(self, node: Apply) -> Register:
         operands = tuple(self.whole(child) for child in node.children)

@@ -13,11 +13,14 @@ from fractions import Fraction
 
 from .. import functions
 from ..canonical import contract, extent, literal, power, transpose, whole
-from ..errors import DimensionError, Span, axes_in_words
+from ..errors import DimensionError, Span, axes_in_words, indices_in_words
 from ..expr import Expr
 from .scopes import Scopes, Value, Visit, together
 from .syntax import Call, Comparison, Node
-from .trees import whole_chain
+from .trees import indices_of, tree_nodes, whole_chain
+
+# In a text these are written with signs or not at all; no message offers them.
+_UNSPOKEN = frozenset({"pi", "pow", "prodexcept", *functions.COMPARISONS.values()})
 
 
 class Calls(Scopes):
@@ -32,6 +35,7 @@ class Calls(Scopes):
             self.fail(
                 f"the result of {node.function} is not indexed",
                 [node.subscript[0].span],
+                facts=["its axes are the indices that are free in its argument"],
                 hint="only matrix functions take indices behind them: inv(A)[i,j]",
             )
         if brackets and name in (*functions.REDUCTIONS, *functions.NORMALISATIONS):
@@ -46,29 +50,45 @@ class Calls(Scopes):
             {*functions.ELEMENTWISE, *functions.REDUCTIONS, *functions.NORMALISATIONS}
             | {*functions.MATRIX_FUNCTIONS}
         )
+        known = [word for word in known if word not in _UNSPOKEN]
         if node.function in self.program.ranks:
+            rank = self.program.ranks[node.function]
+            spans, how = self.program.rank_told(node.function)
+            example = f"; its entries are {node.function}[{','.join('ijklmnpq'[:rank])}]"
             self.fail(
                 f"{node.function} is a tensor, not a function",
-                [node.name_span],
-                hint=f"its entries are {node.function}[i,j]; a product is written with *",
+                [*spans, node.name_span],
+                facts=[f"a tensor with {axes_in_words(rank)} ({how})"],
+                hint="a product is written with *" + (example if rank else ""),
             )
         if name in (*functions.REDUCTIONS, *functions.NORMALISATIONS):
+            argument = node.arguments[0]
+            letters = ",".join(
+                dict.fromkeys(i.name for part in tree_nodes(argument) for i in indices_of(part))
+            )
             self.fail(
                 f"{name} needs the indices it runs over",
                 [node.name_span],
-                hint=f"write {name}[i](...)",
+                facts=[f"its argument has {f'the indices {letters}' if letters else 'no indices'}"],
+                hint=f"write {name}[{letters}]({self.text(argument.span)})"
+                if letters
+                else f"write {name}[i](x[i])",
             )
         if name in functions.ELEMENTWISE:
             self.fail(
                 f"{name} works entry by entry and takes no indices",
-                [node.name_span],
-                hint=f"write {name}(...)",
+                [index.span for index in node.kept or ()],
+                facts=["its result has the indices that are free in its argument"],
+                hint=f"write {name}({', '.join(self.text(a.span) for a in node.arguments)})",
             )
-        near = get_close_matches(node.function, known, n=3, cutoff=0.5)
+        near = get_close_matches(node.function, known, n=3, cutoff=0.6)
         self.fail(
             f"unknown function {node.function}",
             [node.name_span],
-            hint=f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known)}",
+            facts=[] if near else [f"known are {', '.join(known)}"],
+            hint=f"did you mean {' or '.join(near)}?"
+            if near
+            else f"an entry is written {node.function}[i], a product with *",
         )
 
     def elementwise_call(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
@@ -93,11 +113,19 @@ class Calls(Scopes):
 
     def reduction(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
         over = tuple(index.name for index in node.kept or ())
-        if len(node.arguments) != 1 or not over or len(set(over)) != len(over):
+        if len(node.arguments) != 1:
             self.fail(
-                f"{name} takes distinct indices and one argument",
-                [node.span],
-                hint=f"write {name}[i](...)",
+                f"{name} over an index takes 1 argument, {len(node.arguments)} given",
+                [argument.span for argument in node.arguments],
+                hint=f"write {name}[{','.join(over)}](...) around each of them",
+            )
+        repeated = [i for place, i in enumerate(node.kept or ()) if i.name in over[:place]]
+        if repeated:
+            self.fail(
+                f"index {repeated[0].name} stands twice in the brackets of {name}",
+                [repeated[0].span],
+                facts=["each index there is one that the function runs over"],
+                hint=f"write {name}[{','.join(dict.fromkeys(over))}](...)",
             )
         inside = kept.union(over)
         (value,) = yield from self.closed(node.arguments, inside)
@@ -136,7 +164,8 @@ class Calls(Scopes):
             names = tuple(index.name for index in node.subscript or ())
             if len(names) != term.rank:
                 raise DimensionError(
-                    f"{name} has {axes_in_words(term.rank)} here, {len(names)} indices are given",
+                    f"{name} has {axes_in_words(term.rank)} here, "
+                    f"{indices_in_words(len(names))} given behind it",
                     source=self.source,
                     spans=[node.span],
                     hint=f"write {self.text((node.span[0], node.arguments[-1].span[1]))})"
@@ -183,7 +212,8 @@ class Calls(Scopes):
     def check_subscript(self, name: str, node: Call, wanted: int, behind: Sequence[str]) -> None:
         if len(behind) != wanted:
             self.fail(
-                f"{name} has {axes_in_words(wanted)} here, {len(behind)} indices are given behind it",
+                f"{name} has {axes_in_words(wanted)} here, "
+                f"{indices_in_words(len(behind))} given behind it",
                 [node.span],
                 hint=f"write {name}[i,j](...)" + ("", "[p]", "[p,q]")[wanted],
             )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from ..errors import NotationError, Span
+from ..errors import DimensionError, NotationError, Span
+from ..expr import Dim
 from . import syntax
 
 ASSUMPTIONS = ("symmetric", "spd", "positive", "nonnegative")
@@ -115,17 +116,58 @@ def _brackets(source: str) -> Iterator[tuple[int, str]]:
             yield match.start(), match.group()
 
 
-def assumption(word: str, span: Span) -> str:
+def assumption(word: str, span: Span | None = None) -> str:
     """A known assumption, or an error with the nearest ones."""
     if word in ASSUMPTIONS:
         return word
     near = get_close_matches(word[:40], ASSUMPTIONS, n=2)
     raise NotationError(
         f"unknown assumption {_short(word)}",
-        spans=[span],
+        spans=[span] if span else [],
         facts=[f"known are {', '.join(ASSUMPTIONS)}"],
         hint=f"did you mean {' or '.join(near)}?" if near else "remove it",
     )
+
+
+def assumptions(words: object) -> set[str]:
+    """Known assumptions given in Python: words in a list, or one word alone."""
+    return {assumption(str(word)) for word in (words if isinstance(words, Iterable) else [words])}
+
+
+def check_names(given: object, example: str) -> None:
+    """A dict whose keys are names, given as the argument that `example` shows."""
+    word = example.partition("=")[0]
+    if not isinstance(given, Mapping):
+        wrong = f"{given!r} is no dict"
+    else:
+        names = [n for n in given if not (isinstance(n, str) and n.isidentifier())]
+        wrong = ", ".join(f"{name!r} is no name" for name in names)
+    if wrong:
+        raise NotationError(
+            f"{word}= cannot be read: {wrong}",
+            facts=["it is a dict whose keys are names of tensors"],
+            hint=f"write {example}",
+        )
+
+
+def shape(name: str, axes: object) -> tuple[Dim, ...]:
+    """The extents given in Python for a tensor."""
+    if isinstance(axes, str) or not isinstance(axes, Iterable):
+        raise DimensionError(
+            f"{axes!r} is no shape of {name}",
+            facts=["a shape is a tuple of extents, one for each axis"],
+            hint=f"write shapes={{{name!r}: ({axes!r},)}}",
+        )
+    extents = tuple(axes)
+    for dim in extents:
+        number = isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0
+        if not number and not (isinstance(dim, str) and dim.isidentifier()):
+            raise DimensionError(
+                f"{dim!r} is no extent of {name}",
+                facts=["an extent is a name or a number, 0 or more"],
+                hint=f"write shapes={{{name!r}: ('n', 3)}}",
+            )
+    return extents
 
 
 def check_statements(

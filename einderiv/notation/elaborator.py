@@ -30,7 +30,7 @@ from ..walk import trampoline
 from . import syntax
 from .calls import Calls
 from .ranks import Program
-from .scopes import Value, Visit, together
+from .scopes import Value, Visit, free_in_words, together
 from .syntax import (
     Access,
     Call,
@@ -114,21 +114,23 @@ class _Statement(Calls):
         if repeated:
             self.fail(
                 f"index {repeated[0].name} stands twice on the left-hand side",
-                [repeated[0].span],
+                [index.span for index in left if index.name == repeated[0].name],
+                facts=["there each index names an axis of its own"],
                 hint=f"a diagonal is written with delta: {statement.name}[i,j] = delta[i,j]*...",
             )
         missing = [name for name in value.indices if name not in names]
         body = self.text(statement.expression.span)
         if missing:
-            some = ",".join(missing)
+            some, several = ",".join(missing), len(missing) > 1
+            it = "them" if several else "it"
             self.fail(
-                f"index {some} is free on the right but missing on the left"
-                if len(missing) == 1
-                else f"indices {some} are free on the right but missing on the left",
-                [statement.name_span, *self._where(missing[0])],
-                facts=[f"the expression has the free indices {', '.join(value.indices)}"],
-                hint=f"sum them: {self._left_text()} = sum[{some}]({body}), "
-                f"or name them: {statement.name}[{','.join((*names, *missing))}] = {body}",
+                f"indices {', '.join(missing)} are free on the right but missing on the left"
+                if several
+                else f"index {some} is free on the right but missing on the left",
+                [statement.name_span, *(place for n in missing for place in self._where(n))],
+                facts=[f"the expression has {free_in_words(value.indices)}"],
+                hint=f"sum {it}: {self._left_text()} = sum[{some}]({body}), or name {it}: "
+                f"{statement.name}[{','.join((*names, *missing))}] = {body}",
             )
         absent = [index for index in left if index.name not in value.indices]
         if absent:
@@ -136,14 +138,7 @@ class _Statement(Calls):
             self.fail(
                 f"index {absent[0].name} stands on the left but is not free on the right",
                 [index.span for index in absent],
-                facts=[
-                    "the expression has "
-                    + (
-                        f"the free indices {', '.join(value.indices)}"
-                        if value.indices
-                        else "no free index"
-                    )
-                ],
+                facts=[f"the expression has {free_in_words(value.indices)}"],
                 hint=f"repeat it along {ones}: {self._left_text()} = ({body})*ones[{ones}], "
                 "or drop the index",
             )
@@ -212,9 +207,11 @@ class _Statement(Calls):
             count = term.rank
         if count:
             example = ",".join("ijklmnpq"[:count])
+            spans, how = self.program.rank_told(name)
             self.fail(
                 f"{name} has {axes_in_words(count)} and stands without indices",
-                [node.span],
+                [*spans, node.span],
+                facts=[f"{axes_in_words(count)} ({how}), no index here"],
                 hint=f"write {name}[{example}]",
             )
         return Value(term, (), node.span)
@@ -222,7 +219,7 @@ class _Statement(Calls):
     def access(self, node: Access) -> Value:
         name = functions.ALIASES.get(node.name, node.name)
         names = tuple(index.name for index in node.indices)
-        if node.name in self.program.ranks:
+        if name not in functions.SPECIAL_TENSORS:
             term = self.tensor(node.name)
         elif name == "delta":
             term = Delta(self.dim(names[0]))

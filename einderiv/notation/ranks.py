@@ -8,17 +8,15 @@ Invariant: a name has one rank in a program; all that share an index in a statem
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 
 from .. import functions
 from ..errors import DimensionError, NotationError, Span, axes_in_words
 from ..expr import Dim, Variable
-from . import syntax
+from . import complaints, syntax
 from .dimensions import Dimensions, Slot
 from .syntax import Access, Call, Definition, Index, Name, Node
 from .trees import indices_of, is_matrix_function, tree_nodes, whole_chain
 
-ASSUMPTIONS = ("symmetric", "spd", "positive", "nonnegative")
 _CHAINED = ("inv", "cholesky", "tril")  # matrix in, matrix out
 _RESERVED = frozenset(functions.SPECIAL_TENSORS)
 
@@ -43,6 +41,7 @@ class Program:
         self._mentions: dict[str, tuple[int, Span]] = {}
         self._places: dict[str, Span] = {}  # where a name got its rank
         self._shown: dict[str, str] = {}  # how it got it
+        self._extent_places: dict[str, tuple[Span | None, str]] = {}  # where, and as what
         self._defined: dict[str, int] = {}  # definition -> its statement
         self._declared: dict[str, tuple[Dim, ...]] = {}
         self._read_shapes(shapes)
@@ -67,26 +66,20 @@ class Program:
         raise NotationError(message, source=self.source, spans=spans, facts=facts, hint=hint)
 
     def _read_shapes(self, shapes: Mapping[str, Sequence[Dim]]) -> None:
-        for name, axes in shapes.items():
-            self._declare(name, tuple(axes), None, "given in shapes=")
+        complaints.check_names(shapes, "shapes={'X': ('n', 3)}")
+        for name, given in shapes.items():
+            axes = complaints.shape(name, given)
+            self._refuse_reserved(name, None, bool(axes))
+            self._declare(name, axes, None, "given in shapes=")
 
     def _declare(self, name: str, axes: tuple[Dim, ...], span: Span | None, how: str) -> None:
-        for dim in axes:
-            if isinstance(dim, bool) or not (
-                (isinstance(dim, int) and dim >= 0) or (isinstance(dim, str) and dim.isidentifier())
-            ):
-                raise DimensionError(
-                    f"{dim!r} is no extent of {name}",
-                    facts=["an extent is a name or a number, 0 or more"],
-                    hint=f"write shapes={{{name!r}: ('n', 3)}}",
-                )
         self._set_rank(name, len(axes), span, how)
         for axis, dim in enumerate(axes):
             fact = f"axis {axis + 1} of {name} is {dim} ({how})"
             slot: Slot = ("axis", name, axis)
             self.dimensions.fix(slot, dim, fact, span, f"axis {axis + 1} of {name}")
             if isinstance(dim, str):
-                self.extents.add(dim)
+                self._name_extent(dim, span, fact)
                 self.dimensions.join(slot, ("extent", dim, 0), span, f"extent {dim}")
         self._declared[name] = axes
 
@@ -107,6 +100,14 @@ class Program:
         if span:
             self._places.setdefault(name, span)
 
+    def rank_told(self, name: str) -> tuple[list[Span], str]:
+        """Where a tensor got its rank, and how: `declared`, `A[i,j]`, ..."""
+        return [self._places[name]] if name in self._places else [], self._shown[name]
+
+    def _name_extent(self, name: str, span: Span | None, fact: str) -> None:
+        self.extents.add(name)
+        self._extent_places.setdefault(name, (span, fact))
+
     def _read_statements(self, text: syntax.Text) -> None:
         for number, statement in enumerate(text.statements):
             if isinstance(statement, syntax.Declaration):
@@ -117,12 +118,11 @@ class Program:
                         self.fail(
                             f"{statement.name} is declared twice",
                             [self._places[statement.name], statement.name_span],
+                            facts=[f"{_listed(known)} there, {_listed(statement.axes)} here"],
                             hint="keep one of the declarations",
                         )
                 self._declare(statement.name, statement.axes, statement.name_span, "declared")
-                self.assumptions[statement.name] = frozenset(
-                    self._check_assumption(word) for word in statement.assumptions
-                )
+                self.assumptions[statement.name] = frozenset(statement.assumptions)
             else:
                 self._define(statement, number)
         for number, _ in enumerate(text.statements):
@@ -137,18 +137,25 @@ class Program:
         rank = len(statement.indices or ())
         self._refuse_reserved(name, statement.name_span, rank > 0)
         if name in self._defined or name in self._declared:
-            place = self._places.get(name)
+            spans, how = self.rank_told(name)
             self.fail(
-                f"{name} is {'defined' if name in self._defined else 'declared'} and defined again",
-                [*([place] if place else []), statement.name_span],
+                f"{name} is defined twice"
+                if name in self._defined
+                else f"{name} is both declared and defined",
+                [*spans, statement.name_span],
+                facts=[f"{how} there, defined here; a name stands for one tensor"],
                 hint="give one of them another name",
             )
         first = self._first_places().get(name)
         if first is not None and first[0] <= number:
+            own = first[0] == number
             self.fail(
-                f"{name} is used before it is defined",
+                f"{name} is used in its own definition"
+                if own
+                else f"{name} is used before it is defined",
                 [first[1], statement.name_span],
-                hint="move its definition up, or give one of them another name",
+                facts=["a definition is known to the statements after it"],
+                hint=f"{'' if own else 'move its definition up, or '}give one of them another name",
             )
         self._defined[name] = number
         self._set_rank(name, rank, statement.name_span, "defined")
@@ -162,17 +169,23 @@ class Program:
                         self._mentions.setdefault(node.name, (number, node.span))
         return self._mentions
 
-    def _refuse_reserved(self, name: str, span: Span, indexed: bool) -> None:
-        name = functions.ALIASES.get(name, name)
+    def _refuse_reserved(self, given: str, span: Span | None, indexed: bool) -> None:
+        name = functions.ALIASES.get(given, given)
         known = {*functions.ELEMENTWISE, *functions.WHOLE, *functions.REDUCTIONS}
-        known |= {*functions.MATRIX_FUNCTIONS, *_RESERVED}
+        known |= {*functions.MATRIX_FUNCTIONS, *functions.NORMALISATIONS, *_RESERVED}
         if indexed and name in known:
-            self.fail(f"{name} is the name of a function", [span], hint="choose another name")
+            what = "a special tensor" if name in _RESERVED else "a function"
+            self.fail(
+                f"{given} is the name of {what}",
+                [span] if span else [],
+                facts=["a tensor with axes cannot have that name, a scalar can"],
+                hint=f"choose another name, for example {given}_",
+            )
 
     def _read_access(self, node: Access, number: int) -> None:
         count = len(node.indices)
         name = functions.ALIASES.get(node.name, node.name)
-        if node.name not in self.ranks and name in _RESERVED:
+        if name in _RESERVED:  # indexed it is never a tensor; alone it is a scalar
             wanted = {"delta": (2, 2), "size": (1, 1), "eps": (2, 8)}.get(name, (1, 64))
             if not wanted[0] <= count <= wanted[1]:
                 self.fail(
@@ -231,7 +244,8 @@ class Program:
             if len(names) != 2 or names[0] == names[1]:
                 self.fail(
                     f"{name} takes two indices, the rows' and the columns'",
-                    [node.name_span],
+                    [index.span for index in node.kept],
+                    facts=[f"given: {', '.join(names)}"],
                     hint=f"write {name}[i,j](...) with i the rows and j the columns of the argument",
                 )
 
@@ -251,7 +265,8 @@ class Program:
             raise DimensionError(
                 f"{name} takes a matrix, {matrix.name} has {axes_in_words(rank)}",
                 source=self.source,
-                spans=[matrix.span, *([p] if (p := self._places.get(matrix.name)) else [])],
+                spans=[matrix.span, *self.rank_told(matrix.name)[0]],
+                facts=[f"{axes_in_words(rank)} ({self._shown[matrix.name]}), 2 or more needed"],
                 hint=f"declare it: {matrix.name} : (n, n)",
             )
         if len(leaves) == 2:
@@ -285,6 +300,7 @@ class Program:
             self.fail(
                 f"{name} takes a named tensor, not an expression",
                 [argument.span],
+                facts=["whose rows and columns an expression has, only its indices can tell"],
                 hint=f"name its rows and columns: {name}[i,j]({inside})"
                 + {"inv": "[p,q]", "cholesky": "[p,q]", "tril": "[p,q]", "solve": "[p]"}.get(
                     name, ""
@@ -292,7 +308,12 @@ class Program:
             )
             raise AssertionError
         if node.name in self.extents:
-            self.fail(f"{node.name} is an extent, not a tensor", [node.span], hint="rename one")
+            self.fail(
+                f"{node.name} is an extent, not a tensor",
+                [node.span],
+                facts=[self._extent_places[node.name][1]],
+                hint="rename one of them",
+            )
         return node
 
     def _read_annotations(self) -> None:
@@ -300,15 +321,17 @@ class Program:
             for node in nodes:
                 for index in indices_of(node):
                     if isinstance(index.extent, str):
-                        self.extents.add(index.extent)
+                        fact = f"index {index.name} has extent {index.extent} (written there)"
+                        self._name_extent(index.extent, index.span, fact)
 
     def _check_extent_names(self) -> None:
         for name in sorted(self.extents & set(self.ranks)):
-            place = self._places.get(name)
+            spans, how = self.rank_told(name)
+            place, fact = self._extent_places[name]
             self.fail(
                 f"{name} is both a tensor and an extent",
-                [place] if place else [],
-                facts=[f"{name} names an extent in a declaration"],
+                [*spans, *([place] if place else [])],
+                facts=[f"{name} is a tensor ({how}), {fact}"],
                 hint="rename one of them",
             )
 
@@ -354,7 +377,7 @@ class Program:
             self.dimensions.find(("index", index.name, number))
         if isinstance(node, Access):
             name = functions.ALIASES.get(node.name, node.name)
-            if node.name in self.ranks:
+            if name not in _RESERVED:
                 for axis, index in enumerate(node.indices):
                     self._join_axis(node.name, axis, index, number)
             elif name == "delta":
@@ -402,24 +425,24 @@ class Program:
 
     # ------------------------------------------------------------ variables
 
-    def _check_assumption(self, word: str) -> str:
-        if word not in ASSUMPTIONS:
-            near = get_close_matches(word, ASSUMPTIONS, n=2, cutoff=0.4)
-            raise NotationError(
-                f"unknown assumption {word}", hint=f"known: {', '.join(near or ASSUMPTIONS)}"
-            )
-        return word
-
     def _assume(self, assume: Mapping[str, Iterable[str]]) -> None:
+        complaints.check_names(assume, "assume={'Q': 'symmetric'}")
         for name, given in assume.items():
             words = given.split() if isinstance(given, str) else given
             known = self.assumptions.get(name, frozenset())
-            self.assumptions[name] = known | {self._check_assumption(word) for word in words}
+            self.assumptions[name] = known | complaints.assumptions(words)
         for name, words in self.assumptions.items():
             if name not in self.ranks or name in self._defined:
                 raise NotationError(
                     f"{name} is assumed to be {', '.join(sorted(words))}, but it is no tensor given here",
-                    hint="declare it, or correct the name",
+                    facts=[
+                        f"{name} is defined by the program"
+                        if name in self._defined
+                        else f"the program has {', '.join(self.ranks) or 'no tensors'}"
+                    ],
+                    hint="assume it of a tensor that is given"
+                    if name in self._defined
+                    else "declare it, or correct the name",
                 )
             if words & {"symmetric", "spd"}:
                 self._join_symmetric(name, "spd" in words)
@@ -430,7 +453,10 @@ class Program:
         if rank < 2 or (definite and rank > 2):
             raise DimensionError(
                 f"{name} is assumed {word} and has {axes_in_words(rank)}",
-                hint="symmetric needs two axes or more, spd exactly two",
+                source=self.source,
+                spans=self.rank_told(name)[0],
+                facts=["symmetric needs two axes or more, spd exactly two"],
+                hint=f"drop the assumption, or declare {name} : (n, n)",
             )
         for axis in range(1, rank):
             self.dimensions.join(
@@ -455,3 +481,7 @@ class Program:
     def _first_uses(self) -> list[str]:
         found = [node for nodes in self.nodes for node in nodes if isinstance(node, Access | Name)]
         return [node.name for node in sorted(found, key=lambda node: node.span)]
+
+
+def _listed(axes: Sequence[Dim]) -> str:
+    return f"({', '.join(map(str, axes))})"

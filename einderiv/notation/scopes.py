@@ -108,6 +108,9 @@ class Scopes:
     ) -> tuple[list[Expr], tuple[str, ...]]:
         """The terms with the same axes in the same order; scalars and kept indices broadcast."""
         names = tuple(dict.fromkeys(name for value in values for name in value.indices))
+        left = [index.name for index in self.statement.indices or ()]
+        if len(names) == len(left) and set(names) == set(left):
+            names = tuple(left)  # the order in which the result is wanted
         terms = []
         for value in values:
             lacking = [name for name in names if name not in value.indices]
@@ -122,11 +125,11 @@ class Scopes:
     ) -> None:
         ones = ",".join(lacking)
         self.fail(
-            f"two terms with other indices: {self.text(value.span)} lacks {', '.join(lacking)}",
+            f"two terms with different indices: {self.text(value.span)} lacks {', '.join(lacking)}",
             [value.span, other.span],
             facts=[
-                f"{self.text(value.span)} has the free indices {', '.join(value.indices)}, "
-                f"{self.text(other.span)} has {', '.join(other.indices)}"
+                f"{self.text(value.span)} has {free_in_words(value.indices)}, "
+                f"{self.text(other.span)} has {free_in_words(other.indices)}"
             ],
             hint=f"name all on the left, as in Y[{','.join(names)}] = ..., "
             f"or repeat the term: {self.text(value.span)}*ones[{ones}]",
@@ -161,3 +164,14 @@ class Scopes:
 
 def together(values: Iterable[Value]) -> dict[str, Span]:
     return {name: place for value in values for name, place in value.hidden.items()}
+
+
+def free_in_words(names: Sequence[str]) -> str:
+    """Free indices for a message.
+
+    >>> free_in_words(["i"]), free_in_words(["i", "j"])
+    ('the free index i', 'the free indices i, j')
+    """
+    if not names:
+        return "no free index"
+    return f"the free {'indices' if len(names) > 1 else 'index'} {', '.join(names)}"
