@@ -107,7 +107,7 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
     if not factor:
         return zero(tuple(dims[label] for label in output))
     factors = composed(factors, dims)
-    moved = _transposed_onto_itself(factors, output)
+    moved = _transposed_sum(factors, output)
     if moved is not None:
         return scale(factor, moved)
     same = merged_by_deltas(factors, output)
@@ -155,16 +155,18 @@ def _contraction(factors: list[Factor], output: Subscript) -> Expr:
     return scale(factor, node)
 
 
-def _transposed_onto_itself(factors: list[Factor], output: Subscript) -> Expr | None:
-    """A transposed sum that is itself again, or its negative: (Q - Q')' -> -(Q - Q')."""
+def _transposed_sum(factors: list[Factor], output: Subscript) -> Expr | None:
+    """A transposed sum is the sum of its transposed terms, in the form that `add` chooses."""
     if len(factors) != 1 or not isinstance(factors[0][0], Sum):
         return None
     ((total, labels),) = factors
     if len(set(labels)) < len(labels) or set(labels) != set(output) or labels == output:
         return None
     assert isinstance(total, Sum)
-    sign = _sign_under(total, tuple(labels.index(label) for label in output))
-    return scale(sign, total) if sign else None
+    axes = tuple(labels.index(label) for label in output)
+    shape = tuple(total.shape[axis] for axis in axes)
+    terms = [transpose(term, axes) for term in total.children]
+    return add(zip(total.coefficients, terms, strict=True), shape)
 
 
 def _inline(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> tuple[Fraction, list[Factor]]:
@@ -303,8 +305,14 @@ def add(terms: Iterable[tuple[Fraction | int, Expr]], shape: Shape) -> Expr:
     if axes is not None:
         inverse = inverse_of(axes)
         left = [(transpose(term, inverse), coefficient) for term, coefficient in left]
-        return transpose(_sum_node(left), axes)
+        return _view(_sum_node(left), axes)
     return _sum_node(left)
+
+
+def _view(expr: Expr, axes: tuple[int, ...]) -> Expr:
+    """The node that shows `expr` with its axes in another order."""
+    factor, inside = split_scale(expr)
+    return scale(factor, Contraction((inside,), (inverse_of(axes),), tuple(range(len(axes)))))
 
 
 def _sum_node(left: list[tuple[Expr, Fraction]]) -> Expr:
@@ -315,7 +323,7 @@ def _sum_node(left: list[tuple[Expr, Fraction]]) -> Expr:
     terms = tuple(term for term, _ in left)
     node = Sum(terms, tuple(coefficient / content for _, coefficient in left), terms[0].shape)
     if not node.symmetric and node.rank == 2:
-        node.symmetric = _sign_under(node, (1, 0)) > 0
+        node.symmetric = _is_closed_under_transposition(node)
     return scale(content, node)
 
 
@@ -359,16 +367,12 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
     return best
 
 
-def _sign_under(node: Sum, axes: tuple[int, ...]) -> int:
-    """1 for Q + Q' under a transposition, -1 for Q - Q', else 0."""
-    if tuple(node.shape[axis] for axis in axes) != node.shape:
-        return 0
+def _is_closed_under_transposition(node: Sum) -> bool:
+    """Is it, like Q + Q', the same with its two axes exchanged?"""
+    if node.shape != node.shape[::-1]:
+        return False
     terms = dict(zip(node.children, node.coefficients, strict=True))
-    found = [(transpose(term, axes), c) for term, c in terms.items()]
-    for sign in (1, -1):
-        if all(terms.get(term) == sign * c for term, c in found):
-            return sign
-    return 0
+    return all(terms.get(transpose(term, (1, 0))) == c for term, c in terms.items())
 
 
 def orientation(expr: Expr) -> tuple[int, ...]:
