@@ -116,17 +116,21 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
         for operand, labels in factors
         if not isinstance(operand, Delta | Ones)
     ]
+    wanted = set(output)
+    roots = dict.fromkeys(same.get(label, label) for label in dims)
+    present = {label for _, labels in kept for label in labels}
+    bare = [label for label in roots if label not in present and label not in wanted]
+    kept += [(extent(dims[label]), ()) for label in bare]
     kept, closed = _closed_parts_apart(kept, output, dims)
     kept = _collect_powers(kept)
-    covered = closed.union(label for _, labels in kept for label in labels)
-    wanted = set(output)
+    covered = closed.union(bare, *(labels for _, labels in kept))
     for label in output:  # both ends free: the delta stays
         root = same.get(label, label)
         if root != label:
             dim = dims[label]
             kept.append((Delta(dim), (root, label)))
             covered.update((root, label))
-    for label in dict.fromkeys(same.get(label, label) for label in dims):
+    for label in roots:
         if label not in covered:
             if label in wanted:
                 kept.append((Ones(dims[label]), (label,)))
