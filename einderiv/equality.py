@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import DataError, DimensionError
+from .errors import DataError, DimensionError, NotationError
 from .executable import Executable
 from .expr import Expr, Variable
 from .expression import Expression
@@ -37,6 +37,12 @@ def equal(first: Expression, second: Expression, how: bool = False) -> bool | tu
     >>> equal(parse("(a + b)^2"), parse("a^2 + 2*a*b + b^2"), how=True)
     (True, 'expansion')
     """
+    for one in (first, second):
+        if not isinstance(one, Expression):
+            raise NotationError(
+                f"an object of type {type(one).__name__} is compared",
+                hint="pass Expressions: ed.parse(...)",
+            )
     answer = _decided(first, second)
     return answer if how else answer[0]
 

@@ -7,7 +7,7 @@ Invariant: arrays are checked before anything runs; inputs are never written, re
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,7 +67,7 @@ class Executable:
         dtype: Any = None,
         sizes: Mapping[str, int] | None = None,
         memory_limit: int | None = None,
-        title: str = "A program derived by einderiv.",
+        title: Callable[[], str] = str,
     ) -> None:
         self._terms = tuple(terms)
         self._keys = keys
@@ -113,7 +113,9 @@ class Executable:
         """A Python module that computes the same with NumPy alone."""
         keys = self._keys if isinstance(self._keys, tuple) else None
         several = keys if keys is not None else (() if isinstance(self._keys, int) else None)
-        return source_of(self.program, several, {"title": self._title})
+        return source_of(
+            self.program, several, {"title": self._title() or "A program derived by einderiv."}
+        )
 
     def cost(self, **sizes: int) -> Cost:
         """Operations, bytes and peak memory for given extents, before anything is allocated.

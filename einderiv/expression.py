@@ -392,10 +392,9 @@ class Expression:
             slots = [tuple(range(start + j * x.rank, start + (j + 1) * x.rank)) for j in range(k)]
             inner = substituted([current._term], {x: point})[0]
             axes = (*labels, *(label for slot in slots for label in slot))
-            terms.append(
-                (Fraction(1, factorial), contract([inner, *[step] * k], [axes, *slots], labels))
-            )
-        (result,) = simplify([add(terms, self._term.shape)])
+            product = contract([inner, *[step] * k], [axes, *slots], labels)
+            terms.append((Fraction(1, factorial), simplify([product])[0]))
+        result = add(terms, self._term.shape)  # constant, linear, quadratic terms stay apart
         return Expression(result, self._indices, context)
 
     def differential(self, variable: str) -> Expression:

@@ -42,8 +42,10 @@ def compile(
         chosen, keys = [expressions], None
     elif isinstance(expressions, Mapping):
         chosen, keys = list(expressions.values()), tuple(expressions)
+    elif isinstance(expressions, Sequence):
+        chosen, keys = list(expressions), len(expressions)
     else:
-        chosen, keys = list(expressions), len(list(expressions))
+        chosen, keys = [], None
     if not chosen or not all(isinstance(e, Expression) for e in chosen):
         raise NotationError(
             "nothing to compile", hint="pass an Expression, a list or a dict of them"
@@ -51,8 +53,11 @@ def compile(
     programs = [(e.term, e._context.variables) for e in chosen]
     terms, variables = united(programs)
     sizes = _sizes(shapes or {}, variables)
-    title = "; ".join(str(e).replace("\n", "; ") for e in chosen)
-    title = title if len(title) < 400 else "A program derived by einderiv."
+
+    def title() -> str:
+        text = "; ".join(str(e).replace("\n", "; ") for e in chosen)
+        return text if len(text) < 400 else ""
+
     return Executable(terms, keys, variables, dtype, sizes, parsed_limit(memory_limit), title)
 
 
@@ -62,13 +67,16 @@ def _sizes(
     """Extents from the shapes of arrays."""
     sizes: dict[str, int] = {}
     for name, shape in shapes.items():
-        if name not in variables or len(shape) != variables[name].rank:
-            known = (
-                f"{name} has axes {variables[name].shape}"
-                if name in variables
-                else "no such tensor"
+        whole = isinstance(shape, Sequence) and all(
+            isinstance(size, int) and size >= 0 for size in shape
+        )
+        if name not in variables or not whole or len(shape) != variables[name].rank:
+            axes = ", ".join(map(str, variables[name].shape)) if name in variables else ""
+            raise DimensionError(
+                f"the shape {shape!r} does not fit {name}",
+                facts=[f"{name} has axes ({axes})" if name in variables else "no such tensor"],
+                hint="give whole numbers, one an axis",
             )
-            raise DimensionError(f"the shape {tuple(shape)} does not fit {name}", facts=[known])
         for dim, size in zip(variables[name].shape, shape, strict=True):
             if sizes.setdefault(str(dim), int(size)) != size or (
                 isinstance(dim, int) and dim != size
@@ -86,7 +94,8 @@ def _expression(f: str | Expression | Callable[..., Any]) -> Expression:
     if isinstance(f, str):
         return parse(f)
     raise NotationError(
-        f"a {type(f).__name__} cannot be differentiated", hint="pass a text or an Expression"
+        f"an object of type {type(f).__name__} cannot be differentiated",
+        hint="pass a text or an Expression",
     )
 
 

@@ -30,7 +30,6 @@ from .expr import (
 )
 from .functions import ELEMENTWISE, WHOLE
 from .notation.elaborator import elaborate
-from .notation.parser import parse_index
 from .walk import postorder
 
 
@@ -49,7 +48,7 @@ def derivative_of(function: str, position: int) -> Expr | None:
     text = row.derivatives[position]
     if text is None:
         return None
-    return elaborate(parse_index(text), {name: () for name in row.arguments}).term
+    return _read(text, {name: () for name in row.arguments})
 
 
 @cache
@@ -58,8 +57,14 @@ def differential_of(function: str) -> tuple[Expr, Variable, Variable]:
     row = WHOLE[function]
     name = row.arguments[0]
     axes = ("n",) * (2 if row.matrix else 1)
-    meaning = elaborate(parse_index(row.differential), {name: axes, f"d{name}": axes})
-    return meaning.term, Variable(name, axes), Variable(f"d{name}", axes)
+    term = _read(row.differential, {name: axes, f"d{name}": axes})
+    return term, Variable(name, axes), Variable(f"d{name}", axes)
+
+
+def _read(text: str, shapes: Mapping[str, tuple[str, ...]]) -> Expr:
+    from .notation.parser import parse_index  # deferred: importing einderiv does not need lark
+
+    return elaborate(parse_index(text), shapes).term
 
 
 def instantiate(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 
 from ..expr import Dim, Expr, Variable
@@ -18,7 +19,7 @@ from .trees import NOWHERE
 _LETTERS = "ijklmpqrstuvwabcdefgho"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hints:
     """What a program knows that its terms do not: preferred letters, definitions, declared extents."""
 
@@ -27,6 +28,11 @@ class Hints:
     declared: frozenset[str] = frozenset()
     variables: Mapping[str, Variable] = field(default_factory=dict)
     name: str | None = None
+
+    @cached_property
+    def all_letters(self) -> frozenset[str]:
+        """Every letter that stood at some extent."""
+        return frozenset(letter for letters in self.letters.values() for letter in letters)
 
 
 class Letters:
@@ -76,7 +82,7 @@ class Letters:
         own = list(hints.letters.get(dim, ()))
         seen = [letter for letter, known in self.dims.items() if known == dim]
         for letter in chain(own, seen, _letters()):
-            foreign = letter not in own and any(letter in ls for ls in hints.letters.values())
+            foreign = letter not in own and letter in hints.all_letters
             if letter in used or self.dims.get(letter, dim) != dim or letter in hints.declared:
                 continue
             if foreign and letter not in seen and len(letter) == 1:
