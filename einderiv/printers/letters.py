@@ -118,12 +118,12 @@ class Letters:
                 new = {missing.name}
             told |= new
         for index, dim in self.sizes:
-            letter = next((n for n in told if n in self.dims and self.dims[n] == dim), None)
             options = sorted(n for n in told if self.dims.get(n) == dim)
-            if letter is None:
-                index.name, index.extent = self.letter(dim, frozenset(told)), dim
-            else:
+            if options:
                 index.name = options[0]
+            else:  # only other statements have the extent: a declaration ties it to theirs
+                index.name, index.extent = self.letter(dim, frozenset(told)), dim
+                self.extents.update([dim] if isinstance(dim, str) else [])
 
     def extent(self, dim: str) -> Node:
         """An extent by its declared name, or as the size of a letter."""

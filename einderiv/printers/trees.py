@@ -58,7 +58,7 @@ def powered(tree: Node, exponent: Fraction) -> Node:
     if exponent == 1:
         return tree
     if exponent == Fraction(1, 2):
-        return call_tree("sqrt", tree)
+        return call_tree("sqrt", tree.inner if isinstance(tree, Group) else tree)
     shown = number_tree(exponent)
     return syntax.Power(as_base(tree), as_base(shown), NOWHERE)
 

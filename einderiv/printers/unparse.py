@@ -111,10 +111,8 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
         statements.append(_definition(left, names, body))
     else:
         statements.append(Definition(None, None, body, NOWHERE, NOWHERE))
-    assumed = {
-        node.name for node in postorder([root]) if isinstance(node, Variable) and node.assumptions
-    }
-    return syntax.Text("", (*_declarations(extents, assumed, hints), *statements))
+    present = [node for node in postorder([root]) if isinstance(node, Variable)]
+    return syntax.Text("", (*_declarations(extents, present, hints), *statements))
 
 
 def _definition(name: str, axes: tuple[str, ...], body: Node) -> Definition:
@@ -136,16 +134,22 @@ def _needs_left(root: Expr) -> bool:
     )
 
 
-def _declarations(extents: set[str], assumed: set[str], hints: Hints) -> list[syntax.Declaration]:
+def _declarations(
+    extents: set[str], present: Sequence[Variable], hints: Hints
+) -> list[syntax.Declaration]:
     """A declaration for every extent that is printed by its name, and for what is assumed."""
-    chosen: list[syntax.Declaration] = []
+    needed = {x.name for x in present if x.assumptions}
     left = set(extents)
-    for name, variable in hints.variables.items():
-        if name in assumed or left.intersection(variable.shape):
-            left.difference_update(map(str, variable.shape))
-            words = tuple(sorted(variable.assumptions))
-            chosen.append(syntax.Declaration(name, variable.shape, words, NOWHERE, NOWHERE))
-    return chosen
+    for name in dict.fromkeys([*(x.name for x in present), *hints.variables]):
+        shape = hints.variables[name].shape if name in hints.variables else ()
+        if left.intersection(shape):  # tensors of the term come first
+            needed.add(name)
+            left.difference_update(map(str, shape))
+    return [
+        syntax.Declaration(name, x.shape, tuple(sorted(x.assumptions)), NOWHERE, NOWHERE)
+        for name, x in hints.variables.items()
+        if name in needed
+    ]
 
 
 def _without_ones_names(term: Expr, names: tuple[str, ...]) -> tuple[str, ...]:
