@@ -72,7 +72,9 @@ def parse(
             facts=["index notation names its tensors"],
             hint="drop it",
         )
-    from .notation.parser import parse_index  # deferred: lark is not needed to import the package
+    from .notation.index_tree import (
+        parse_index,
+    )  # deferred: lark is not needed to import the package
 
     return _of_meaning(elaborate(parse_index(text), shapes, assume))
 

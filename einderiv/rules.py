@@ -62,7 +62,7 @@ def differential_of(function: str) -> tuple[Expr, Variable, Variable]:
 
 
 def _read(text: str, shapes: Mapping[str, tuple[str, ...]]) -> Expr:
-    from .notation.parser import parse_index  # deferred: importing einderiv does not need lark
+    from .notation.index_tree import parse_index  # deferred: importing einderiv does not need lark
 
     return elaborate(parse_index(text), shapes).term
 

@@ -29,7 +29,15 @@ LAYERS = (
         "notation.dimensions",
         "notation.trees",
     ),
-    ("canonical", "arrays", "notation.parser", "notation.ranks", "backends.*"),
+    (
+        "canonical",
+        "arrays",
+        "notation.parser",
+        "notation.tree_builder",
+        "notation.index_tree",
+        "notation.ranks",
+        "backends.*",
+    ),
     (
         "rebuilding",
         "notation.scopes",

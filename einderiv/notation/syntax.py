@@ -111,7 +111,38 @@ class Group:
     span: Span
 
 
-Node = Number | Name | Access | Call | Comparison | Negative | Power | Product | Sum | Group
+@dataclass(frozen=True, slots=True, eq=False)
+class Transpose:
+    """`A'`, in matrix notation."""
+
+    operand: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pointwise:
+    """`A .* B` and its kin, in matrix notation: entry by entry."""
+
+    operator: str  # one of .* ./ .^
+    left: Node
+    right: Node
+    span: Span
+
+
+Node = (
+    Number
+    | Name
+    | Access
+    | Call
+    | Comparison
+    | Negative
+    | Power
+    | Product
+    | Sum
+    | Group
+    | Transpose
+    | Pointwise
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

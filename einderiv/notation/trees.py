@@ -39,6 +39,10 @@ def parts(node: Node) -> tuple[Node, ...]:
             return tuple(term for _, term in node.terms)
         case syntax.Group():
             return (node.inner,)
+        case syntax.Transpose():
+            return (node.operand,)
+        case syntax.Pointwise():
+            return node.left, node.right
     return ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from einderiv.errors import NotationError
-from einderiv.notation.parser import parse_index
+from einderiv.notation.index_tree import parse_index
 
 # One message a paragraph; the text that provokes it is its second line.
 MESSAGES = r"""

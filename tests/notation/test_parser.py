@@ -12,9 +12,9 @@ from threading import Thread
 import pytest
 
 from einderiv.errors import EinderivError, NotationError
-from einderiv.notation import parser
+from einderiv.notation import index_tree, parser
 from einderiv.notation.grammar import grammar_text
-from einderiv.notation.parser import parse_index
+from einderiv.notation.index_tree import parse_index
 from einderiv.notation.syntax import (
     Access,
     Call,
@@ -343,7 +343,7 @@ def test_calls_grow_linearly_with_the_text() -> None:
 def test_the_grammar_has_no_conflicts(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parser, "_built", [])
+    monkeypatch.setattr(index_tree._PARSER, "_lark", None)
     logger = logging.getLogger("lark")
     monkeypatch.setattr(logger, "level", logging.DEBUG)
     monkeypatch.setattr(logger, "propagate", True)
@@ -356,7 +356,15 @@ def test_the_grammar_has_no_conflicts(
 
 
 def test_threads_share_one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parser, "_built", [])
+    built: list[object] = []
+    whole = parser.Lark
+
+    def counted(*arguments: object, **options: object) -> object:
+        built.append(arguments)
+        return whole(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parser, "Lark", counted)
+    monkeypatch.setattr(index_tree._PARSER, "_lark", None)
     results: list[str] = []
     threads = [
         Thread(target=lambda: results.append(shown(expression("a + b*c")))) for _ in range(8)
@@ -366,7 +374,7 @@ def test_threads_share_one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.join()
     assert results == ["(+ a (* b c))"] * 8
-    assert len(parser._built) == 1
+    assert len(built) == 1
 
 
 def test_a_missing_grammar_says_to_reinstall() -> None:
