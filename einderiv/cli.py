@@ -22,7 +22,7 @@ import numpy as np
 from . import __version__
 from .datafiles import Array, check_output, read_arrays, write_array
 from .demo import demo_text
-from .errors import DataError, EinderivError, NotationError
+from .errors import DataError, EinderivError, NotationError, NotMatrixFormError
 from .expression import Expression, parse
 
 INTERRUPTED = 130  # as a shell reports a process ended by SIGINT ...
@@ -147,7 +147,10 @@ def _expression_options(command: Command) -> Command:
             "--notation",
             default="index",
             metavar="NAME",
-            help="The notation of EXPR; this version reads index.",
+            help="The notation of EXPR: index (default), matrix, einsum or latex.",
+        ),
+        click.option(
+            "--operands", metavar="NAMES", help="Operands of an einsum string: 'A,x' (A,B,C,...)."
         ),
     )
     for option in reversed(options):
@@ -163,13 +166,18 @@ def _derived(
     shapes: str | None,
     assume: Sequence[str],
     notation: str,
+    operands: str | None,
 ) -> tuple[Expression, Expression]:
     """The expression of a command line and its derivative; without --wrt the expression, simplified."""
     if not wrt and (order is not None or layout is not None):
         option = "--order" if order is not None else "--layout"
         raise click.UsageError(f"{option} needs --wrt", click.get_current_context())
     expression = parse(
-        _program_text(text), notation, shapes=_declared(shapes or ""), assume=_assumed(assume)
+        _program_text(text),
+        notation,
+        operands=None if operands is None else [name.strip() for name in operands.split(",")],
+        shapes=_declared(shapes or ""),
+        assume=_assumed(assume),
     )
     if not wrt:
         return expression, expression.simplify()
@@ -267,11 +275,12 @@ def _sizes(items: Sequence[str]) -> dict[str, int]:
 )
 @click.version_option(__version__, message="einderiv %(version)s")
 def commands() -> None:
-    """Derivatives of tensor expressions in index notation.
+    """Derivatives of tensor expressions, in index, matrix and einsum notation and LaTeX.
 
     \b
     einderiv "x[i]*Q[i,j]*x[j]" --wrt x
     einderiv "J = (X[a,b]*th[b]-Y[a])*(X[a,c]*th[c]-Y[a])/n" --wrt "th[d]"
+    einderiv "norm2(X*w - y)^2" --notation matrix --wrt w
 
     A command line that names no command is one of diff.
     """
@@ -281,12 +290,12 @@ def commands() -> None:
 @_expression_options
 @click.option(
     "--to",
-    type=click.Choice(["index", "latex", "json"]),
-    default="index",
-    help="What to print; index is the default.",
+    type=click.Choice(["index", "matrix", "latex", "json"]),
+    help="What to print; without it the index form, with the matrix form as a comment (for EXPR in "
+    "matrix notation the other way round).",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --to json.")
-def diff_command(text: str, to: str, as_json: bool, **options: Any) -> None:
+def diff_command(text: str, to: str | None, as_json: bool, **options: Any) -> None:
     """Print the derivative of EXPR; without --wrt EXPR itself, simplified.
 
     \b
@@ -296,8 +305,34 @@ def diff_command(text: str, to: str, as_json: bool, **options: Any) -> None:
     expression, result = _derived(text, **options)
     if as_json or to == "json":
         print(json.dumps(_facts(expression, result, **options), ensure_ascii=False))
+    elif to is None:
+        print(_both_forms(result, options["notation"], options["layout"]))
     else:
-        print(result.latex() if to == "latex" else str(result))
+        forms: dict[str, Callable[[Expression], str]] = {
+            "index": str,
+            "latex": Expression.latex,
+            "matrix": lambda e: e.matrix(options["layout"]),
+        }
+        print(forms[to](result))
+
+
+def _matrix_or_none(result: Expression, layout: str | None) -> str | None:
+    try:
+        return result.matrix(layout)
+    except NotMatrixFormError:
+        return None
+
+
+def _both_forms(result: Expression, notation: str, layout: str | None) -> str:
+    """The form in the notation of the question, the other one as a comment under it."""
+    try:
+        matrix = result.matrix(layout)
+    except NotMatrixFormError as error:
+        near = error.hint or ""
+        return f"{result}\n# {near}" if near.startswith("nearest") else str(result)
+    first, second = (matrix, str(result)) if notation == "matrix" else (str(result), matrix)
+    other = "index" if notation == "matrix" else "matrix"
+    return f"{first}\n# {other}: {'; '.join(second.splitlines())}"
 
 
 def _facts(
@@ -315,6 +350,7 @@ def _facts(
         "layout": layout or "numerator",
         "index": str(result),
         "latex": result.latex(),
+        "matrix": _matrix_or_none(result, layout),
         "indices": list(result.indices),
         "shape": list(result.shape),
         "variables": {name: list(shape) for name, shape in result.variables.items()},

@@ -15,6 +15,7 @@ from .canonical import (
     add,
     broadcast,
     contract,
+    literal,
     scale,
     transpose,
     zero,
@@ -45,11 +46,17 @@ from .walk import dependents, postorder
 def gradient(expr: Expr, variables: Sequence[Variable]) -> dict[Variable, Expr]:
     """Derivatives of `expr` by each variable, from one reverse sweep.
 
+    By a number, a tensor is pushed forward instead: its sweep would carry arrays of twice the rank.
     Shapes: the entry for x has expr's axes, then x's. Nodes: at most a constant times those of `expr`.
     Raises DerivativeError if a function on the way has no derivative (the message names it).
     Source: Laue, Mitterreiter, Giesen, "A Simple and Efficient Tensor Calculus" (AAAI 2020), reverse mode.
     """
-    return sweep(expr, variables, identity(expr.shape), len(expr.shape))
+    if not expr.rank:
+        return sweep(expr, variables, literal(1), 0)
+    numbers = [x for x in variables if not x.rank]
+    found = {x: pushforward([expr], {x: literal(1)})[0] for x in numbers}
+    others = [x for x in variables if x.rank]
+    return {**found, **sweep(expr, others, identity(expr.shape), expr.rank)}
 
 
 def identity(shape: Shape) -> Expr:

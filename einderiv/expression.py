@@ -9,26 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 from .assumptions import declared_everywhere, same_up_to_extents, with_assumptions
-from .canonical import add, contract, transpose
 from .context import Context, named
-from .differentiator import gradient, pushforward, sweep
-from .errors import DerivativeError, DimensionError, NotationError, axes_in_words
+from .differentiable import Differentiable, Layout, check_layout
+from .errors import DimensionError, NotationError, axes_in_words
 from .executable import Executable
-from .expr import Dim, Expr, Shape, Variable
+from .expr import Dim, Expr, Shape
 from .flat import dump, load
-from .notation.elaborator import Meaning, elaborate
+from .notation.elaborator import Meaning
 from .printers.latex import to_latex
+from .printers.matrix import matrix_text_of, not_matrix_form
+from .printers.matrix_text import to_matrix_text
 from .printers.text import to_text
 from .printers.unparse import unparse
+from .printers.vec import nearest_form
+from .reading import meaning_of
 from .simplifier import expand, simplify
 from .substitution import substituted
 from .uniting import united
-
-NOTATIONS = ("index", "einsum", "matrix", "latex")
 
 
 def parse(
@@ -48,35 +48,7 @@ def parse(
     >>> print(parse("x[i]*Q[i,j]*x[j]").grad("x[d]"))
     (Q[d,i] + Q[i,d])*x[i]
     """
-    if not isinstance(text, str):
-        raise NotationError(
-            "the expression is no text",
-            facts=[f"it is of type {type(text).__name__}"],
-            hint="pass a string, for example 'A[i,j]*x[j]'",
-        )
-    if notation not in NOTATIONS:
-        raise NotationError(
-            f"unknown notation {notation!r}",
-            facts=[f"known are {', '.join(NOTATIONS)}"],
-            hint="leave it out for index notation",
-        )
-    if notation != "index":
-        raise NotationError(
-            f"the notation {notation!r} cannot be read yet",
-            facts=["index notation can"],
-            hint="write index notation, for example A[i,j]*x[j]",
-        )
-    if operands is not None:
-        raise NotationError(
-            "operands= belongs to einsum strings",
-            facts=["index notation names its tensors"],
-            hint="drop it",
-        )
-    from .notation.index_tree import (
-        parse_index,
-    )  # deferred: lark is not needed to import the package
-
-    return _of_meaning(elaborate(parse_index(text), shapes, assume))
+    return _of_meaning(meaning_of(text, notation, operands, shapes, assume))
 
 
 def _of_meaning(meaning: Meaning) -> Expression:
@@ -91,18 +63,25 @@ def _of_meaning(meaning: Meaning) -> Expression:
     return Expression(meaning.term, meaning.indices, context)
 
 
-class Expression:
+class Expression(Differentiable):
     """A tensor expression: immutable, callable on arrays, differentiable.
 
     `indices` names the axes, `shape` gives their extents, `variables` those of every tensor.
     """
 
-    __slots__ = ("_context", "_executable", "_indices", "_shown", "_term")
+    __slots__ = ("_executable", "_shown")
 
-    def __init__(self, term: Expr, indices: tuple[str, ...], context: Context) -> None:
+    def __init__(
+        self,
+        term: Expr,
+        indices: tuple[str, ...],
+        context: Context,
+        layout: Layout | None = None,
+    ) -> None:
         self._term = term
         self._indices = indices
         self._context = context
+        self._layout = layout or Layout((term.rank,))
         self._shown: Expr | None = None
         self._executable: Executable | None = None
 
@@ -116,20 +95,6 @@ class Expression:
         ('i',)
         """
         return self._indices
-
-    @property
-    def shape(self) -> Shape:
-        """Extents of the axes: symbolic names or numbers."""
-        return self._term.shape
-
-    @property
-    def variables(self) -> dict[str, Shape]:
-        """The tensors of the program, with the extents of their axes.
-
-        >>> parse("A[i,j]*x[j]").variables
-        {'A': ('i', 'j'), 'x': ('j',)}
-        """
-        return {name: x.shape for name, x in self._context.variables.items()}
 
     @property
     def term(self) -> Expr:
@@ -159,7 +124,7 @@ class Expression:
             context.declared,
             context.name,
         )
-        return _restored, (data, self._indices, rest)
+        return _restored, (data, self._indices, rest, self._layout)
 
     # ------------------------------------------------------------ printing
 
@@ -178,6 +143,40 @@ class Expression:
         A_{ij} x_{j}
         """
         return to_latex(unparse(self.term, self._indices, self._context.hints()))
+
+    def matrix(self, layout: str | None = None, *, declarations: bool = False) -> str:
+        """Matrix notation that `parse(..., notation="matrix", shapes=e.variables)` reads back.
+
+        A vector is a column, a matrix has its first axis as rows. `layout` lays a derivative out as the field
+        does: a gradient is a row in "numerator" layout and a column in "denominator" layout, and a scalar's
+        derivative by a matrix has the matrix's shape in the latter. `declarations=True` puts a declaration
+        of every tensor in front, so that the text stands alone.
+        Raises NotMatrixFormError naming the part that has no such form, with the nearest one.
+
+        >>> g = parse("x[i]*Q[i,j]*x[j]").grad("x")
+        >>> g.matrix(), g.matrix(layout="numerator")
+        ("(Q + Q')*x", "x'*(Q + Q')")
+        """
+        if layout is not None:
+            check_layout(layout)
+        hints = self._context.hints()
+        if self.term.rank > 2:
+            rows = next((rank for rank in self._layout.ranks if rank), 2)
+            form = nearest_form(self.term, rows, hints)
+            nearest = (
+                f"nearest, with the columns of matrices stacked by vec: {form}" if form else ""
+            )
+            if "K(" in form:
+                nearest += ", where K(p, q)*vec(X) = vec(X') for p rows and q columns"
+            raise not_matrix_form(self.term, hints, self.term, self._indices, nearest)
+        text = matrix_text_of(
+            self.term,
+            hints,
+            row=self._layout.is_row(layout),
+            transposed=self._layout.is_transposed(layout),
+            declared=declarations,
+        )
+        return to_matrix_text(text)
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
@@ -206,8 +205,17 @@ class Expression:
 
     # ------------------------------------------------------------ algebra
 
-    def _with(self, term: Expr, indices: tuple[str, ...] | None = None) -> Expression:
-        return Expression(term, self._indices if indices is None else indices, self._context)
+    def _with(
+        self,
+        term: Expr,
+        indices: tuple[str, ...] | None = None,
+        context: Context | None = None,
+        layout: Layout | None = None,
+    ) -> Self:
+        if layout is None and indices is None:
+            layout = self._layout
+        indices = self._indices if indices is None else indices
+        return type(self)(term, indices, self._context if context is None else context, layout)
 
     def simplify(self) -> Expression:
         """Products and sums flattened, like terms and common factors collected, stable forms chosen.
@@ -237,206 +245,6 @@ class Expression:
         """
         given = {**(expressions or {}), **more}
         return _substituted(self, given)
-
-    # ------------------------------------------------------------ derivatives
-
-    def diff(self, *variables: str, order: int = 1, layout: str = "numerator") -> Expression:
-        """The derivative by one variable, or by several one after the other; `order` repeats it.
-
-        Axes: the expression's, then those of each variable in turn (layout="denominator": the last variable's
-        first, the expression's last). `"th[d]"` names the new axes. Entries of a variable are independent,
-        also those of a symmetric one.
-        Raises DerivativeError: no such variable, index in use, a function without derivative.
-
-        >>> print(parse("a[i]*X[i,j]*b[j]").diff("X[k,l]"))
-        a[k]*b[l]
-        """
-        _check_layout(layout)
-        if not variables:
-            raise DerivativeError(
-                "no variable to differentiate by",
-                facts=[f"the expression has {', '.join(self.variables) or 'no tensors'}"],
-                hint="name one: e.diff('x')",
-            )
-        _check_order(order)
-        result, groups = self, [self._indices]
-        for text in variables:
-            for repetition in range(order):  # the first one has the names that the text gives
-                wanted = text if repetition == 0 else text.partition("[")[0]
-                x, names = self._context.target(wanted, result._indices)
-                result = result._differentiated(x, names)
-                groups.append(names)
-        if layout == "denominator":
-            result = result._layout_reversed(groups)
-        return result
-
-    def _layout_reversed(self, groups: Sequence[tuple[str, ...]]) -> Expression:
-        names = tuple(name for group in reversed(groups) for name in group)
-        axes = tuple(self._indices.index(name) for name in names)
-        return self._with(transpose(self._term, axes), names)
-
-    def _differentiated(self, x: Variable, names: tuple[str, ...]) -> Expression:
-        (term,) = simplify([self._term])
-        (result,) = simplify([gradient(term, [x])[x]])
-        return self._with(result, (*self._indices, *names))
-
-    def grad(self, *variables: str) -> Any:
-        """The gradient of a scalar: one Expression for one variable, a dict for several or none (all).
-
-        Raises DerivativeError where the expression has axes.
-
-        >>> print(parse("x[i]*x[i]").grad("x"))
-        2*x[i]
-        """
-        self._check_scalar("gradient", f"e.jacobian({', '.join(map(repr, variables)) or '...'})")
-        texts = variables or tuple(self._context.variables)
-        wanted = [self._context.target(text, ()) for text in texts]
-        (term,) = simplify([self._term])
-        found = gradient(term, [x for x, _ in wanted])
-        terms = simplify([found[x] for x, _ in wanted])
-        results = [self._with(t, names) for t, (_, names) in zip(terms, wanted, strict=True)]
-        if len(variables) == 1:
-            return results[0]
-        return dict(zip((x.name for x, _ in wanted), results, strict=True))
-
-    def jacobian(self, variable: str, layout: str = "numerator") -> Expression:
-        """The derivative by one variable: the expression's axes, then the variable's."""
-        return self.diff(variable, layout=layout)
-
-    def hessian(self, variable: str, other: str | None = None) -> Expression:
-        """The second derivative of a scalar, by one variable twice or by two.
-
-        >>> print(parse("x[i]*Q[i,j]*x[j]").hessian("x"))
-        Q[i,j] + Q[j,i]
-        """
-        name = named(variable)
-        self._check_scalar("Hessian", f"e.diff({name!r}, {(name if other is None else other)!r})")
-        return self.diff(variable, name if other is None else other)
-
-    def _check_scalar(self, what: str, instead: str) -> None:
-        if self.shape:
-            axes = ", ".join(self._indices)
-            raise DerivativeError(
-                f"the {what} of an expression with {axes_in_words(len(self.shape))}",
-                facts=[f"a {what} belongs to a scalar, the axes here are {axes}"],
-                hint=f"use {instead}, or sum the expression: sum[{axes.replace(' ', '')}](...)",
-            )
-
-    def jvp(self, tangents: Mapping[str, str]) -> Expression:
-        """The directional derivative; `{"X": "V"}` moves X along a new tensor V of its shape.
-
-        >>> print(parse("x[i]*x[i]").jvp({"x": "v"}))
-        2*v[i]*x[i]
-        """
-        if not isinstance(tangents, Mapping):
-            raise DerivativeError(
-                f"{tangents!r} gives no directions",
-                facts=["each variable that moves is given with the name of its direction"],
-                hint="pass a dict: e.jvp({'x': 'v'})",
-            )
-        moving, context = {}, self._context
-        for name, direction in tangents.items():
-            x = self._context.variable(named(name))
-            moving[x], context = context.with_tensor(direction, x.shape)
-        (term,) = simplify([self._term])
-        (result,) = simplify(pushforward([term], moving))
-        return Expression(result, self._indices, context)
-
-    def vjp(self, variable: str, cotangent: str) -> Expression:
-        """The derivative contracted with a new tensor of this expression's shape.
-
-        >>> print(parse("y[i] = A[i,j]*x[j]").vjp("x", cotangent="g"))
-        A[i,j]*g[i]
-        """
-        x, names = self._context.target(variable, ())
-        g, context = self._context.with_tensor(cotangent, self.shape)
-        (term,) = simplify([self._term])
-        (result,) = simplify([sweep(term, [x], g, 0)[x]])
-        return Expression(result, names, context)
-
-    def hvp(self, variable: str, vector: str) -> Expression:
-        """The Hessian of a scalar times a new tensor of the variable's shape, without the Hessian."""
-        name = named(variable)
-        result: Expression = self.grad(variable).jvp({name: vector})
-        return result
-
-    def laplacian(self, variable: str) -> Expression:
-        """The sum of the second derivatives by each entry of a variable.
-
-        >>> print(parse("x : (n); c*x[i]*x[i]").laplacian("x"))
-        x : (n,)
-        2*n*c
-        """
-        x, _ = self._context.target(variable, ())
-        second = self.diff(x.name, order=2)
-        labels = tuple(range(self._term.rank))
-        own = tuple(range(self._term.rank, self._term.rank + x.rank))
-        (result,) = simplify([contract([second._term], [(*labels, *own, *own)], labels)])
-        return self._with(result)
-
-    def taylor(self, variable: str, at: str, order: int = 2) -> Expression:
-        """The Taylor polynomial in `variable` around the new tensor `at`.
-
-        >>> print(parse("exp(x)").taylor("x", at="x0", order=1))
-        exp(x0)*(x - x0) + exp(x0)
-        """
-        _check_order(order)
-        x, _ = self._context.target(variable, ())
-        point, context = self._context.with_tensor(at, x.shape)
-        step = add([(1, x), (-1, point)], x.shape)
-        labels = tuple(range(self._term.rank))
-        terms: list[tuple[Fraction, Expr]] = []
-        current, factorial = self, 1
-        for k in range(order + 1):
-            if k:
-                current, factorial = current.diff(x.name), factorial * k
-            start = len(labels)
-            slots = [tuple(range(start + j * x.rank, start + (j + 1) * x.rank)) for j in range(k)]
-            inner = substituted([current._term], {x: point})[0]
-            axes = (*labels, *(label for slot in slots for label in slot))
-            product = contract([inner, *[step] * k], [axes, *slots], labels)
-            terms.append((Fraction(1, factorial), simplify([product])[0]))
-        result = add(terms, self._term.shape)  # constant, linear, quadratic terms stay apart
-        return Expression(result, self._indices, context)
-
-    def differential(self, variable: str) -> Expression:
-        """The differential: the derivative contracted with `d<variable>`.
-
-        >>> print(parse("a[i]*X[i,j]*b[j]").differential("X"))
-        a[i]*dX[i,j]*b[j]
-        """
-        name = named(variable)
-        return self.jvp({name: f"d{name}"})
-
-
-def _restored(data: Any, indices: tuple[str, ...], rest: tuple[Any, ...]) -> Expression:
-    names, definition_names, assumptions, letters, declared, name = rest
-    term, *others = load(data)
-    variables = dict(zip(names, others, strict=False))
-    definitions = dict(zip(others[len(names) :], definition_names, strict=True))
-    return Expression(
-        term,
-        indices,
-        Context(variables, assumptions, letters, definitions, declared, name),
-    )
-
-
-def _check_layout(layout: str) -> None:
-    if layout not in ("numerator", "denominator"):
-        raise DerivativeError(
-            f"unknown layout {layout!r}",
-            facts=["known are 'numerator' (the expression's axes first) and 'denominator' (last)"],
-            hint="leave it out for 'numerator'",
-        )
-
-
-def _check_order(order: int) -> None:
-    if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-        raise DerivativeError(
-            f"the order {order!r} is no whole number of 0 or more",
-            facts=["the order says how often the derivative is taken"],
-            hint="write for example order=2",
-        )
 
 
 def _substituted(expr: Expression, given: Mapping[str, str | Expression]) -> Expression:
@@ -488,3 +296,14 @@ def _mentioned(text: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     """The tensors of `shapes` that a text names."""
     words = set(re.findall(r"[^\W\d]\w*", text))
     return {name: shape for name, shape in shapes.items() if name in words}
+
+
+def _restored(
+    data: Any, indices: tuple[str, ...], rest: tuple[Any, ...], layout: Layout
+) -> Expression:
+    names, definition_names, assumptions, letters, declared, name = rest
+    term, *others = load(data)
+    variables = dict(zip(names, others, strict=False))
+    definitions = dict(zip(others[len(names) :], definition_names, strict=True))
+    context = Context(variables, assumptions, letters, definitions, declared, name)
+    return Expression(term, indices, context, layout)

@@ -69,11 +69,20 @@ def process(*arguments: str, **more) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=environment, capture_output=True, **more)
 
 
+def shown(e: ed.Expression, layout: str | None = None) -> str:
+    """What `diff` prints: the index form, and the matrix form as a comment."""
+    try:
+        return f"{e}\n# matrix: {'; '.join(e.matrix(layout).splitlines())}\n"
+    except ed.NotMatrixFormError as error:
+        return f"{e}\n# {error.hint}\n"
+
+
 # ------------------------------------------------------------ derivatives
 
 
 def test_bare_form_prints_the_derivative(out):
-    assert out(QUADRATIC, "--wrt", "x[d]") == f"{ed.parse(QUADRATIC).diff('x[d]')}\n"
+    assert out(QUADRATIC, "--wrt", "x[d]") == shown(ed.parse(QUADRATIC).diff("x[d]"))
+    assert out(QUADRATIC, "--wrt", "x[d]") == "(Q[d,i] + Q[i,d])*x[i]\n# matrix: (Q + Q')*x\n"
 
 
 @pytest.mark.parametrize(
@@ -91,13 +100,34 @@ def test_bare_form_prints_the_derivative(out):
             lambda e: e.diff("x", "Q", layout="denominator"),
         ),
         (("--wrt", "x", "--notation", "index"), lambda e: e.diff("x")),
-        (("--wrt", "x", "--to", "index"), lambda e: e.diff("x")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 @pytest.mark.parametrize("command", [(), ("diff",)], ids=["bare", "diff"])
 def test_options_do_what_the_methods_do(command, options, derivative, out):
-    assert out(*command, QUADRATIC, *options) == f"{derivative(ed.parse(QUADRATIC))}\n"
+    layout = options[options.index("--layout") + 1] if "--layout" in options else None
+    expected = derivative(ed.parse(QUADRATIC))
+    assert out(*command, QUADRATIC, *options) == shown(expected, layout)
+    assert out(*command, QUADRATIC, *options, "--to", "index") == f"{expected}\n"
+
+
+def test_both_forms_read_back_as_the_derivative(out):
+    text = out(QUADRATIC, "--wrt", "x")
+    assert ed.parse(text) == ed.parse(QUADRATIC).grad("x")
+    text = out("x'*Q*x", "--notation", "matrix", "--wrt", "x")
+    assert text == "(Q + Q')*x\n# index: (Q[i,j] + Q[j,i])*x[j]\n"
+    assert ed.parse(text, notation="matrix") == ed.parse("(Q[i,j] + Q[j,i])*x[j]")
+
+
+def test_matrix_form_alone(out, refusal):
+    assert out(QUADRATIC, "--wrt", "x", "--to", "matrix") == "(Q + Q')*x\n"
+    row = out(QUADRATIC, "--wrt", "x", "--to", "matrix", "--layout", "numerator")
+    assert row == "x'*(Q + Q')\n"
+    assert refusal("Y[i,l] = A[i,j]*X[j,k]*B[k,l]", "--wrt", "X", "--to", "matrix") == (
+        "NotMatrixFormError: no matrix form for Y[i,l,j,k] = A[i,j]*B[k,l], which has 4 axes\n"
+        "  matrix notation has numbers, columns and matrices: 2 axes at most\n"
+        "  nearest, with the columns of matrices stacked by vec: kron(B', A)\n"
+    )
 
 
 def test_options_may_stand_before_the_expression(out):
@@ -125,6 +155,7 @@ def test_json_is_one_object_with_all_facts(option, out):
         "layout": "denominator",
         "index": str(d),
         "latex": d.latex(),
+        "matrix": None,
         "indices": ["q", "r", "p"],
         "shape": list(d.shape),
         "variables": {name: list(shape) for name, shape in d.variables.items()},
@@ -139,22 +170,22 @@ def test_shapes_declare_tensors(out):
 
 def test_assumption_merges_a_matrix_and_its_transpose(out):
     e = ed.parse(QUADRATIC, assume={"Q": "symmetric"}).diff("x", order=2)
-    assert out(QUADRATIC, "--wrt", "x", "--order", "2", "--assume", "Q symmetric") == f"{e}\n"
+    assert out(QUADRATIC, "--wrt", "x", "--order", "2", "--assume", "Q symmetric") == shown(e)
     assert str(e) != str(ed.parse(QUADRATIC).diff("x", order=2))
 
 
 def test_expression_from_standard_input(out):
-    assert out("-", "--wrt", "θ", stdin="θ[i]*θ[i]\n") == "2*θ[i]\n"
+    assert out("-", "--wrt", "θ", stdin="θ[i]*θ[i]\n") == "2*θ[i]\n# matrix: 2*θ\n"
 
 
 def test_expression_from_a_file_with_definitions(out):
     Path("loss.txt").write_text("# loss\nr[a] = X[a,b]*th[b] - Y[a]\nJ = r[a]*r[a]/n\n", "utf-8")
     e = ed.parse(Path("loss.txt").read_text("utf-8")).diff("th[d]")
-    assert out("@loss.txt", "--wrt", "th[d]") == f"{e}\n"
+    assert out("@loss.txt", "--wrt", "th[d]") == shown(e)
 
 
 def test_expression_that_begins_with_a_minus_stands_after_two(out, refusal):
-    assert out("--wrt", "x", "--", "-x[i]*x[i]") == "-2*x[i]\n"
+    assert out("--wrt", "x", "--", "-x[i]*x[i]") == "-2*x[i]\n# matrix: -2*x\n"
     assert refusal("-x[i]*x[i]", "--wrt", "x") == (
         "UsageError: No such option '-x'.\n"
         "  see einderiv diff --help; an EXPR that begins with - stands after --\n"
@@ -455,13 +486,15 @@ def test_full_device_is_one_message():
 
 def test_unicode_on_an_ascii_terminal():
     environment = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = process("-", "--wrt", "x", input="θ*x".encode(), environment=environment)
+    done = process(
+        "-", "--wrt", "x", "--to", "index", input="θ*x".encode(), environment=environment
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"\\u03b8\n", b"")
 
 
 def test_unicode_passes_through():
     done = process("θ[i]*θ[i]", "--wrt", "θ", environment={"PYTHONUTF8": "1"})
-    assert (done.returncode, done.stdout.decode()) == (0, "2*θ[i]\n")
+    assert (done.returncode, done.stdout.decode()) == (0, "2*θ[i]\n# matrix: 2*θ\n")
 
 
 def test_diff_loads_no_scipy_and_starts_fast():
@@ -472,7 +505,7 @@ def test_diff_loads_no_scipy_and_starts_fast():
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     seconds = time.perf_counter() - start
-    assert done.stdout == "2*x[i]\n[]\n", done.stderr
+    assert done.stdout == "2*x[i]\n# matrix: 2*x\n[]\n", done.stderr
     assert seconds < 2  # 0.2 s measured, on a machine with nothing else to do
 
 
@@ -505,4 +538,4 @@ def test_every_option_has_a_help_text():
 
 def test_commands_are_a_click_group_for_those_who_embed_them():
     result = CliRunner().invoke(cli.commands, [QUADRATIC, "--wrt", "x[d]"])
-    assert (result.exit_code, result.output) == (0, f"{ed.parse(QUADRATIC).diff('x[d]')}\n")
+    assert (result.exit_code, result.output) == (0, shown(ed.parse(QUADRATIC).diff("x[d]")))

@@ -199,7 +199,7 @@ def explained(source: str, mistake: Any) -> NotationError:
     token = getattr(mistake, "token", None)
     if token is None:  # no token starts here
         return _foreign_character(source, mistake.pos_in_stream)
-    stop = _stop(source, mistake)
+    stop = stop_at(source, mistake)
     message, fact, hint = _explain(stop)
     return NotationError(message, source=source, spans=[stop.span], facts=[fact], hint=hint)
 
@@ -224,7 +224,7 @@ def _foreign_character(source: str, place: int) -> NotationError:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stop:
+class Stop:
     """Where the parser stopped: the token it did not take, and what it would have taken."""
 
     kind: str
@@ -240,7 +240,7 @@ _BEFORE_PARENTHESIS = dict.fromkeys(("NAME", "RSQB", ""), "arguments") | {"COLON
 Explanation = tuple[str, str, str]  # what is wrong, what would be right, the way out
 
 
-def _stop(source: str, mistake: Any) -> _Stop:
+def stop_at(source: str, mistake: Any) -> Stop:
     token = mistake.token
     stack: Sequence[Any] = mistake.interactive_parser.parser_state.value_stack
     span = (token.start_pos or 0, token.end_pos or 0)
@@ -249,7 +249,7 @@ def _stop(source: str, mistake: Any) -> _Stop:
     shown = {"$END": "the end", "SEPARATOR": "the end of the line"}.get(token.type)
     if shown is None or token == ";":
         shown = _short(str(token))
-    return _Stop(
+    return Stop(
         token.type,
         shown,
         span,
@@ -275,7 +275,7 @@ def _innermost(stack: Sequence[Any]) -> str:
     return "statement"
 
 
-def _explain(stop: _Stop) -> Explanation:
+def _explain(stop: Stop) -> Explanation:
     if stop.inside == "indices":
         return _among_indices(stop)
     if stop.inside == "extents":
@@ -297,7 +297,7 @@ def _explain(stop: _Stop) -> Explanation:
     return _AFTER_OPERAND.get(stop.kind, _side_by_side)(stop)
 
 
-def _among_indices(stop: _Stop) -> Explanation:
+def _among_indices(stop: Stop) -> Explanation:
     if stop.kind in {"NAME", "NUMBER"}:
         return (
             f"{stop.shown} follows an index without a comma",
@@ -323,7 +323,7 @@ def _among_indices(stop: _Stop) -> Explanation:
     )
 
 
-def _among_extents(stop: _Stop) -> Explanation:
+def _among_extents(stop: Stop) -> Explanation:
     if stop.kind in {"NAME", "NUMBER"}:
         message = f"{stop.shown} follows an extent without a comma"
     elif stop.kind in {"COMMA", "RPAR"}:
@@ -337,7 +337,7 @@ def _among_extents(stop: _Stop) -> Explanation:
     )
 
 
-def _missing_operand(stop: _Stop) -> Explanation:
+def _missing_operand(stop: Stop) -> Explanation:
     expected = f"expected {_OPERAND_WORDS}"
     if stop.kind == "$END":
         return "the text ends where an operand is missing", expected, "complete the expression"
@@ -361,7 +361,7 @@ def _missing_operand(stop: _Stop) -> Explanation:
     )
 
 
-def _side_by_side(stop: _Stop) -> Explanation:
+def _side_by_side(stop: Stop) -> Explanation:
     return (
         f"an operator is missing before {stop.shown}",
         "a product is written with *",
@@ -369,7 +369,7 @@ def _side_by_side(stop: _Stop) -> Explanation:
     )
 
 
-def _second_brackets(stop: _Stop) -> Explanation:
+def _second_brackets(stop: Stop) -> Explanation:
     return (
         "brackets [ stand behind something that is not a name",
         "a name, or a call, has one pair of brackets for all its indices",
@@ -377,7 +377,7 @@ def _second_brackets(stop: _Stop) -> Explanation:
     )
 
 
-def _comparison(stop: _Stop) -> Explanation:
+def _comparison(stop: Stop) -> Explanation:
     if stop.inside == "arguments":
         return (
             f"a second comparison {stop.shown} stands in one argument",
@@ -391,7 +391,7 @@ def _comparison(stop: _Stop) -> Explanation:
     )
 
 
-def _second_equals(stop: _Stop) -> Explanation:
+def _second_equals(stop: Stop) -> Explanation:
     return (
         "= stands inside an expression",
         "a statement has at most one =, behind the name that it defines",
@@ -399,7 +399,7 @@ def _second_equals(stop: _Stop) -> Explanation:
     )
 
 
-def _stray_comma(stop: _Stop) -> Explanation:
+def _stray_comma(stop: Stop) -> Explanation:
     in_group = stop.inside == "group"
     return (
         "a comma stands outside an argument list",
@@ -410,7 +410,7 @@ def _stray_comma(stop: _Stop) -> Explanation:
     )
 
 
-def _stray_colon(stop: _Stop) -> Explanation:
+def _stray_colon(stop: Stop) -> Explanation:
     return (
         "a colon stands behind something that is not a name",
         "a declaration is a name, a colon and the extents",
@@ -418,7 +418,7 @@ def _stray_colon(stop: _Stop) -> Explanation:
     )
 
 
-def _statement_end_in_brackets(stop: _Stop) -> Explanation:
+def _statement_end_in_brackets(stop: Stop) -> Explanation:
     return (
         f"{stop.shown} stands inside brackets",
         "a statement ends outside brackets only",
@@ -426,7 +426,7 @@ def _statement_end_in_brackets(stop: _Stop) -> Explanation:
     )
 
 
-_AFTER_OPERAND: dict[str, Callable[[_Stop], Explanation]] = {
+_AFTER_OPERAND: dict[str, Callable[[Stop], Explanation]] = {
     "COLON": _stray_colon,
     "COMMA": _stray_comma,
     "COMPARISON": _comparison,

@@ -55,6 +55,10 @@ class Dimensions:
             slot = parent[slot]
         return slot
 
+    def known(self, slot: Slot) -> tuple[Fixed, ...]:
+        """What fixes the extent of a slot so far."""
+        return self._fixed.get(self.find(slot), ())
+
     def fix(self, slot: Slot, dim: Dim, fact: str, span: Span | None, subject: str) -> None:
         """The extent of `slot` is `dim`, for the reason `fact`."""
         if isinstance(dim, str):

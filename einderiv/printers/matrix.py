@@ -1,0 +1,456 @@
+"""From terms back to matrix notation: products in a natural order, transposes, traces, diagonals.
+
+In: a term with at most two axes, hints for definitions.
+Out: a `syntax.Text` of matrix notation that reads back to an equal term.
+Invariant: vectors are columns; NotMatrixFormError names the part that has no such form.
+How a contraction becomes a product: `network.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .. import functions
+from ..canonical import COMPARISON_NAMES, add, contract
+from ..errors import NotMatrixFormError, axes_in_words
+from ..expr import (
+    Apply,
+    Contraction,
+    Delta,
+    Derivative,
+    Dim,
+    Expr,
+    Extent,
+    Label,
+    Literal,
+    Map,
+    Ones,
+    Sum,
+    Variable,
+)
+from ..notation import syntax
+from ..notation.syntax import Definition, Name, Node
+from ..structure import HALF, base_and_exponent, broadcast_axes, split_scale
+from ..walk import postorder, trampoline
+from .arrange import arranged_terms, flipped
+from .chains import (
+    ONE,
+    Atom,
+    Chain,
+    Form,
+    dim_tree,
+    form_tree,
+    identity,
+    ones,
+    pointwise,
+)
+from .letters import Hints
+from .network import Network
+from .sharing import shared_nodes
+from .text import to_text
+from .trees import NOWHERE, call_tree, number_tree, powered
+from .unparse import unparse
+
+_SYMBOL = {name: symbol for symbol, name in functions.COMPARISONS.items()}
+_REDUCTIONS = ("max", "min", "prod", "logsumexp")
+
+Visit = Generator[Expr, Form, Form]
+
+
+def matrix_text_of(
+    root: Expr, hints: Hints, *, row: bool = False, transposed: bool = False, declared: bool = False
+) -> syntax.Text:
+    """The statements that say a term in matrix notation, the result last.
+
+    `row` shows a result with one axis as a row, `transposed` one with two axes transposed; `declared` puts a
+    declaration of every tensor in front.
+    Raises NotMatrixFormError where a part has no such form.
+    """
+    if root.rank > 2:
+        raise not_matrix_form(root, hints, whole=root)
+    taken = {
+        *hints.variables,
+        *hints.declared,
+        *(str(d) for n in postorder([root]) for d in n.shape),
+    }
+    lets: dict[Expr, str] = {}
+    for node in shared_nodes(root):
+        if node.rank <= 2:
+            known = hints.definitions.get(node)
+            lets[node] = _fresh(known or "t1", taken, numbered=known is None)
+            taken.add(lets[node])
+    printer = MatrixPrinter(hints, lets, root)
+    statements: list[syntax.Declaration | Definition] = []
+    if declared:
+        statements += [
+            syntax.Declaration(name, x.shape, tuple(sorted(x.assumptions)), NOWHERE, NOWHERE)
+            for name, x in hints.variables.items()
+        ]
+    for node, name in lets.items():
+        tree = form_tree(printer.form(node, top=True))
+        statements.append(Definition(name, None, tree, NOWHERE, NOWHERE))
+    form = printer.form(root, top=True)
+    if (row and root.rank == 1) or (transposed and root.rank == 2):
+        form = form.transposed()
+    statements.append(Definition(None, None, form_tree(form), NOWHERE, NOWHERE))
+    return syntax.Text("", tuple(statements))
+
+
+def _fresh(wanted: str, taken: set[str], numbered: bool) -> str:
+    count = 1
+    name = wanted
+    while name in taken:
+        count += 1
+        name = f"t{count}" if numbered else f"{wanted}{count}"
+    return name
+
+
+def not_matrix_form(
+    part: Expr, hints: Hints, whole: Expr, names: tuple[str, ...] = (), nearest: str = ""
+) -> NotMatrixFormError:
+    """The error for a part that matrix notation has no word for, with the nearest form if there is one."""
+    shown = _in_indices(part, hints, names if part is whole else ())
+    facts = [f"matrix notation has numbers, columns and matrices: {axes_in_words(2)} at most"]
+    if part.rank <= 2:
+        facts = ["matrix notation multiplies matrices, columns and numbers, two axes at a time"]
+    if part is not whole:
+        facts.append(f"it stands in {_in_indices(whole, hints, names)}")
+    return NotMatrixFormError(
+        f"no matrix form for {shown}, which has {axes_in_words(part.rank)}",
+        facts=facts,
+        hint=nearest or "index notation shows it: print the expression, or ask for its LaTeX",
+    )
+
+
+def _in_indices(term: Expr, hints: Hints, names: tuple[str, ...]) -> str:
+    letters = [c for c in "ijklmpqrstuvwabcdefgh" if c not in hints.declared]
+    chosen: list[str] = list(names)
+    for dim in term.shape[len(chosen) :]:
+        own = [*hints.letters.get(dim, ()), *letters]
+        chosen.append(next((c for c in own if c not in chosen), f"i{len(chosen)}"))
+    text = to_text(unparse(term, tuple(chosen), hints)).split("\n")[-1]
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+class MatrixPrinter:
+    """Forms of the nodes of one expression; definitions are referred to by name."""
+
+    def __init__(self, hints: Hints, lets: Mapping[Expr, str], root: Expr) -> None:
+        self.hints, self.lets, self.root = hints, lets, root
+        self._known: dict[Expr, Form] = {}
+
+    def form(self, node: Expr, top: bool = False) -> Form:
+        """The form of a node; `top` where its own definition is printed."""
+        if top:
+            self._known.pop(node, None)
+        return trampoline(node, lambda n: self._visit(n, top and n is node))
+
+    def _visit(self, node: Expr, top: bool) -> Generator[Expr, Form, Form]:
+        if node in self.lets and not top:
+            return _named(self.lets[node], node)
+        if node not in self._known:
+            self._known[node] = yield from self._form(node)
+        return self._known[node]
+
+    def _form(self, node: Expr) -> Visit:
+        if node.rank > 2:
+            raise not_matrix_form(node, self.hints, self.root)
+        match node:
+            case Variable():
+                return _named(node.name, node)
+            case Literal():
+                return Form(node.value)
+            case Extent():
+                return Form(above=(Name(node.dim, NOWHERE),))
+            case Ones():
+                return Form(chain=ones(node.shape[0]))
+            case Delta():
+                return Form(chain=identity(node.shape[0]))
+            case Sum():
+                return (yield from self._sum(node))
+            case Contraction():
+                return (yield from self._product(node, ONE))
+            case Map():
+                return (yield from self._map(node))
+            case Apply():
+                return (yield from self._apply(node))
+            case Derivative():
+                raise not_matrix_form(node, self.hints, self.root)
+        raise AssertionError(node)
+
+    # ------------------------------------------------------------ sums
+
+    def _sum(self, node: Sum) -> Visit:
+        if not node.children:
+            sizes = [dim_tree(dim) for dim in node.shape]
+            return _whole(call_tree("zeros", *sizes), node)
+        if len(node.children) == 1:
+            return (yield from self._scaled(node.coefficients[0], node.children[0]))
+        entries = sorted(arranged_terms(node), key=_repeats_itself)
+        told = any(len(broadcast_axes(term)) < node.rank for _, term in entries)
+        terms = []
+        for coefficient, term in entries:
+            form = yield from self._scaled(abs(coefficient), term)
+            minus = (coefficient < 0) != (form.coefficient < 0)
+            form = Form(abs(form.coefficient), form.above, form.below, form.chain)
+            terms.append((minus, form_tree(_sized_by_context(form) if told else form)))
+        return _whole(syntax.Sum(tuple(terms), NOWHERE), node)
+
+    def _scaled(self, coefficient: Fraction, term: Expr) -> Visit:
+        """coefficient * term, signs moved into a bracket where that reads better."""
+        if isinstance(term, Sum) and coefficient < 0:
+            other = flipped(term)
+            if other is not None:
+                coefficient, term = -coefficient, other
+        if isinstance(term, Contraction) and term not in self.lets:
+            return (yield from self._product(term, coefficient))
+        form = yield term
+        return form.times(Form(coefficient))
+
+    # ------------------------------------------------------------ products
+
+    def _product(self, node: Contraction, coefficient: Fraction) -> Visit:
+        flat = _flattened(node, coefficient, self.lets)
+        if not isinstance(flat, _Flat):
+            return (yield add(flat, node.shape))
+        net = Network(node.output, flat.dims)
+        scalars = Form(flat.coefficient)
+        for operand, count in flat.scalars:
+            base, exponent = base_and_exponent(operand)
+            form = yield base
+            scalars = scalars.times(_powered(form, exponent * count))
+        for operand, labels in flat.factors:
+            base, exponent = _divisor(operand)
+            form = yield base
+            scalars = scalars.times(_placed(net, base, labels, form, exponent))
+        result = net.form() if net.reduce() else None
+        if result is None:
+            raise not_matrix_form(node, self.hints, self.root)
+        return result.times(scalars)
+
+    def network(
+        self, node: Contraction, coefficient: Fraction
+    ) -> tuple[Network, Form] | list[tuple[Fraction, Expr]]:
+        """The reduced graph of a product with any number of axes, and its scalars; terms if it is a sum."""
+        flat = _flattened(node, coefficient, self.lets)
+        if not isinstance(flat, _Flat):
+            return flat
+        net = Network(node.output, flat.dims)
+        scalars = Form(flat.coefficient)
+        for operand, count in flat.scalars:
+            base, exponent = base_and_exponent(operand)
+            scalars = scalars.times(_powered(self.form(base), exponent * count))
+        for operand, labels in flat.factors:
+            base, exponent = _divisor(operand)
+            scalars = scalars.times(_placed(net, base, labels, self.form(base), exponent))
+        net.reduce()
+        return net, scalars
+
+    # ------------------------------------------------------------ functions
+
+    def _map(self, node: Map) -> Visit:
+        if not node.children:
+            return _whole(Name(node.function, NOWHERE), node)
+        if node.function in COMPARISON_NAMES:
+            condition = yield from self._comparison(node)
+            zero, one = number_tree(Fraction(0)), number_tree(ONE)
+            return _whole(call_tree("where", condition, one, zero), node)
+        base, exponent = base_and_exponent(node)
+        if exponent != 1 and node.function == "pow":
+            form = yield base
+            if not node.rank:
+                return _powered(form, exponent)
+            return Form(chain=_pointwise_power(form, exponent))
+        arguments = []
+        for position, child in enumerate(node.children):
+            if node.function == "where" and position == 0 and _is_comparison(child, self.lets):
+                assert isinstance(child, Map)
+                arguments.append((yield from self._comparison(child)))
+            else:
+                arguments.append((yield from self._argument(child, node)))
+        if node.function == "pow":
+            raised, by = arguments
+            if node.rank:
+                return _whole(syntax.Pointwise(".^", raised, by, NOWHERE), node)
+            return _whole(syntax.Power(raised, by, NOWHERE), node)
+        if node.function == "sqrt" and not node.rank:
+            return _whole(_root(arguments[0]), node)
+        return _whole(call_tree(node.function, *arguments), node)
+
+    def _argument(self, child: Expr, node: Map) -> Generator[Expr, Form, Node]:
+        """An argument; one that only repeats a number is sized by its neighbours."""
+        form = yield child
+        neighbours = [c for c in node.children if c.rank and len(broadcast_axes(c)) < c.rank]
+        return form_tree(_sized_by_context(form) if child.rank and neighbours else form)
+
+    def _comparison(self, node: Map) -> Generator[Expr, Form, Node]:
+        left, right = node.children
+        one = yield from self._argument(left, node)
+        other = yield from self._argument(right, node)
+        return syntax.Comparison(_SYMBOL[node.function], one, other, NOWHERE)
+
+    def _apply(self, node: Apply) -> Visit:
+        row = functions.WHOLE.get(node.function)
+        if row is None or not node.children:
+            raise not_matrix_form(node, self.hints, self.root)
+        (child,) = node.children
+        core = 2 if row.matrix else node.width
+        if child.rank != core or (node.rank and not row.matrix and core > 1):
+            raise not_matrix_form(node, self.hints, self.root)
+        form = yield child
+        return _whole(call_tree(node.function, form_tree(form)), node)
+
+
+def _repeats_itself(entry: tuple[Fraction, Expr]) -> tuple[bool, bool]:
+    """Positive terms come first, and among them those that are no broadcast numbers or columns."""
+    coefficient, term = entry
+    return coefficient < 0, bool(term.rank and broadcast_axes(term))
+
+
+def _named(name: str, node: Expr) -> Form:
+    tree = Name(name, NOWHERE)
+    return _whole(tree, node)
+
+
+def _whole(tree: Node, node: Expr) -> Form:
+    """A tree that is all of a node."""
+    if not node.rank:
+        return Form(above=(tree,))
+    return Form(chain=(Atom(tree, symmetric=node.symmetric),))
+
+
+def _root(tree: Node) -> Node:
+    """The square root of a tree: a norm where it is of a sum of squares."""
+    inside = tree.inner if isinstance(tree, syntax.Group) else tree
+    match inside:
+        case syntax.Power(
+            base=syntax.Call(function="norm2") as norm, exponent=syntax.Number(value=v)
+        ):
+            if v == 2:
+                return norm
+        case syntax.Product(
+            factors=((_, syntax.Transpose(operand=Name(name=x))), (_, Name(name=y)))
+        ):
+            if x == y:
+                return call_tree("norm2", Name(x, NOWHERE))
+        case syntax.Call(function="tr", arguments=(syntax.Product() as product,)):
+            root = _root(product)
+            if isinstance(root, syntax.Call) and root.function == "norm2":
+                return root
+    return call_tree("sqrt", inside)
+
+
+def _is_comparison(node: Expr, lets: Mapping[Expr, str]) -> bool:
+    return isinstance(node, Map) and node.function in COMPARISON_NAMES and node not in lets
+
+
+def _sized_by_context(form: Form) -> Form:
+    """c*ones(n) as vector(c), c*ones(m,n) as matrix(c), where a neighbour tells the size."""
+    if not form.chain or any(atom.ones is None for atom in form.chain):
+        return form
+    scalar = form_tree(form.scalars())
+    word = "vector" if len(form.chain) == 1 else "matrix"
+    return Form(chain=(Atom(call_tree(word, scalar)),))
+
+
+def _powered(form: Form, exponent: Fraction) -> Form:
+    """A scalar's power; a divisor for a negative one."""
+    if exponent == 1:
+        return form
+    if exponent == -1 and form.coefficient:
+        return Form(1 / form.coefficient, form.below, form.above)
+    tree = form_tree(form)
+    tree = _root(tree) if abs(exponent) == HALF else powered(tree, abs(exponent))
+    return Form(above=(tree,)) if exponent > 0 else Form(below=(tree,))
+
+
+def _pointwise_power(form: Form, exponent: Fraction) -> Chain:
+    chain = form.chain if form.is_plain() else (Atom(form_tree(form)),)
+    return pointwise([(chain, exponent)])
+
+
+def _divisor(operand: Expr) -> tuple[Expr, Fraction]:
+    """A tensor one divides by, with its exponent; anything else as it is."""
+    base, exponent = base_and_exponent(operand)
+    return (base, exponent) if exponent < 0 else (operand, ONE)
+
+
+def _placed(
+    net: Network, operand: Expr, labels: tuple[Label, ...], form: Form, exponent: Fraction
+) -> Form:
+    """Put an operand into the graph; its scalars are returned."""
+    for label in labels:
+        net.vertex(label)
+    if isinstance(operand, Ones):
+        return Form()
+    chain, scalars = form.chain, form.scalars()
+    if exponent != 1:
+        chain, scalars = form.chain if form.is_plain() else (Atom(form_tree(form)),), Form()
+    if len(labels) == 1:
+        net.put(labels[0], chain, exponent)
+    else:
+        net.join(labels[0], labels[1], chain, exponent, isinstance(operand, Delta))
+    return scalars
+
+
+@dataclass(frozen=True, slots=True)
+class _Flat:
+    """A product's operands: scalars with their multiplicities, the others at their labels."""
+
+    coefficient: Fraction
+    scalars: list[tuple[Expr, int]]
+    factors: list[tuple[Expr, tuple[Label, ...]]]
+    dims: dict[Label, Dim]
+
+
+def _flattened(
+    node: Contraction, coefficient: Fraction, lets: Mapping[Expr, str]
+) -> _Flat | list[tuple[Fraction, Expr]]:
+    """The operands of a product; nested products of three and more axes are opened, sums multiplied out."""
+    dims: dict[Label, Dim] = {}
+    scalars: dict[Expr, int] = {}
+    factors: list[tuple[Expr, tuple[Label, ...]]] = []
+    stack = list(zip(node.children, node.inputs, strict=True))[::-1]
+    fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
+    while stack:
+        operand, labels = stack.pop()
+        factor, inside = split_scale(operand)
+        if len(labels) > 2 and isinstance(inside, Contraction):
+            names = dict(zip(inside.output, labels, strict=True))
+            for child, own in zip(inside.children, inside.inputs, strict=True):
+                for label in own:
+                    if label not in names:
+                        names[label] = fresh
+                        fresh += 1
+                stack.append((child, tuple(names[label] for label in own)))
+            coefficient *= factor
+            continue
+        if len(labels) > 2 and isinstance(inside, Sum):
+            return _multiplied_out(node, coefficient, inside)
+        dims.update(zip(labels, operand.shape, strict=True))
+        if labels:
+            factors.append((operand, labels))
+        else:
+            scalars[operand] = scalars.get(operand, 0) + 1
+    if coefficient < 0:
+        for place, (operand, labels) in enumerate(factors):
+            other = flipped(operand) if isinstance(operand, Sum) and operand not in lets else None
+            if other is not None and factors.count((operand, labels)) == 1:
+                factors[place] = (other, labels)
+                coefficient = -coefficient
+                break
+    return _Flat(coefficient, list(scalars.items()), factors, dims)
+
+
+def _multiplied_out(
+    node: Contraction, coefficient: Fraction, total: Sum
+) -> list[tuple[Fraction, Expr]]:
+    """a*(b + c) as a*b + a*c, for a sum among the operands."""
+    place = node.children.index(total)
+    terms = []
+    for c, term in zip(total.coefficients, total.children, strict=True):
+        operands = [*node.children[:place], term, *node.children[place + 1 :]]
+        terms.append((c * coefficient, contract(operands, node.inputs, node.output)))
+    return terms

@@ -1,0 +1,330 @@
+"""A contraction as a graph: labels are vertices, matrices are edges, columns stand at vertices.
+
+In: columns and matrices at labels, the labels that are not summed.
+Out: a scalar, a column or a matrix as a `Form`; None where no sequence of products, traces,
+diagonals and pointwise products gives it.
+Invariant: every reduction is an equality: a summed vertex with one edge is a matrix-vector product, with
+two edges a matrix product, with a cycle a trace; parallel edges multiply entry by entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from ..expr import Dim, Label
+from .chains import (
+    ONE,
+    Chain,
+    Form,
+    Part,
+    chain_tree,
+    diagonal,
+    diagonal_of,
+    flips,
+    identity,
+    ones,
+    pointwise,
+    transposed,
+)
+from .matrix_text import tree_text
+from .trees import call_tree, powered
+
+_TWO = Fraction(2)
+_SHORT = 3  # characters; a longer operand is written once, as norm2(...)^2
+
+
+class Edge:
+    """Matrices between two vertices, from the first to the second, that multiply entry by entry."""
+
+    __slots__ = ("a", "b", "delta", "parts")
+
+    def __init__(self, a: Label, b: Label, parts: list[Part], delta: bool = False) -> None:
+        self.a, self.b, self.parts, self.delta = a, b, parts, delta
+
+    def start_from(self, vertex: Label) -> Chain:
+        """The matrix whose rows belong to `vertex`."""
+        if vertex == self.a:
+            return pointwise(self.parts)
+        turned = [(transposed(chain), exponent) for chain, exponent in self.parts]
+        if _flips_in(turned) <= _flips_in(self.parts):  # A' ./ B rather than (A ./ B')'
+            return pointwise(turned)
+        return transposed(pointwise(self.parts))
+
+    def other(self, vertex: Label) -> Label:
+        return self.b if vertex == self.a else self.a
+
+
+class Network:
+    """The graph of one contraction, reduced in place; `output` are the labels that stay."""
+
+    def __init__(self, output: tuple[Label, ...], dims: dict[Label, Dim]) -> None:
+        self.output, self.dims = output, dims
+        self.columns: dict[Label, list[Part]] = {label: [] for label in output}
+        self.edges: dict[Label, list[Edge]] = {label: [] for label in output}
+        self.scalars: list[Form] = []
+
+    # ------------------------------------------------------------ building
+
+    def vertex(self, label: Label) -> None:
+        """A label, whatever stands at it."""
+        self.columns.setdefault(label, [])
+        self.edges.setdefault(label, [])
+
+    def put(self, label: Label, chain: Chain, exponent: Fraction = ONE) -> None:
+        """A column at a label."""
+        self.vertex(label)
+        self.columns[label].append((chain, exponent))
+
+    def join(
+        self, a: Label, b: Label, chain: Chain, exponent: Fraction = ONE, delta: bool = False
+    ) -> None:
+        """A matrix with rows at `a` and columns at `b`; its diagonal where these are one."""
+        self.vertex(a)
+        self.vertex(b)
+        if a == b:
+            inside = pointwise([(chain, exponent)])
+            self.put(a, diagonal_of(inside))
+        else:
+            self._connect(Edge(a, b, [(chain, exponent)], delta))
+
+    def _connect(self, edge: Edge) -> None:
+        self.edges[edge.a].append(edge)
+        self.edges[edge.b].append(edge)
+
+    def _drop(self, edge: Edge) -> None:
+        self.edges[edge.a].remove(edge)
+        self.edges[edge.b].remove(edge)
+
+    def column(self, label: Label) -> Chain:
+        """All columns at a vertex as one."""
+        return pointwise(self.columns[label]) if self.columns[label] else ones(self.dims[label])
+
+    def _along(self, label: Label) -> Chain:
+        """The columns at a vertex as a diagonal factor, empty where there is none."""
+        return diagonal(self.column(label)) if self.columns[label] else ()
+
+    # ------------------------------------------------------------ reducing
+
+    def reduce(self) -> bool:
+        """Sum over all vertices that are not output; False where some resist."""
+        waiting = [label for label in self.columns if label not in self.output]
+        while True:
+            while waiting:
+                label = waiting.pop()
+                if label in self.columns:
+                    waiting.extend(n for n in self._eliminated(label) if n not in self.output)
+            left = [label for label in self.columns if label not in self.output]
+            if not left:
+                return True
+            if not any(self._cycle_closed(label) or self._merged(label) for label in left):
+                return False
+            waiting = [label for label in left if label in self.columns]
+
+    def _eliminated(self, label: Label) -> list[Label]:
+        """Sum over a vertex with at most two edges, to different neighbours; these are returned."""
+        edges = self.edges[label]
+        if not edges:
+            self.scalars.append(_total(self.columns[label], self.dims[label]))
+        elif len(edges) == 1:
+            near = edges[0].other(label)
+            chain = edges[0].start_from(near) + self.column(label)
+            self._drop(edges[0])
+            self.columns[near].append((chain, ONE))
+        elif len(edges) == 2 and edges[0].other(label) != edges[1].other(label):
+            first, second = edges
+            if first.start_from(label) and self._prefers(second, first, label):
+                first, second = second, first
+            a, b = first.other(label), second.other(label)
+            chain = first.start_from(a) + self._along(label) + second.start_from(label)
+            self._drop(first)
+            self._drop(second)
+            self._connect(Edge(a, b, [(chain, ONE)]))
+            edges = [first, second]
+        else:
+            return []
+        near_by = [edge.other(label) for edge in edges]
+        del self.columns[label], self.edges[label]
+        return near_by
+
+    def _prefers(self, one: Edge, other: Edge, label: Label) -> bool:
+        """Is the path through `one` first the one with fewer transposes?"""
+        forth = flips(one.start_from(one.other(label))) + flips(other.start_from(label))
+        back = flips(other.start_from(other.other(label))) + flips(one.start_from(label))
+        return forth < back
+
+    def _cycle_closed(self, u: Label) -> bool:
+        """Two vertices joined by two paths: a trace, or a diagonal where one of them stays."""
+        edges = self.edges.get(u, [])
+        if len(edges) != 2:
+            return False
+        v = edges[0].other(u)
+        there, back = edges
+        if v in self.output:
+            if self.columns[u]:
+                return False  # (A .* B)*x rather than diag(A*diag(x)*B')
+            chain = there.start_from(v) + back.start_from(u)
+            self._drop(there)
+            self._drop(back)
+            self.put(v, diagonal_of(chain))
+        elif len(self.edges[v]) == 2:
+            if self.columns[u] and self.columns[v]:
+                return False  # x'*(A .* B)*y
+            first, second = there.start_from(u), back.start_from(u)
+            if len(first) == len(second) == 1 and (self.columns[u] or self.columns[v]):
+                return False  # sum((A .* B)*x) rather than tr(A'*B*diag(x))
+            bare = not self.columns[u] and not self.columns[v]
+            if bare and _same(first, second):
+                self.scalars.append(_norm_squared(first, column=False))
+            else:
+                cycle = (*self._along(u), *first, *self._along(v), *transposed(second))
+                self.scalars.append(_trace(cycle))
+            self._drop(there)
+            self._drop(back)
+            del self.columns[v], self.edges[v]
+        else:
+            return False
+        del self.columns[u], self.edges[u]
+        return True
+
+    def _merged(self, label: Label) -> bool:
+        """Parallel edges as one that multiplies entry by entry."""
+        seen: dict[Label, Edge] = {}
+        for edge in list(self.edges.get(label, [])):
+            other = edge.other(label)
+            if other in seen:
+                self._merge(seen[other], edge)
+                return True
+            seen[other] = edge
+        return False
+
+    def _merge(self, first: Edge, second: Edge) -> None:
+        same = first.a == second.a
+        parts = [(c if same else transposed(c), e) for c, e in second.parts]
+        first.parts.extend(parts)
+        first.delta = first.delta or second.delta
+        self._drop(second)
+
+    # ------------------------------------------------------------ results
+
+    def form(self) -> Form | None:
+        """The scalar, column or matrix that is left after `reduce`."""
+        chain: Chain | None = ()
+        if len(self.output) == 1:
+            chain = self.column(self.output[0]) if not self.edges[self.output[0]] else None
+        elif len(self.output) == 2:
+            chain = self.matrix(*self.output)
+        elif self.output:
+            chain = None
+        return None if chain is None else self.with_scalars(chain)
+
+    def with_scalars(self, chain: Chain) -> Form:
+        """A chain with the scalars found on the way."""
+        form = Form(chain=chain)
+        for scalar in self.scalars:
+            form = form.times(scalar)
+        return form
+
+    def matrix(self, row: Label, column: Label) -> Chain | None:
+        """What stands between two vertices and at them, if nothing leads elsewhere."""
+        while self._merged(row):
+            pass
+        edges = self.edges[row]
+        if edges != self.edges[column] or len(edges) > 1:
+            return None
+        if not edges:
+            return self.column(row) + transposed(self.column(column))
+        if edges[0].delta and len(edges[0].parts) == 1:
+            at = [*self.columns[row], *self.columns[column]]
+            return diagonal(pointwise(at)) if at else identity(self.dims[row])
+        return self._along(row) + edges[0].start_from(row) + self._along(column)
+
+    def pieces(self) -> Iterator[set[Label]]:
+        """The vertices that edges connect, one set after the other."""
+        left = set(self.columns)
+        while left:
+            found, stack = set[Label](), [min(left)]
+            while stack:
+                label = stack.pop()
+                if label not in found:
+                    found.add(label)
+                    stack.extend(edge.other(label) for edge in self.edges[label])
+            left -= found
+            yield found
+
+
+def _flips_in(parts: list[Part]) -> int:
+    return sum(flips(chain) for chain, _ in parts)
+
+
+def _same(first: Chain, second: Chain) -> bool:
+    return tree_text(chain_tree(first)) == tree_text(chain_tree(second))
+
+
+def _total(parts: list[Part], dim: Dim) -> Form:
+    """The sum over a vertex: a dot product of two columns, else the sum of their product."""
+    whole = [chain for chain, exponent in parts for _ in range(int(exponent)) if exponent > 0]
+    plain = len(whole) == len(parts) + sum(int(e) - 1 for _, e in parts if e > 0 and e == int(e))
+    plain = plain and all(e.denominator == 1 and e > 0 for _, e in parts)
+    if plain and len(whole) >= 2:
+        compound = [chain for chain in whole if len(chain) > 1]
+        if len(whole) == 2:
+            return _dot(whole[0], whole[1])
+        if len(compound) == 2:
+            rest = [(chain, ONE) for chain in whole if len(chain) == 1]
+            left, right = compound
+            return _product_between(left, diagonal(pointwise(rest)), right)
+    chain = pointwise(parts) if parts else ones(dim)
+    while len(chain) > 1 and chain[-1].ones is not None:
+        chain = chain[:-1]  # sum(A*ones) is sum(A)
+    if len(chain) == 1 and chain[0].within:
+        return _trace(chain[0].within)
+    return Form(above=(call_tree("sum", chain_tree(chain)),))
+
+
+def _dot(first: Chain, second: Chain) -> Form:
+    if _same(first, second):
+        return _norm_squared(first, column=True)
+    for one, other in ((first, second), (second, first)):
+        if one[-1].ones is not None and len(other) >= 1:
+            inside = transposed(other) + one  # 1'*A*x, read as a sum
+            return _total([(transposed(inside[:-1]), ONE)], one[-1].ones)
+    return _product_between(first, (), second)
+
+
+def _product_between(left: Chain, middle: Chain, right: Chain) -> Form:
+    """left' * middle * right, turned around where that needs fewer transposes."""
+    one = transposed(left) + middle + right
+    other = transposed(right) + middle + left
+    return Form(above=(chain_tree(min(one, other, key=_looks)),))
+
+
+def _looks(chain: Chain) -> tuple[int, str]:
+    return flips(chain), tree_text(chain_tree(chain))
+
+
+def _norm_squared(chain: Chain, column: bool) -> Form:
+    tree = chain_tree(chain)
+    if len(chain) == 1 and not chain[0].flipped and len(tree_text(tree)) <= _SHORT:
+        product = chain_tree(transposed(chain) + chain)
+        return Form(above=(product if column else call_tree("tr", product),))
+    if not column and len(chain) == 1 and chain[0].flipped:
+        tree = chain[0].tree
+    return Form(above=(powered(call_tree("norm2", tree), _TWO),))
+
+
+def _trace(cycle: Chain) -> Form:
+    return Form(above=(call_tree("tr", chain_tree(_turned(cycle))),))
+
+
+def _turned(cycle: Chain) -> Chain:
+    """The rotation or reflection of a trace that reads best."""
+    ways = []
+    for way in (cycle, transposed(cycle)):
+        ways += [way[k:] + way[:k] for k in range(min(len(way), 12))]
+    return min(ways, key=_cycle_looks)
+
+
+def _cycle_looks(chain: Chain) -> tuple[int, bool, str]:
+    count, text = _looks(chain)
+    return count, count > 0 and not chain[0].flipped, text
