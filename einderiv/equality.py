@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import DataError, DimensionError, NotationError
+from .assumptions import with_assumptions
+from .errors import DataError, NotationError
 from .executable import Executable
-from .expr import Expr, Variable
+from .expr import Apply, Expr, Variable
 from .expression import Expression
 from .reference import PoleError, is_rational, modular_value
 from .simplifier import expand, simplify
-from .substitution import renamed_dims
 from .uniting import symbolic_extents, united
 from .walk import postorder
 
@@ -53,30 +53,18 @@ def _decided(first: Expression, second: Expression) -> tuple[bool, str]:
         return False, "identity"
     if first == second:
         return True, "identity"
-    (a, b), variables = united([(e.term, e._context.variables) for e in (first, second)])
-    a, b = _same_axes(a, b)
+    same = [((0, a), (1, b)) for a, b in zip(first.shape, second.shape, strict=True)]
+    (a, b), variables = united([(e._term, e._context.variables) for e in (first, second)], same)
+    assumed = {**first._context.assumptions}
+    for name, words in second._context.assumptions.items():
+        assumed[name] = assumed.get(name, frozenset()) | words  # tensors of one name are one
+    a, b = (with_assumptions(term, assumed) for term in (a, b))
+    variables = {n: Variable(n, x.shape, assumed.get(n, frozenset())) for n, x in variables.items()}
     if simplify(expand([a]))[0] is simplify(expand([b]))[0]:
         return True, "expansion"
     if is_rational(a) and is_rational(b):
         return _modular(a, b, variables)
     return _floating(a, b, variables), "floating point"
-
-
-def _same_axes(a: Expr, b: Expr) -> tuple[Expr, Expr]:
-    """Axes of the results that have other extents by name are taken for the same."""
-    dims = {
-        old: new
-        for old, new in zip(b.shape, a.shape, strict=True)
-        if isinstance(old, str) and old != new
-    }
-    (renamed,) = renamed_dims([b], dims)
-    if renamed.shape != a.shape:
-        raise DimensionError(
-            "the expressions have other extents",
-            facts=[f"({', '.join(map(str, a.shape))}) and ({', '.join(map(str, b.shape))})"],
-            hint="compare expressions with the same axes",
-        )
-    return a, renamed
 
 
 def _sizes(
@@ -114,13 +102,23 @@ def _random_array(x: Variable, sizes: dict[str, int], draw):  # type: ignore[no-
     shape = tuple(sizes[d] if isinstance(d, str) else d for d in x.shape)
     flat = np.empty(int(np.prod(shape, dtype=int)), dtype=object)
     flat[:] = [draw() for _ in flat]
-    return flat.reshape(shape)
+    value = flat.reshape(shape)
+    return value + np.swapaxes(value, -1, -2) if x.symmetric else value
+
+
+def _symmetric(*terms: Expr) -> set[str]:
+    """Tensors whose arrays must be symmetric: those assumed to be so, and those inside cholesky."""
+    nodes = postorder(terms)
+    inside = postorder(n for n in nodes if isinstance(n, Apply) and n.function == "cholesky")
+    found = {n.name for n in nodes if isinstance(n, Variable) and n.symmetric}
+    return found | {n.name for n in inside if isinstance(n, Variable)}
 
 
 def _floating(a: Expr, b: Expr, variables: dict[str, Variable]) -> bool:
     rng = np.random.default_rng(20)
     draw = random.Random(20)
     program = Executable([a, b], 2, variables)
+    symmetric = _symmetric(a, b)
     compared = points = 0
     for attempt in range(8 * _POINTS):
         sizes = _sizes([a, b], variables, draw)
@@ -130,7 +128,8 @@ def _floating(a: Expr, b: Expr, variables: dict[str, Variable]) -> bool:
             shape = tuple(sizes[d] if isinstance(d, str) else d for d in x.shape)
             value = rng.uniform(0.1, 0.9, size=shape) * scale
             if len(shape) > 1 and shape[-1] == shape[-2]:
-                value = value + np.swapaxes(value, -1, -2) + 2 * shape[-1] * np.eye(shape[-1])
+                value = value + 2 * shape[-1] * np.eye(shape[-1])
+                value = (value + np.swapaxes(value, -1, -2)) / 2 if name in symmetric else value
             arrays[name] = value
         try:
             left, right = program(arrays, sizes=sizes)

@@ -8,7 +8,7 @@ How a contraction becomes a product: `network.py`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -27,6 +27,7 @@ from ..expr import (
     Literal,
     Map,
     Ones,
+    Subscript,
     Sum,
     Variable,
 )
@@ -377,9 +378,7 @@ def _divisor(operand: Expr) -> tuple[Expr, Fraction]:
     return (base, exponent) if exponent < 0 else (operand, ONE)
 
 
-def _placed(
-    net: Network, operand: Expr, labels: tuple[Label, ...], form: Form, exponent: Fraction
-) -> Form:
+def _placed(net: Network, operand: Expr, labels: Subscript, form: Form, exponent: Fraction) -> Form:
     """Put an operand into the graph; its scalars are returned."""
     for label in labels:
         net.vertex(label)
@@ -401,7 +400,7 @@ class _Flat:
 
     coefficient: Fraction
     scalars: list[tuple[Expr, int]]
-    factors: list[tuple[Expr, tuple[Label, ...]]]
+    factors: list[tuple[Expr, Subscript]]
     dims: dict[Label, Dim]
 
 
@@ -411,7 +410,7 @@ def _flattened(
     """The operands of a product; nested products of three and more axes are opened, sums multiplied out."""
     dims: dict[Label, Dim] = {}
     scalars: dict[Expr, int] = {}
-    factors: list[tuple[Expr, tuple[Label, ...]]] = []
+    factors: list[tuple[Expr, Subscript]] = []
     stack = list(zip(node.children, node.inputs, strict=True))[::-1]
     fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
     while stack:
@@ -428,7 +427,9 @@ def _flattened(
             coefficient *= factor
             continue
         if len(labels) > 2 and isinstance(inside, Sum):
-            return _multiplied_out(node, coefficient, inside)
+            plain = [(op, ()) for op, times in scalars.items() for _ in range(times)]
+            others = [*plain, *factors, *stack]
+            return _multiplied_out(coefficient * factor, inside, labels, others, node.output)
         dims.update(zip(labels, operand.shape, strict=True))
         if labels:
             factors.append((operand, labels))
@@ -445,12 +446,16 @@ def _flattened(
 
 
 def _multiplied_out(
-    node: Contraction, coefficient: Fraction, total: Sum
+    coefficient: Fraction,
+    total: Sum,
+    labels: Subscript,
+    others: Sequence[tuple[Expr, Subscript]],
+    output: Subscript,
 ) -> list[tuple[Fraction, Expr]]:
-    """a*(b + c) as a*b + a*c, for a sum among the operands."""
-    place = node.children.index(total)
+    """a*(b + c) as a*b and a*c, for a sum among the operands."""
     terms = []
     for c, term in zip(total.coefficients, total.children, strict=True):
-        operands = [*node.children[:place], term, *node.children[place + 1 :]]
-        terms.append((c * coefficient, contract(operands, node.inputs, node.output)))
+        operands = [term, *(op for op, _ in others)]
+        inputs = [labels, *(own for _, own in others)]
+        terms.append((c * coefficient, contract(operands, inputs, output)))
     return terms

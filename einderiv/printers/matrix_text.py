@@ -26,7 +26,7 @@ from ..notation.syntax import (
 )
 from .text import number_text
 
-_SUM, _TERM, _FACTOR, _BASE = range(4)  # how tightly a place binds
+_SUM, _TERM, _FACTOR, _BASE, _EXPONENT = range(5)  # how tightly a place binds
 
 
 def to_matrix_text(text: syntax.Text) -> str:
@@ -77,7 +77,9 @@ def _binds(node: Node) -> int:
             return _FACTOR if node.operator == ".^" else _TERM
         case Power():
             return _FACTOR
-    return _BASE
+        case Transpose():
+            return _BASE
+    return _EXPONENT
 
 
 def _pieces(node: Node) -> Iterable[Task]:
@@ -93,9 +95,9 @@ def _pieces(node: Node) -> Iterable[Task]:
         case Transpose():
             yield from ((node.operand, _BASE), "'")
         case Power():
-            yield from ((node.base, _BASE), "^", (node.exponent, _BASE))
+            yield from ((node.base, _BASE), "^", (node.exponent, _EXPONENT))
         case Pointwise(operator=".^"):
-            yield from ((node.left, _BASE), ".^", (node.right, _BASE))
+            yield from ((node.left, _BASE), ".^", (node.right, _EXPONENT))
         case Pointwise():
             # the left one may be such a chain itself, but never a matrix product without brackets
             chained = isinstance(node.left, Pointwise)
