@@ -289,7 +289,7 @@ def _substituted(expr: Expression, given: Mapping[str, str | Expression]) -> Exp
     (result,) = substituted([term], places)
     mentioned = {n for _, own in programs[1:] for n in own}
     left = {n: x for n, x in variables.items() if n not in targets or n in mentioned}
-    return Expression(result, expr._indices, replace(context, variables=left))
+    return Expression(result, expr._indices, replace(context, variables=left), expr._layout)
 
 
 def _mentioned(text: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:

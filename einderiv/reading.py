@@ -20,7 +20,7 @@ Operands = Sequence[str] | None
 
 _TRIED = 2000  # characters; a longer text that fails is not read once more in other notations
 # What a text in these shows: without it, letters side by side would pass for an einsum string or a product.
-_LOOKS = {"einsum": re.compile("->"), "latex": re.compile(r"[\\{_]")}
+_LOOKS = {"index": re.compile(r"\["), "einsum": re.compile("->"), "latex": re.compile(r"[\\{_]")}
 
 
 def meaning_of(

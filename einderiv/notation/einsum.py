@@ -16,8 +16,9 @@ from ..errors import DimensionError, NotationError, axes_in_words
 from ..expr import Apply, Delta, Dim, Expr, Map, Ones
 from . import complaints
 from .elaborator import Meaning
+from .equations import ELLIPSIS, LETTERS, fresh_letters
 from .ranks import Program
-from .subscripts import ELLIPSIS, LETTERS, Placed, fresh_letters, placed
+from .subscripts import Placed, placed
 from .syntax import Access, Definition, Index, Name, Node, Product, Text
 
 Letters = tuple[tuple[str, ...], ...]

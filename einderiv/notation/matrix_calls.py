@@ -20,8 +20,8 @@ from . import matrix_words
 from .dimensions import Slot
 from .matrix_layouts import SCALAR, Layout, Value
 from .matrix_operators import Operators
-from .matrix_places import Visit, ungrouped
-from .matrix_ranks import BARE, SIZED
+from .matrix_places import Visit
+from .matrix_ranks import BARE, SIZED, ungrouped
 from .syntax import Access, Call, Comparison, Name, Node, Number
 
 _FORMS = {  # function -> its arguments, for messages and their number
@@ -98,7 +98,7 @@ class Calls(Operators):
         given = len(node.arguments)
         if given == wanted:
             return
-        if name in functions.REDUCTIONS and given == 2:
+        if name in functions.REDUCTIONS and given == 2 and isinstance(node.arguments[1], Number):
             self._refuse_axis(name, node)
         self.fail(
             f"{name} takes {wanted} argument{'s' * (wanted > 1)}, {given} given",
@@ -181,7 +181,7 @@ class Calls(Operators):
             "transpose": self.transposed,
             "vector": self._vector,
             "matrix": self._matrix,
-            "length": self._count,
+            "length": self._length,
             "numel": self._count,
         }
         if name in methods:
@@ -401,6 +401,18 @@ class Calls(Operators):
 
     def _extent(self, slot: Slot | None) -> Expr:
         return literal(1) if slot is None else extent(self.dim(slot))
+
+    def _length(self, value: Value, span: Span) -> Value:
+        """The number of entries of a column or a row."""
+        if value.kind == "matrix":
+            a = self.text(value.span)
+            self.fail(
+                f"length of a matrix, {a}",
+                [value.span],
+                facts=["that is the larger extent in MATLAB, the number of rows elsewhere"],
+                hint=f"write size({a},1), size({a},2) or numel({a})",
+            )
+        return self._count(value, span)
 
     def _count(self, value: Value, span: Span) -> Value:
         """The number of entries."""

@@ -93,7 +93,6 @@ _FOREIGN: dict[str, Explanation] = {
     "≤": ("a sign ≤ stands in matrix notation", "comparisons are < <= > >= == !=", "write <="),
     "≥": ("a sign ≥ stands in matrix notation", "comparisons are < <= > >= == !=", "write >="),
     "≠": ("a sign ≠ stands in matrix notation", "comparisons are < <= > >= == !=", "write !="),
-    "−": ("a sign − stands in matrix notation", "minus is written -", "write -"),
 }
 _FOREIGN["}"] = _FOREIGN["{"]
 _FOREIGN["]"] = _FOREIGN["["]

@@ -14,14 +14,9 @@ from ..expr import Dim, Expr, Shape
 from .dimensions import Slot
 from .matrix_layouts import Layout, Value
 from .matrix_ranks import MatrixProgram
-from .syntax import Group, Node
+from .syntax import Node
 
 Visit = Generator[Node, Value, Value]
-
-
-def ungrouped(node: Node) -> Node:
-    """A node without the brackets around it."""
-    return node.inner if isinstance(node, Group) else node
 
 
 class Places:

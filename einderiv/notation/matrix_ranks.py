@@ -13,10 +13,15 @@ from ..expr import Dim, Variable
 from . import matrix_words, syntax
 from .dimensions import Fixed, Slot
 from .ranks import Program
-from .syntax import Call, Definition, Name, Number
+from .syntax import Call, Definition, Group, Name, Node, Number
 
 SIZED = ("eye", "ones", "zeros")  # their arguments are extents
 BARE = "eye"  # stands without brackets too
+
+
+def ungrouped(node: Node) -> Node:
+    """A node without the brackets around it."""
+    return node.inner if isinstance(node, Group) else node
 
 
 class MatrixProgram(Program):
@@ -35,7 +40,7 @@ class MatrixProgram(Program):
         for nodes in self.nodes:
             for node in nodes:
                 if isinstance(node, Call) and node.function in SIZED:
-                    for size in node.arguments:
+                    for size in map(ungrouped, node.arguments):
                         if isinstance(size, Name):
                             shown = self._cut(node.span)
                             fact = f"{size.name} is an extent (in {shown})"
@@ -89,7 +94,7 @@ class MatrixProgram(Program):
     def known(self, slot: Slot) -> tuple[Fixed, ...]:
         """What fixes the extent of a slot, so far."""
         dimensions = self.dimensions
-        return dimensions._fixed.get(dimensions.find(slot), ())
+        return dimensions.known(slot)
 
     def clash(self, first: Slot, second: Slot) -> bool:
         """Are two slots known to have different extents?"""

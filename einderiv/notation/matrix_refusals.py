@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from ..errors import Span
 from .matrix_layouts import Layout, Value
-from .matrix_places import Places, ungrouped
+from .matrix_places import Places
+from .matrix_ranks import ungrouped
 from .syntax import Name, Power, Sum
 
 _KINDS = {"scalar": "a number", "column": "a column", "row": "a row", "matrix": "a matrix"}
@@ -199,6 +200,8 @@ class Refusals(Places):
     def refuse_power(self, base: Value, exponent: str, span: Span) -> NoReturn:
         """A power of a column or of a matrix that is not square, or one that is no whole number."""
         a, at = self.operand(base), self.turned(base)
+        if "^" in exponent and not exponent.endswith(")"):
+            exponent = f"({exponent})"
         entries = f"write {a}.^{exponent} for powers entry by entry"
         if base.kind != "matrix":
             product = f"{at}*{a}" if base.kind == "column" else f"{a}*{at}"
