@@ -6,6 +6,7 @@
 2*X[a,d]*(X[a,b]*th[b] - Y[a])/n
 """
 
+from .einsum_rules import EinsumRule, einsum_jacobian, einsum_vjp
 from .equality import equal
 from .errors import (
     BackendError,
@@ -28,11 +29,14 @@ __all__ = [
     "DerivativeError",
     "DimensionError",
     "EinderivError",
+    "EinsumRule",
     "Expression",
     "NotMatrixFormError",
     "NotationError",
     "ResourceLimitError",
     "compile",
+    "einsum_jacobian",
+    "einsum_vjp",
     "equal",
     "grad",
     "hessian",

@@ -22,8 +22,10 @@ import numpy as np
 from . import __version__
 from .datafiles import Array, check_output, read_arrays, write_array
 from .demo import demo_text
+from .einsum_rules import einsum_report
 from .errors import DataError, EinderivError, NotationError, NotMatrixFormError
 from .expression import Expression, parse
+from .notation.subscripts import read_subscripts
 
 INTERRUPTED = 130  # as a shell reports a process ended by SIGINT ...
 BROKEN_PIPE = 141  # ... and by SIGPIPE
@@ -290,7 +292,7 @@ def commands() -> None:
 @_expression_options
 @click.option(
     "--to",
-    type=click.Choice(["index", "matrix", "latex", "json"]),
+    type=click.Choice(["index", "matrix", "latex", "einsum", "json"]),
     help="What to print; without it the index form, with the matrix form as a comment (for EXPR in "
     "matrix notation the other way round).",
 )
@@ -311,6 +313,7 @@ def diff_command(text: str, to: str | None, as_json: bool, **options: Any) -> No
         forms: dict[str, Callable[[Expression], str]] = {
             "index": str,
             "latex": Expression.latex,
+            "einsum": lambda e: str(e.einsum()),
             "matrix": lambda e: e.matrix(options["layout"]),
         }
         print(forms[to](result))
@@ -413,6 +416,48 @@ def _plain(value: Array) -> Any:
     flat[...] = value
     flat[~np.isfinite(value)] = [str(x) for x in value[~np.isfinite(value)].tolist()]
     return flat.tolist()
+
+
+@commands.command("einsum")
+@click.argument("subscripts", metavar="SUBSCRIPTS")
+@click.option(
+    "--wrt",
+    multiple=True,
+    type=int,
+    metavar="K",
+    help="The operand to differentiate by, counted from 0; without it all of them.",
+)
+@click.option(
+    "--shapes", metavar="TEXT", help="Shapes of the operands, for an ellipsis: '(2,3,4) (4,5)'."
+)
+def einsum_command(subscripts: str, wrt: Sequence[int], shapes: str | None) -> None:
+    """Print the derivatives of an einsum string as einsum strings.
+
+    \b
+    einderiv einsum "ij,jk->ik" --wrt 0
+    einderiv einsum "...ij,...jk->...ik" --wrt 1 --shapes "(5,2,3) (5,3,4)"
+    """
+    equation = read_subscripts(subscripts)
+    given = None if shapes is None else _shapes_in_order(shapes)
+    operands = wrt or range(len(equation.inputs))
+    reports = (einsum_report(subscripts, operand, given) for operand in operands)
+    print("\n\n".join(reports))
+
+
+def _shapes_in_order(text: str) -> list[tuple[int, ...]]:
+    """Shapes one after the other.
+
+    >>> _shapes_in_order("(2, 3) (3,) ()")
+    [(2, 3), (3,), ()]
+    """
+    if re.sub(r"\([\d\s,]*\)", "", text).strip(" ;,"):
+        raise NotationError(
+            f"--shapes {text!r} cannot be read",
+            facts=["a shape is a list of whole numbers in brackets"],
+            hint="write one for each operand, for example --shapes '(2,3) (3,4)'",
+        )
+    groups = re.findall(r"\(([\d\s,]*)\)", text)
+    return [tuple(int(word) for word in group.replace(",", " ").split()) for group in groups]
 
 
 @commands.command("demo")

@@ -19,6 +19,7 @@ from .executable import Executable
 from .expr import Dim, Expr, Shape
 from .flat import dump, load
 from .notation.elaborator import Meaning
+from .printers.einsum import EinsumText, to_einsum
 from .printers.latex import to_latex
 from .printers.matrix import matrix_text_of, not_matrix_form
 from .printers.matrix_text import to_matrix_text
@@ -177,6 +178,16 @@ class Expression(Differentiable):
             declared=declarations,
         )
         return to_matrix_text(text)
+
+    def einsum(self) -> EinsumText:
+        """The einsum string of an expression that is one contraction: `.subscripts`, `.operands`, `.factor`.
+
+        Raises NotationError naming the part that is no tensor.
+
+        >>> print(parse("2*A[i,j]*x[j]").einsum())
+        2*einsum("ij,j->i", A, x)
+        """
+        return to_einsum(self.term, self._indices, self._context.hints())
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
