@@ -123,11 +123,12 @@ class Dimensions:
             if numbers or names:
                 self._names[root] = (numbers or names)[0]
         letters = {letter for root in roots for letter in self._letters.get(root, ())}
+        unnamed = (name for name in _candidates() if name not in used and name not in letters)
         for root in roots:
             if root in self._names:
                 continue
             own = self._letters.get(root)
-            wanted = own[0] if own else next(n for n in _candidates() if n not in used | letters)
+            wanted = own[0] if own else next(unnamed)
             name, count = wanted, 2
             while name in used:
                 name, count = f"{wanted}{count}", count + 1
