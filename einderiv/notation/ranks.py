@@ -472,7 +472,7 @@ class Program:
         for axes in slots.values():
             for slot in axes:
                 self.dimensions.find(slot)
-        self.dimensions.settle({name for name, rank in self.ranks.items() if rank == 0})
+        self.dimensions.settle(self.ranks)
         return {
             name: Variable(name, tuple(map(self.dimensions.extent, axes)))
             for name, axes in slots.items()
