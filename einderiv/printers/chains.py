@@ -24,7 +24,8 @@ _POWER = 3  # X^3 for X*X*X
 class Atom:
     """A matrix or a column, perhaps transposed.
 
-    `ones`: the extent of a column of ones; `within`: the matrix whose diagonal this column is.
+    `ones`: the extent of a column of ones; `within`: the matrix whose diagonal this column is;
+    `terms`: those of a sum, each with True where it is subtracted; `unit`: is it the identity?
     """
 
     tree: Node
@@ -32,6 +33,8 @@ class Atom:
     symmetric: bool = False
     ones: Dim | None = None
     within: tuple[Atom, ...] = ()
+    terms: tuple[tuple[bool, Form], ...] = ()
+    unit: bool = False
 
     def shown(self) -> Node:
         """Its tree, with the transpose."""
@@ -50,9 +53,20 @@ def transposed(chain: Chain) -> Chain:
     )
 
 
+def multiplied(*chains: Chain) -> Chain:
+    """The product of chains, without identities where anything else is in it."""
+    whole = tuple(atom for chain in chains for atom in chain)
+    return tuple(atom for atom in whole if not atom.unit) or whole[:1]
+
+
 def flips(chain: Chain) -> int:
     """How many transposes are written."""
     return sum(atom.flipped for atom in chain)
+
+
+def flips_in(parts: Sequence[Part]) -> int:
+    """How many transposes all parts have."""
+    return sum(flips(chain) for chain, _ in parts)
 
 
 def dim_tree(dim: Dim) -> Node:
@@ -67,7 +81,7 @@ def ones(dim: Dim) -> Chain:
 
 def identity(dim: Dim) -> Chain:
     """The identity matrix."""
-    return (Atom(call_tree("eye", dim_tree(dim)), symmetric=True),)
+    return (Atom(call_tree("eye", dim_tree(dim)), symmetric=True, unit=True),)
 
 
 def diagonal(chain: Chain) -> Chain:
@@ -110,10 +124,18 @@ def chain_factors(chain: Chain) -> list[Node]:
     return factors
 
 
-def pointwise(parts: Sequence[Part]) -> Chain:
-    """The entry-by-entry product of chains with exponents: a .* b ./ c."""
+def pointwise(parts: Sequence[Part], matrices: bool = False) -> Chain:
+    """The entry-by-entry product of chains with exponents, a .* b ./ c; of `matrices` the one or the other
+    transpose, as it reads best."""
     if len(parts) == 1 and parts[0][1] == 1:
         return parts[0][0]
+    turned = [(transposed(chain), exponent) for chain, exponent in parts]
+    if matrices and flips_in(turned) < flips_in(parts):
+        return transposed(_pointwise(turned))
+    return _pointwise(parts)
+
+
+def _pointwise(parts: Sequence[Part]) -> Chain:
     counts: dict[str, tuple[Chain, Fraction]] = {}
     for chain, exponent in parts:
         key = tree_text(chain_tree(chain))
@@ -185,14 +207,16 @@ def form_tree(form: Form) -> Node:
     scalars = [*above, *form.above]
     below += form.below
     factors: list[tuple[bool, Node]] = []
-    if below and not scalars:
+    chain = [(False, tree) for tree in _chain_trees(form.chain)]
+    behind = bool(form.below and chain and not scalars)  # x/norm2(x)
+    if below and not scalars and not behind:
         scalars = [Number(ONE, NOWHERE)]
     if len(scalars) == 1 and not form.chain and isinstance(scalars[0], syntax.Product):
         factors += scalars[0].factors  # x'*A*x/2
     else:
         factors += [(False, _apart(tree)) for tree in scalars]
-    factors += [(True, _apart(tree)) for tree in below]
-    factors += [(False, tree) for tree in chain_factors(form.chain)]
+    divisors = [(True, _apart(tree)) for tree in below]
+    factors += [*chain, *divisors] if behind else [*divisors, *chain]
     if not factors:
         factors = [(False, Number(ONE, NOWHERE))]
     product: Node = factors[0][1]
@@ -201,6 +225,28 @@ def form_tree(form: Form) -> Node:
     if form.coefficient < 0:
         return syntax.Negative(product, NOWHERE)
     return product
+
+
+def _chain_trees(chain: Chain) -> list[Node]:
+    """The factors of a chain; the transpose of a sum alone is the sum of the transposes."""
+    if len(chain) == 1 and chain[0].flipped and chain[0].terms:
+        return [sum_tree([(minus, term.transposed()) for minus, term in chain[0].terms])]
+    return chain_factors(chain)
+
+
+def sum_tree(terms: Sequence[tuple[bool, Form]]) -> Node:
+    """A sum of forms, each with True where it is subtracted."""
+    return syntax.Sum(tuple((minus, form_tree(form)) for minus, form in terms), NOWHERE)
+
+
+def oriented_sum(terms: Sequence[tuple[bool, Form]], symmetric: bool) -> Atom:
+    """A sum of matrices as one atom, written with as few transposes as possible."""
+    turned = [(minus, form.transposed()) for minus, form in terms]
+    if sum(flips(form.chain) for _, form in turned) < sum(flips(form.chain) for _, form in terms):
+        return Atom(
+            sum_tree(turned), flipped=not symmetric, symmetric=symmetric, terms=tuple(turned)
+        )
+    return Atom(sum_tree(terms), symmetric=symmetric, terms=tuple(terms))
 
 
 def _apart(tree: Node) -> Node:

@@ -56,8 +56,8 @@ class EinsumText:
 def to_einsum(term: Expr, names: tuple[str, ...], hints: Hints | None = None) -> EinsumText:
     """The einsum string of a term whose axes are called `names`.
 
-    Axes and labels keep their letters where these are single ASCII letters; an extent as a factor is a sum
-    over `ones`. Raises NotationError naming the part that is no tensor, and where letters run out.
+    Axes and labels keep their letters where these are single ASCII letters; a declared extent may be a
+    factor, under its name. Raises NotationError naming the part that is no tensor, and where letters run out.
     """
     hints = hints or Hints()
     product = _Product(term, hints)
@@ -98,8 +98,6 @@ class _Product:
                             own[label] = self._label(dim)
                 pairs = zip(node.children, node.inputs, strict=True)
                 stack += reversed([(c, tuple(own[x] for x in inside)) for c, inside in pairs])
-            elif isinstance(node, Extent):  # n = sum of n ones
-                self.factors.append(("ones", (self._label(node.dim),)))
             elif not isinstance(node, Literal):
                 self.factors.append((self._name(node, names), labels))
             elif node is self.term or scaled is self.term:
@@ -116,6 +114,8 @@ class _Product:
     def _name(self, node: Expr, names: tuple[str, ...]) -> str:
         if isinstance(node, Variable):
             return node.name
+        if isinstance(node, Extent) and node.dim in self.hints.declared:
+            return node.dim
         if isinstance(node, Delta):
             return "delta"
         if isinstance(node, Ones):

@@ -42,10 +42,13 @@ from .chains import (
     Chain,
     Form,
     dim_tree,
+    flips,
     form_tree,
     identity,
     ones,
+    oriented_sum,
     pointwise,
+    sum_tree,
 )
 from .letters import Hints
 from .network import Network
@@ -196,8 +199,12 @@ class MatrixPrinter:
             form = yield from self._scaled(abs(coefficient), term)
             minus = (coefficient < 0) != (form.coefficient < 0)
             form = Form(abs(form.coefficient), form.above, form.below, form.chain)
-            terms.append((minus, form_tree(_sized_by_context(form) if told else form)))
-        return _whole(syntax.Sum(tuple(terms), NOWHERE), node)
+            terms.append((minus, _sized_by_context(form) if told else form))
+        if not node.rank:
+            return Form(above=(sum_tree(terms),))
+        if node.rank == 1:
+            return Form(chain=(Atom(sum_tree(terms)),))
+        return Form(chain=(oriented_sum(terms, node.symmetric),))
 
     def _scaled(self, coefficient: Fraction, term: Expr) -> Visit:
         """coefficient * term, signs moved into a bracket where that reads better."""
@@ -254,42 +261,63 @@ class MatrixPrinter:
     def _map(self, node: Map) -> Visit:
         if not node.children:
             return _whole(Name(node.function, NOWHERE), node)
-        if node.function in COMPARISON_NAMES:
-            condition = yield from self._comparison(node)
-            zero, one = number_tree(Fraction(0)), number_tree(ONE)
-            return _whole(call_tree("where", condition, one, zero), node)
         base, exponent = base_and_exponent(node)
         if exponent != 1 and node.function == "pow":
             form = yield base
             if not node.rank:
                 return _powered(form, exponent)
-            return Form(chain=_pointwise_power(form, exponent))
+            return Form(chain=_pointwise_power(form, exponent, node.rank == 2))
+        turned = yield from self._reads_better_transposed(node)
+        tree = yield from self._call(node, turned)
+        if not turned:
+            return _whole(tree, node)
+        return Form(chain=(Atom(tree, flipped=True),))
+
+    def _reads_better_transposed(self, node: Map) -> Generator[Expr, Form, bool]:
+        """tanh(X*W)' rather than tanh(W'*X')."""
+        if node.rank != 2 or node.symmetric:
+            return False
+        as_it_is = turned = 0
+        for child in node.children:
+            for inner in child.children if _is_comparison(child, self.lets) else (child,):
+                if inner.rank:
+                    form = yield inner
+                    as_it_is += flips(form.chain)
+                    turned += flips(form.transposed().chain)
+        return turned < as_it_is
+
+    def _call(self, node: Map, turned: bool) -> Generator[Expr, Form, Node]:
+        if node.function in COMPARISON_NAMES:
+            condition = yield from self._comparison(node, turned)
+            return call_tree("where", condition, number_tree(ONE), number_tree(Fraction(0)))
         arguments = []
         for position, child in enumerate(node.children):
             if node.function == "where" and position == 0 and _is_comparison(child, self.lets):
                 assert isinstance(child, Map)
-                arguments.append((yield from self._comparison(child)))
+                arguments.append((yield from self._comparison(child, turned)))
             else:
-                arguments.append((yield from self._argument(child, node)))
+                arguments.append((yield from self._argument(child, node, turned)))
         if node.function == "pow":
             raised, by = arguments
             if node.rank:
-                return _whole(syntax.Pointwise(".^", raised, by, NOWHERE), node)
-            return _whole(syntax.Power(raised, by, NOWHERE), node)
+                return syntax.Pointwise(".^", raised, by, NOWHERE)
+            return syntax.Power(raised, by, NOWHERE)
         if node.function == "sqrt" and not node.rank:
-            return _whole(_root(arguments[0]), node)
-        return _whole(call_tree(node.function, *arguments), node)
+            return _root(arguments[0])
+        return call_tree(node.function, *arguments)
 
-    def _argument(self, child: Expr, node: Map) -> Generator[Expr, Form, Node]:
+    def _argument(self, child: Expr, node: Map, turned: bool) -> Generator[Expr, Form, Node]:
         """An argument; one that only repeats a number is sized by its neighbours."""
         form = yield child
         neighbours = [c for c in node.children if c.rank and len(broadcast_axes(c)) < c.rank]
-        return form_tree(_sized_by_context(form) if child.rank and neighbours else form)
+        if child.rank and neighbours:
+            form = _sized_by_context(form)
+        return form_tree(form.transposed() if turned and child.rank else form)
 
-    def _comparison(self, node: Map) -> Generator[Expr, Form, Node]:
+    def _comparison(self, node: Map, turned: bool) -> Generator[Expr, Form, Node]:
         left, right = node.children
-        one = yield from self._argument(left, node)
-        other = yield from self._argument(right, node)
+        one = yield from self._argument(left, node, turned)
+        other = yield from self._argument(right, node, turned)
         return syntax.Comparison(_SYMBOL[node.function], one, other, NOWHERE)
 
     def _apply(self, node: Apply) -> Visit:
@@ -353,7 +381,7 @@ def _sized_by_context(form: Form) -> Form:
         return form
     scalar = form_tree(form.scalars())
     word = "vector" if len(form.chain) == 1 else "matrix"
-    return Form(chain=(Atom(call_tree(word, scalar)),))
+    return Form(chain=(Atom(call_tree(word, scalar), symmetric=word == "matrix"),))
 
 
 def _powered(form: Form, exponent: Fraction) -> Form:
@@ -362,14 +390,18 @@ def _powered(form: Form, exponent: Fraction) -> Form:
         return form
     if exponent == -1 and form.coefficient:
         return Form(1 / form.coefficient, form.below, form.above)
-    tree = form_tree(form)
-    tree = _root(tree) if abs(exponent) == HALF else powered(tree, abs(exponent))
+    tree, root = form_tree(form), _root(form_tree(form))
+    is_norm = isinstance(root, syntax.Call) and root.function == "norm2"
+    if is_norm and (exponent.denominator == 2 or isinstance(tree, syntax.Power)):
+        tree = powered(root, 2 * abs(exponent))  # (x'*x)^(3/2) is norm2(x)^3
+    else:
+        tree = root if abs(exponent) == HALF else powered(tree, abs(exponent))
     return Form(above=(tree,)) if exponent > 0 else Form(below=(tree,))
 
 
-def _pointwise_power(form: Form, exponent: Fraction) -> Chain:
+def _pointwise_power(form: Form, exponent: Fraction, matrix: bool) -> Chain:
     chain = form.chain if form.is_plain() else (Atom(form_tree(form)),)
-    return pointwise([(chain, exponent)])
+    return pointwise([(chain, exponent)], matrix)
 
 
 def _divisor(operand: Expr) -> tuple[Expr, Fraction]:

@@ -23,6 +23,7 @@ from .chains import (
     diagonal_of,
     flips,
     identity,
+    multiplied,
     ones,
     pointwise,
     transposed,
@@ -45,11 +46,9 @@ class Edge:
     def start_from(self, vertex: Label) -> Chain:
         """The matrix whose rows belong to `vertex`."""
         if vertex == self.a:
-            return pointwise(self.parts)
+            return pointwise(self.parts, matrices=True)
         turned = [(transposed(chain), exponent) for chain, exponent in self.parts]
-        if _flips_in(turned) <= _flips_in(self.parts):  # A' ./ B rather than (A ./ B')'
-            return pointwise(turned)
-        return transposed(pointwise(self.parts))
+        return pointwise(turned, matrices=True)
 
     def other(self, vertex: Label) -> Label:
         return self.b if vertex == self.a else self.a
@@ -128,7 +127,7 @@ class Network:
             self.scalars.append(_total(self.columns[label], self.dims[label]))
         elif len(edges) == 1:
             near = edges[0].other(label)
-            chain = edges[0].start_from(near) + self.column(label)
+            chain = multiplied(edges[0].start_from(near), self.column(label))
             self._drop(edges[0])
             self.columns[near].append((chain, ONE))
         elif len(edges) == 2 and edges[0].other(label) != edges[1].other(label):
@@ -136,7 +135,7 @@ class Network:
             if first.start_from(label) and self._prefers(second, first, label):
                 first, second = second, first
             a, b = first.other(label), second.other(label)
-            chain = first.start_from(a) + self._along(label) + second.start_from(label)
+            chain = multiplied(first.start_from(a), self._along(label), second.start_from(label))
             self._drop(first)
             self._drop(second)
             self._connect(Edge(a, b, [(chain, ONE)]))
@@ -163,7 +162,7 @@ class Network:
         if v in self.output:
             if self.columns[u]:
                 return False  # (A .* B)*x rather than diag(A*diag(x)*B')
-            chain = there.start_from(v) + back.start_from(u)
+            chain = multiplied(there.start_from(v), back.start_from(u))
             self._drop(there)
             self._drop(back)
             self.put(v, diagonal_of(chain))
@@ -237,7 +236,7 @@ class Network:
         if edges[0].delta and len(edges[0].parts) == 1:
             at = [*self.columns[row], *self.columns[column]]
             return diagonal(pointwise(at)) if at else identity(self.dims[row])
-        return self._along(row) + edges[0].start_from(row) + self._along(column)
+        return multiplied(self._along(row), edges[0].start_from(row), self._along(column))
 
     def pieces(self) -> Iterator[set[Label]]:
         """The vertices that edges connect, one set after the other."""
@@ -251,10 +250,6 @@ class Network:
                     stack.extend(edge.other(label) for edge in self.edges[label])
             left -= found
             yield found
-
-
-def _flips_in(parts: list[Part]) -> int:
-    return sum(flips(chain) for chain, _ in parts)
 
 
 def _same(first: Chain, second: Chain) -> bool:
