@@ -8,22 +8,19 @@ How a contraction becomes a product: `network.py`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
 from fractions import Fraction
 
 from .. import functions
-from ..canonical import COMPARISON_NAMES, add, contract
+from ..canonical import COMPARISON_NAMES, add
 from ..errors import NotMatrixFormError, axes_in_words
 from ..expr import (
     Apply,
     Contraction,
     Delta,
     Derivative,
-    Dim,
     Expr,
     Extent,
-    Label,
     Literal,
     Map,
     Ones,
@@ -33,7 +30,7 @@ from ..expr import (
 )
 from ..notation import syntax
 from ..notation.syntax import Definition, Name, Node
-from ..structure import HALF, base_and_exponent, broadcast_axes, split_scale
+from ..structure import HALF, base_and_exponent, broadcast_axes
 from ..walk import postorder, trampoline
 from .arrange import arranged_terms, flipped
 from .chains import (
@@ -41,6 +38,7 @@ from .chains import (
     Atom,
     Chain,
     Form,
+    chain_tree,
     dim_tree,
     flips,
     form_tree,
@@ -49,7 +47,9 @@ from .chains import (
     oriented_sum,
     pointwise,
     sum_tree,
+    transposed,
 )
+from .flattening import Flat, flattened
 from .letters import Hints
 from .network import Network
 from .sharing import shared_nodes
@@ -58,7 +58,6 @@ from .trees import NOWHERE, call_tree, number_tree, powered
 from .unparse import unparse
 
 _SYMBOL = {name: symbol for symbol, name in functions.COMPARISONS.items()}
-_REDUCTIONS = ("max", "min", "prod", "logsumexp")
 
 Visit = Generator[Expr, Form, Form]
 
@@ -220,8 +219,8 @@ class MatrixPrinter:
     # ------------------------------------------------------------ products
 
     def _product(self, node: Contraction, coefficient: Fraction) -> Visit:
-        flat = _flattened(node, coefficient, self.lets)
-        if not isinstance(flat, _Flat):
+        flat = flattened(node, coefficient, self.lets)
+        if not isinstance(flat, Flat):
             return (yield add(flat, node.shape))
         net = Network(node.output, flat.dims)
         scalars = Form(flat.coefficient)
@@ -242,8 +241,8 @@ class MatrixPrinter:
         self, node: Contraction, coefficient: Fraction
     ) -> tuple[Network, Form] | list[tuple[Fraction, Expr]]:
         """The reduced graph of a product with any number of axes, and its scalars; terms if it is a sum."""
-        flat = _flattened(node, coefficient, self.lets)
-        if not isinstance(flat, _Flat):
+        flat = flattened(node, coefficient, self.lets)
+        if not isinstance(flat, Flat):
             return flat
         net = Network(node.output, flat.dims)
         scalars = Form(flat.coefficient)
@@ -326,10 +325,33 @@ class MatrixPrinter:
             raise not_matrix_form(node, self.hints, self.root)
         (child,) = node.children
         core = 2 if row.matrix else node.width
-        if child.rank != core or (node.rank and not row.matrix and core > 1):
+        if child.rank > 2 or child.rank < core:
             raise not_matrix_form(node, self.hints, self.root)
         form = yield child
-        return _whole(call_tree(node.function, form_tree(form)), node)
+        if child.rank == 1 or (core == 2 and (row.matrix or not node.rank)):
+            return _whole(call_tree(node.function, form_tree(form)), node)
+        written = _written_out(node.function, form, child, by_rows=core == 1)
+        if written is None:
+            raise not_matrix_form(node, self.hints, self.root)
+        return written
+
+
+def _written_out(function: str, form: Form, child: Expr, by_rows: bool) -> Form | None:
+    """Normalisations of a matrix, which has no word for them: exp(Z)./(exp(Z)*ones(k)*ones(k)') by rows."""
+    exps = (Atom(call_tree("exp", form_tree(form))),)
+    sums = (*exps, *ones(child.shape[1]))
+    logs: Chain = (Atom(call_tree("log", chain_tree(sums))),)
+    if by_rows and function == "logsumexp":
+        return Form(chain=logs)
+    every_row = transposed(ones(child.shape[1]))
+    if by_rows and function == "softmax":
+        return Form(chain=pointwise([(exps, ONE), ((*sums, *every_row), -ONE)]))
+    if function not in ("softmax", "logsoftmax"):
+        return None
+    total = (Atom(call_tree("matrix", call_tree("logsumexp", form_tree(form)))),)
+    subtracted = (*logs, *every_row) if by_rows else total
+    tree = sum_tree([(False, form), (True, Form(chain=subtracted))])
+    return Form(chain=(Atom(call_tree("exp", tree) if function == "softmax" else tree),))
 
 
 def _repeats_itself(entry: tuple[Fraction, Expr]) -> tuple[bool, bool]:
@@ -424,70 +446,3 @@ def _placed(net: Network, operand: Expr, labels: Subscript, form: Form, exponent
     else:
         net.join(labels[0], labels[1], chain, exponent, isinstance(operand, Delta))
     return scalars
-
-
-@dataclass(frozen=True, slots=True)
-class _Flat:
-    """A product's operands: scalars with their multiplicities, the others at their labels."""
-
-    coefficient: Fraction
-    scalars: list[tuple[Expr, int]]
-    factors: list[tuple[Expr, Subscript]]
-    dims: dict[Label, Dim]
-
-
-def _flattened(
-    node: Contraction, coefficient: Fraction, lets: Mapping[Expr, str]
-) -> _Flat | list[tuple[Fraction, Expr]]:
-    """The operands of a product; nested products of three and more axes are opened, sums multiplied out."""
-    dims: dict[Label, Dim] = {}
-    scalars: dict[Expr, int] = {}
-    factors: list[tuple[Expr, Subscript]] = []
-    stack = list(zip(node.children, node.inputs, strict=True))[::-1]
-    fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
-    while stack:
-        operand, labels = stack.pop()
-        factor, inside = split_scale(operand)
-        if len(labels) > 2 and isinstance(inside, Contraction):
-            names = dict(zip(inside.output, labels, strict=True))
-            for child, own in zip(inside.children, inside.inputs, strict=True):
-                for label in own:
-                    if label not in names:
-                        names[label] = fresh
-                        fresh += 1
-                stack.append((child, tuple(names[label] for label in own)))
-            coefficient *= factor
-            continue
-        if len(labels) > 2 and isinstance(inside, Sum):
-            plain = [(op, ()) for op, times in scalars.items() for _ in range(times)]
-            others = [*plain, *factors, *stack]
-            return _multiplied_out(coefficient * factor, inside, labels, others, node.output)
-        dims.update(zip(labels, operand.shape, strict=True))
-        if labels:
-            factors.append((operand, labels))
-        else:
-            scalars[operand] = scalars.get(operand, 0) + 1
-    if coefficient < 0:
-        for place, (operand, labels) in enumerate(factors):
-            other = flipped(operand) if isinstance(operand, Sum) and operand not in lets else None
-            if other is not None and factors.count((operand, labels)) == 1:
-                factors[place] = (other, labels)
-                coefficient = -coefficient
-                break
-    return _Flat(coefficient, list(scalars.items()), factors, dims)
-
-
-def _multiplied_out(
-    coefficient: Fraction,
-    total: Sum,
-    labels: Subscript,
-    others: Sequence[tuple[Expr, Subscript]],
-    output: Subscript,
-) -> list[tuple[Fraction, Expr]]:
-    """a*(b + c) as a*b and a*c, for a sum among the operands."""
-    terms = []
-    for c, term in zip(total.coefficients, total.children, strict=True):
-        operands = [term, *(op for op, _ in others)]
-        inputs = [labels, *(own for _, own in others)]
-        terms.append((c * coefficient, contract(operands, inputs, output)))
-    return terms

@@ -264,3 +264,19 @@ def test_random_derivatives_have_the_value_of_their_matrix_form(seed: int) -> No
         np.testing.assert_allclose(
             value, np.squeeze(d(arrays)), rtol=1e-8, atol=1e-10, err_msg=f"seed {seed}"
         )
+
+
+ROWS = [
+    ("y[i] = logsumexp[j](A[i,j])", "log(exp(A)*ones(j))"),
+    ("Y[i,j] = softmax[j](A[i,j])", "exp(A)./(exp(A)*ones(j, j))"),
+    ("Y[i,j] = logsoftmax[j](A[i,j])", "A - log(exp(A)*ones(j))*ones(j)'"),
+    ("Y[i,j] = softmax[i,j](A[i,j])", "exp(A - matrix(logsumexp(A)))"),
+    ("Y[i,j] = logsoftmax[i,j](A[i,j])", "A - matrix(logsumexp(A))"),
+]
+
+
+@pytest.mark.parametrize(("text", "form"), ROWS)
+def test_normalisations_of_a_matrix_are_written_out(text: str, form: str) -> None:
+    e = ed.parse(text)
+    assert e.matrix() == form
+    assert ed.equal(ed.parse(form, notation="matrix", shapes=e.variables), e)
