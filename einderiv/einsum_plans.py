@@ -6,9 +6,11 @@ Invariant: a plan is one einsum whose result is written on a diagonal of zeros; 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,6 +21,8 @@ from .errors import DimensionError, Span
 from .notation.equations import ELLIPSIS, Labels, Subscripts
 
 Sizes = tuple[int, ...]
+
+_FEW = 10_000  # multiplications in one loop over all labels that take about 6 us
 
 
 class Extents:
@@ -107,16 +111,17 @@ class Plan:
     shape: Sizes
     view: str  # einsum string from the result to its diagonal; empty where nothing is tied
     lead: tuple[slice | None, ...]  # places the core's axes among the diagonal's
+    optimize: bool  # NumPy's order of pairs and its BLAS, worth 6 us from some size on
 
     def run(self, arrays: Sequence[Array]) -> Any:
         """The result, in memory of its own."""
-        core = np.asarray(
-            np.einsum(self.core, *arrays, optimize=len(arrays) > 1) if arrays else 1.0
-        )
+        core = np.asarray(np.einsum(self.core, *arrays, optimize=self.optimize) if arrays else 1.0)
         if not self.view and core.shape == self.shape:
             shared = any(np.may_share_memory(core, array) for array in arrays)
             result = core.copy() if shared else core
         else:
+            if prod(self.shape) * core.itemsize > sys.maxsize:
+                raise MemoryError(f"an array of shape {self.shape} is out of reach")
             result = np.zeros(self.shape, core.dtype)
             target = np.einsum(self.view, result) if self.view else result
             target[...] = core[self.lead]
@@ -158,11 +163,13 @@ def plan_of(
     )
     distinct = tuple(dict.fromkeys(form.result))
     core = tuple(x for x in distinct if x in form.present)
+    steps = prod(extents.get(form.old.get(x, x)) or 1 for x in form.present)
     return Plan(
         str(Subscripts(tuple(term for _, term in form.inputs), core)),
         shape,
         str(Subscripts((form.result,), distinct)) if len(distinct) < len(form.result) else "",
         tuple(slice(None) if x in form.present else None for x in distinct),
+        len(form.inputs) > 1 and steps > _FEW,
     )
 
 

@@ -316,6 +316,7 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
         raise NotationError(
             f"the ellipsis of operand {number} stands for an unknown number of axes",
             source=str(equation),
+            spans=[equation.place(number, ELLIPSIS)],
             facts=["each of them is a new axis of the Jacobian and needs a letter"],
             hint="give the shapes of the operands: shapes=[(2, 3), (3, 4)]",
         )

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from ..errors import DimensionError, NotationError, axes_in_words
+from ..errors import DimensionError, NotationError, Span, axes_in_words
 from ..expr import Subscript
 
 ELLIPSIS = "..."
@@ -84,17 +84,29 @@ class Subscripts:
 
     def _wrong_rank(self, place: int, rank: int, named: int) -> DimensionError:
         term = self.inputs[place]
-        start = sum(len("".join(before)) + 1 for before in self.inputs[:place])
         return DimensionError(
             f"operand {place} has {axes_in_words(rank)}, "
             f"its subscripts {self._shown(term)} name {named}",
             source=str(self),
-            spans=[(start, start + len("".join(term)))],
+            spans=[self.place(place)],
             facts=["each letter names one axis"],
             hint="add an ellipsis ... for axes without a letter"
             if rank > named
             else "drop a letter, or give the array more axes",
         )
+
+    def place(self, operand: int, label: str | None = None) -> Span:
+        """Where an operand stands in `str(self)`, or the first of its labels called `label`.
+
+        >>> Subscripts((("i", "j"), ("j",)), ("i",)).place(1)
+        (3, 4)
+        """
+        term = self.inputs[operand]
+        start = sum(len("".join(before)) + 1 for before in self.inputs[:operand])
+        if label is None:
+            return start, start + len("".join(term))
+        start += len("".join(term[: term.index(label)]))
+        return start, start + len(label)
 
     @staticmethod
     def _shown(term: Labels) -> str:
