@@ -1,7 +1,7 @@
 """Matrix notation as text: what `notation/matrix_tree.py` reads.
 
 In: a surface tree of matrix notation. Out: a string, statements separated by newlines.
-Invariant: brackets stand where the grammar's precedence needs them and nowhere else; nothing recurses.
+Invariant: as `text.py`, which writes what the notations share.
 """
 
 from __future__ import annotations
@@ -9,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..notation import syntax
-from ..notation.syntax import (
-    Call,
-    Comparison,
-    Definition,
-    Group,
-    Name,
-    Negative,
-    Node,
-    Number,
-    Pointwise,
-    Power,
-    Product,
-    Sum,
-    Transpose,
+from ..notation.syntax import Call, Definition, Node, Pointwise, Transpose
+from .text import (
+    ATOM,
+    BASE,
+    FACTOR,
+    TERM,
+    Task,
+    argument_pieces,
+    arithmetic_binds,
+    arithmetic_pieces,
+    declaration_text,
+    rendered,
 )
-from .text import number_text
-
-_SUM, _TERM, _FACTOR, _BASE, _EXPONENT = range(5)  # how tightly a place binds
 
 
 def to_matrix_text(text: syntax.Text) -> str:
@@ -36,91 +31,44 @@ def to_matrix_text(text: syntax.Text) -> str:
 
 def _statement(statement: syntax.Declaration | Definition) -> str:
     if isinstance(statement, syntax.Declaration):
-        sizes = ", ".join(map(str, statement.axes)) + ("," if len(statement.axes) == 1 else "")
-        return " ".join([f"{statement.name} : ({sizes})", *statement.assumptions])
+        return declaration_text(statement)
     body = tree_text(statement.expression)
     return body if statement.name is None else f"{statement.name} = {body}"
-
-
-Task = str | tuple[Node, int]
 
 
 def tree_text(root: Node) -> str:
     """One expression.
 
-    >>> x = Name("x", (0, 0))
-    >>> tree_text(Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0)))
+    >>> x = syntax.Name("x", (0, 0))
+    >>> tree_text(syntax.Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0)))
     "x'*x"
     """
-    pieces: list[str] = []
-    stack: list[Task] = [(root, _SUM)]
-    while stack:
-        task = stack.pop()
-        if isinstance(task, str):
-            pieces.append(task)
-            continue
-        node, place = task
-        inside = list(_pieces(node))
-        if _binds(node) < place:
-            inside = ["(", *inside, ")"]
-        stack.extend(reversed(inside))
-    return "".join(pieces)
+    return rendered(root, _pieces, _binds)
 
 
 def _binds(node: Node) -> int:
     match node:
-        case Sum() | Comparison() | Negative():
-            return _SUM
-        case Product():
-            return _TERM
         case Pointwise():
-            return _FACTOR if node.operator == ".^" else _TERM
-        case Power():
-            return _FACTOR
+            return FACTOR if node.operator == ".^" else TERM
         case Transpose():
-            return _BASE
-    return _EXPONENT
+            return BASE
+    return arithmetic_binds(node)
 
 
 def _pieces(node: Node) -> Iterable[Task]:
     match node:
-        case Number():
-            yield number_text(node.value)
-        case Name():
-            yield node.name
-        case Group():
-            yield from ("(", (node.inner, _SUM), ")")
-        case Negative():
-            yield from ("-", (node.operand, _TERM))
         case Transpose():
-            yield from ((node.operand, _BASE), "'")
-        case Power():
-            yield from ((node.base, _BASE), "^", (node.exponent, _EXPONENT))
+            yield from ((node.operand, BASE), "'")
         case Pointwise(operator=".^"):
-            yield from ((node.left, _BASE), ".^", (node.right, _EXPONENT))
+            yield from ((node.left, BASE), ".^", (node.right, ATOM))
         case Pointwise():
             # the left one may be such a chain itself, but never a matrix product without brackets
             chained = isinstance(node.left, Pointwise)
-            yield from ((node.left, _TERM if chained else _FACTOR), node.operator)
-            yield node.right, _FACTOR
-        case Product():
-            for position, (divides, factor) in enumerate(node.factors):
-                if divides:
-                    yield "1/" if position == 0 else "/"
-                elif position:
-                    yield "*"
-                yield factor, _FACTOR
-        case Sum():
-            for position, (minus, term) in enumerate(node.terms):
-                if position or minus:
-                    yield (" - " if minus else " + ") if position else "-"
-                yield term, _TERM
-        case Comparison():
-            yield from ((node.left, _SUM), f" {node.operator} ", (node.right, _SUM))
+            yield from ((node.left, TERM if chained else FACTOR), node.operator)
+            yield node.right, FACTOR
         case Call():
             yield f"{node.function}("
-            for position, argument in enumerate(node.arguments):
-                if position:
-                    yield ", "
-                yield argument, _SUM
+            yield from argument_pieces(node)
             yield ")"
+        case _:
+            yield from arithmetic_pieces(node)

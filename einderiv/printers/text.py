@@ -6,7 +6,7 @@ Invariant: brackets stand where the grammar's precedence needs them and nowhere 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
 from ..notation import syntax
@@ -26,7 +26,7 @@ from ..notation.syntax import (
     Sum,
 )
 
-_SUM, _TERM, _FACTOR, _BASE = range(4)  # how tightly a place binds
+SUM, TERM, FACTOR, BASE, ATOM = range(5)  # how tightly a place binds
 
 
 def to_text(text: syntax.Text) -> str:
@@ -36,9 +36,8 @@ def to_text(text: syntax.Text) -> str:
 
 def _statement(statement: syntax.Declaration | Definition) -> str:
     if isinstance(statement, syntax.Declaration):
-        sizes = ", ".join(map(str, statement.axes)) + ("," if len(statement.axes) == 1 else "")
-        return " ".join([f"{statement.name} : ({sizes})", *statement.assumptions])
-    body = _expression(statement.expression)
+        return declaration_text(statement)
+    body = rendered(statement.expression, _pieces, arithmetic_binds)
     if statement.name is None:
         return body
     return f"{statement.name}{_indices(statement.indices)} = {body}"
@@ -73,72 +72,93 @@ def number_text(value: Fraction) -> str:
 
 
 Task = str | tuple[Node, int]
+Pieces = Callable[[Node], Iterable[Task]]
 
 
-def _expression(root: Node) -> str:
-    pieces: list[str] = []
-    stack: list[Task] = [(root, _SUM)]
+def rendered(root: Node, pieces: Pieces, binds: Callable[[Node], int]) -> str:
+    """A tree as text: `pieces` writes a node, `binds` says how tightly its own sign binds.
+
+    A node stands in brackets where its place binds tighter than it.
+    """
+    shown: list[str] = []
+    stack: list[Task] = [(root, SUM)]
     while stack:
         task = stack.pop()
         if isinstance(task, str):
-            pieces.append(task)
-        else:
-            stack.extend(reversed(list(_expanded(*task))))
-    return "".join(pieces)
+            shown.append(task)
+            continue
+        node, place = task
+        inside = list(pieces(node))
+        if binds(node) < place:
+            inside = ["(", *inside, ")"]
+        stack.extend(reversed(inside))
+    return "".join(shown)
 
 
-def _expanded(node: Node, place: int) -> Iterable[Task]:
-    """A node as strings and nodes still to expand, in brackets if `place` binds tighter than it."""
-    own = _binds(node)
-    inside = list(_pieces(node))
-    return ["(", *inside, ")"] if own < place else inside
-
-
-def _binds(node: Node) -> int:
-    match node:
-        case Sum() | Comparison():
-            return _SUM
-        case Negative():
-            return _SUM
-        case Product():
-            return _TERM
-        case Power():
-            return _FACTOR
-    return _BASE
-
-
-def _pieces(node: Node) -> Iterable[Task]:
+def arithmetic_pieces(node: Node) -> Iterable[Task]:
+    """What all notations write alike: numbers, names, brackets, sums, products, powers, comparisons."""
     match node:
         case Number():
             yield number_text(node.value)
         case Name():
             yield node.name
-        case Access():
-            yield node.name + _indices(node.indices)
         case Group():
-            yield from ("(", (node.inner, _SUM), ")")
+            yield from ("(", (node.inner, SUM), ")")
         case Negative():
-            yield from ("-", (node.operand, _TERM))
+            yield from ("-", (node.operand, TERM))
         case Power():
-            yield from ((node.base, _BASE), "^", (node.exponent, _BASE))
+            yield from ((node.base, BASE), "^", (node.exponent, ATOM))
         case Product():
             for position, (divides, factor) in enumerate(node.factors):
                 if divides:
                     yield "1/" if position == 0 else "/"
                 elif position:
                     yield "*"
-                yield factor, _FACTOR
+                yield factor, FACTOR
         case Sum():
             for position, (minus, term) in enumerate(node.terms):
                 if position or minus:
                     yield (" - " if minus else " + ") if position else "-"
-                yield term, _TERM
+                yield term, TERM
         case Comparison():
-            yield from ((node.left, _SUM), f" {node.operator} ", (node.right, _SUM))
+            yield from ((node.left, SUM), f" {node.operator} ", (node.right, SUM))
+        case _:
+            raise AssertionError(node)
+
+
+def argument_pieces(node: Call) -> Iterable[Task]:
+    """The arguments of a call, with commas."""
+    for position, argument in enumerate(node.arguments):
+        if position:
+            yield ", "
+        yield argument, SUM
+
+
+def arithmetic_binds(node: Node) -> int:
+    """How tightly the sign of a node binds."""
+    match node:
+        case Sum() | Comparison() | Negative():
+            return SUM
+        case Product():
+            return TERM
+        case Power():
+            return FACTOR
+    return ATOM
+
+
+def declaration_text(statement: syntax.Declaration) -> str:
+    """`X : (n, d) symmetric`."""
+    sizes = ", ".join(map(str, statement.axes)) + ("," if len(statement.axes) == 1 else "")
+    return " ".join([f"{statement.name} : ({sizes})", *statement.assumptions])
+
+
+def _pieces(node: Node) -> Iterable[Task]:
+    match node:
+        case Access():
+            yield node.name + _indices(node.indices)
         case Call():
             yield f"{node.function}{_indices(node.kept)}("
-            for position, argument in enumerate(node.arguments):
-                if position:
-                    yield ", "
-                yield argument, _SUM
+            yield from argument_pieces(node)
             yield ")" + _indices(node.subscript)
+        case _:
+            yield from arithmetic_pieces(node)
