@@ -171,9 +171,12 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
 
 
 def check_statements(
-    source: str, statements: Sequence[syntax.Declaration | syntax.Definition]
+    source: str,
+    statements: Sequence[syntax.Declaration | syntax.Definition],
+    expression: str = "x[i]*Q[i,j]*x[j]",
+    definition: str = "r[a] = ...",
 ) -> None:
-    """There is an expression, and a bare one stands last."""
+    """There is an expression, and a bare one stands last; an example of each for the messages."""
     definitions = [s for s in statements if isinstance(s, syntax.Definition)]
     if not definitions:
         raise NotationError(
@@ -181,7 +184,7 @@ def check_statements(
             source=source,
             spans=[statements[-1].span] if statements else [],
             facts=["the text only declares tensors" if statements else "the text is empty"],
-            hint="write one, for example x[i]*Q[i,j]*x[j]",
+            hint=f"write one, for example {expression}",
         )
     for statement in definitions:
         if statement.name is None and statement is not statements[-1]:
@@ -190,7 +193,7 @@ def check_statements(
                 source=source,
                 spans=[statement.span],
                 facts=["its value would be lost: only the last statement may have no name"],
-                hint="name it, as in r[a] = ..., or move it to the end",
+                hint=f"name it, as in {definition}, or move it to the end",
             )
 
 

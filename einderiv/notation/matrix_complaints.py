@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import NotationError, Span
-from . import syntax
 from .complaints import Stop, stop_at
 
 _OPERATORS = frozenset(
@@ -140,30 +139,6 @@ def check_name(name: str, span: Span) -> None:
             facts=["it is a letter in Unicode, and a transpose is written '"],
             hint=f"write {name.rstrip(_TURNED) or 'A'}'",
         )
-
-
-def check_statements(
-    source: str, statements: Sequence[syntax.Declaration | syntax.Definition]
-) -> None:
-    """There is an expression, and a bare one stands last."""
-    definitions = [s for s in statements if isinstance(s, syntax.Definition)]
-    if not definitions:
-        raise NotationError(
-            "there is no expression",
-            source=source,
-            spans=[statements[-1].span] if statements else [],
-            facts=["the text only declares tensors" if statements else "the text is empty"],
-            hint="write one, for example x'*Q*x",
-        )
-    for statement in definitions:
-        if statement.name is None and statement is not statements[-1]:
-            raise NotationError(
-                "an expression without a name stands before other statements",
-                source=source,
-                spans=[statement.span],
-                facts=["its value would be lost: only the last statement may have no name"],
-                hint="name it, as in r = X*w - y, or move it to the end",
-            )
 
 
 def explained(source: str, mistake: Any) -> NotationError:

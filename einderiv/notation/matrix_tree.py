@@ -82,5 +82,5 @@ def parse_matrix(source: str) -> syntax.Text:
     """
     complaints.check_brackets(source)
     statements = _PARSER.parsed(source)
-    matrix_complaints.check_statements(source, statements)
+    complaints.check_statements(source, statements, "x'*Q*x", "r = X*w - y")
     return syntax.Text(source, tuple(statements))
