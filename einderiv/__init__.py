@@ -20,6 +20,7 @@ from .errors import (
 )
 from .expression import Expression, parse
 from .functional import compile, grad, hessian, jacobian, value_and_grad
+from .tensors import tensor, tensors
 
 __version__ = "0.1.0"
 
@@ -42,5 +43,7 @@ __all__ = [
     "hessian",
     "jacobian",
     "parse",
+    "tensor",
+    "tensors",
     "value_and_grad",
 ]

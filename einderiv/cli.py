@@ -355,7 +355,7 @@ def _facts(
         "latex": result.latex(),
         "matrix": _matrix_or_none(result, layout),
         "indices": list(result.indices),
-        "shape": list(result.shape),
+        "shape": [dim if isinstance(dim, int) else str(dim) for dim in result.shape],
         "variables": {name: list(shape) for name, shape in result.variables.items()},
     }
 

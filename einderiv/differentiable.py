@@ -16,6 +16,7 @@ from .context import Context, named
 from .differentiator import gradient, pushforward, sweep
 from .errors import DerivativeError, axes_in_words
 from .expr import Expr, Shape, Variable
+from .notation.python_operands import Symbolic
 from .simplifier import simplify
 from .substitution import substituted
 
@@ -51,14 +52,11 @@ class Layout:
         return of_variable == (layout == "numerator")
 
 
-class Differentiable:
+class Differentiable(Symbolic):
     """A term with names for its axes, and its derivatives."""
 
-    __slots__ = ("_context", "_indices", "_layout", "_term")
+    __slots__ = ("_layout",)
 
-    _term: Expr
-    _indices: tuple[str, ...]
-    _context: Context
     _layout: Layout
 
     def _with(
@@ -69,11 +67,6 @@ class Differentiable:
         layout: Layout | None = None,
     ) -> Self:
         raise NotImplementedError
-
-    @property
-    def shape(self) -> Shape:
-        """Extents of the axes: symbolic names or numbers."""
-        return self._term.shape
 
     @property
     def variables(self) -> dict[str, Shape]:
@@ -169,10 +162,10 @@ class Differentiable:
         return self.diff(variable, name if other is None else other)
 
     def _check_scalar(self, what: str, instead: str) -> None:
-        if self.shape:
+        if self._term.shape:
             axes = ", ".join(self._indices)
             raise DerivativeError(
-                f"the {what} of an expression with {axes_in_words(len(self.shape))}",
+                f"the {what} of an expression with {axes_in_words(len(self._term.shape))}",
                 facts=[f"a {what} belongs to a scalar, the axes here are {axes}"],
                 hint=f"use {instead}, or sum the expression: sum[{axes.replace(' ', '')}](...)",
             )
@@ -206,7 +199,7 @@ class Differentiable:
         A[i,j]*g[i]
         """
         x, names = self._context.target(variable, ())
-        g, context = self._context.with_tensor(cotangent, self.shape)
+        g, context = self._context.with_tensor(cotangent, self._term.shape)
         (term,) = simplify([self._term])
         (result,) = simplify([sweep(term, [x], g, 0)[x]])
         return self._with(result, names, context, Layout((0, x.rank)))

@@ -19,6 +19,7 @@ from .executable import Executable
 from .expr import Dim, Expr, Shape
 from .flat import dump, load
 from .notation.elaborator import Meaning
+from .notation.python import PythonOperators
 from .printers.einsum import EinsumText, to_einsum
 from .printers.latex import to_latex
 from .printers.matrix import matrix_text_of, not_matrix_form
@@ -64,7 +65,7 @@ def _of_meaning(meaning: Meaning) -> Expression:
     return Expression(meaning.term, meaning.indices, context)
 
 
-class Expression(Differentiable):
+class Expression(PythonOperators, Differentiable):
     """A tensor expression: immutable, callable on arrays, differentiable.
 
     `indices` names the axes, `shape` gives their extents, `variables` those of every tensor.
@@ -106,9 +107,17 @@ class Expression(Differentiable):
 
     def __eq__(self, other: object) -> bool:
         """The same term, up to the names of indices and of extents."""
+        compared = self._compared(other, "equal")
+        if compared is not None:
+            return compared  # type: ignore[no-any-return]
         if not isinstance(other, Expression):
             return NotImplemented
         return same_up_to_extents(self.term, other.term)
+
+    def __ne__(self, other: object) -> bool:
+        """The opposite; for the arrays of a traced function entry by entry."""
+        compared = self._compared(other, "not_equal")
+        return not self == other if compared is None else compared  # type: ignore[no-any-return]
 
     def __hash__(self) -> int:
         return hash(declared_everywhere(self.term).digest)

@@ -6,10 +6,11 @@ Invariant: all results of one call are one program; what they share is computed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import DimensionError, NotationError
+from . import transforms
+from .errors import DerivativeError, DimensionError, NotationError
 from .executable import Executable, Keys, check_backend, parsed_limit
 from .expr import Variable
 from .expression import Expression, parse
@@ -88,36 +89,78 @@ def _sizes(
     return {dim: size for dim, size in sizes.items() if not dim.isdigit()}
 
 
-def _expression(f: str | Expression | Callable[..., Any]) -> Expression:
+def _expression(f: str | Expression) -> Expression:
     if isinstance(f, Expression):
         return f
     if isinstance(f, str):
         return parse(f)
     raise NotationError(
         f"an object of type {type(f).__name__} cannot be differentiated",
-        hint="pass a text or an Expression",
+        hint="pass a text, an Expression or a function",
     )
 
 
-def grad(f: str | Expression, wrt: str | Sequence[str] = ()) -> Executable:
-    """The gradient of a scalar as a function of arrays by name; a dict for several variables or none (all).
+Wrt = str | int | Sequence[str] | Sequence[int] | None
+
+
+def _is_function(f: object) -> bool:
+    return callable(f) and not isinstance(f, Expression | str)
+
+
+def _argnums(wrt: Wrt, argnums: transforms.Argnums | None) -> transforms.Argnums:
+    """The positions of arguments; given by position or as argnums=, 0 where neither is."""
+    chosen = wrt if argnums is None else argnums
+    if chosen is None:
+        return 0
+    given = chosen if isinstance(chosen, Sequence) else [chosen]
+    if isinstance(chosen, str) or not all(isinstance(k, int) for k in given):
+        raise DerivativeError(
+            f"{chosen!r} names no argument of a function",
+            facts=["arguments of functions are named by position"],
+            hint="write ed.grad(f, argnums=0); names belong to texts and Expressions",
+        )
+    return chosen  # type: ignore[return-value]
+
+
+def _name(wrt: Wrt, what: str) -> str:
+    if not isinstance(wrt, str):
+        raise DerivativeError(
+            f"{what} by {wrt!r}",
+            facts=["a tensor of a text or an Expression is given by its name"],
+            hint=f"write ed.{what}(f, 'x')",
+        )
+    return wrt
+
+
+def grad(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) -> Any:
+    """The gradient of a scalar as a function of arrays.
+
+    Of a text or an Expression: by the tensor `wrt`; a dict for several or none (all); arrays by name.
+    Of a Python function written for NumPy: by the arguments at `argnums` (0); called as the function is.
 
     >>> grad("x[i]*x[i]", "x")(x=[1.0, 2.0]).tolist()
     [2.0, 4.0]
+    >>> import numpy as np
+    >>> grad(lambda x: np.sum(np.exp(x)))(np.zeros(2)).tolist()
+    [1.0, 1.0]
     """
-    names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    if _is_function(f):
+        return transforms.grad(f, _argnums(wrt, argnums))
+    names = (wrt,) if isinstance(wrt, str) else tuple(map(str, wrt or ()))  # type: ignore[arg-type]
     return compile(_expression(f).grad(*names))
 
 
-def value_and_grad(f: str | Expression, wrt: str) -> Callable[..., tuple[Any, Any]]:
-    """The value and the gradient from one program.
+def value_and_grad(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) -> Any:
+    """The value and the gradient from one program; arguments as those of `grad`.
 
     >>> value, gradient = value_and_grad("x[i]*x[i]", "x")(x=[1.0, 2.0])
     >>> float(value), gradient.tolist()
     (5.0, [2.0, 4.0])
     """
+    if _is_function(f):
+        return transforms.value_and_grad(f, _argnums(wrt, argnums))
     expression = _expression(f)
-    program = compile([expression, expression.grad(wrt)])
+    program = compile([expression, expression.grad(_name(wrt, "value_and_grad"))])
 
     def both(arrays: Mapping[str, Any] | None = None, /, **more: Any) -> tuple[Any, Any]:
         value, gradient = program(arrays, **more)
@@ -126,19 +169,23 @@ def value_and_grad(f: str | Expression, wrt: str) -> Callable[..., tuple[Any, An
     return both
 
 
-def jacobian(f: str | Expression, wrt: str) -> Executable:
-    """The derivative as a function of arrays by name: the expression's axes, then the variable's.
+def jacobian(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) -> Any:
+    """The derivative as a function of arrays: the value's axes, then the variable's.
 
     >>> jacobian("y[i] = A[i,j]*x[j]", "x")(A=[[1.0, 2.0]]).tolist()
     [[1.0, 2.0]]
     """
-    return compile(_expression(f).jacobian(wrt))
+    if _is_function(f):
+        return transforms.jacobian(f, _argnums(wrt, argnums))
+    return compile(_expression(f).jacobian(_name(wrt, "jacobian")))
 
 
-def hessian(f: str | Expression, wrt: str) -> Executable:
-    """The Hessian of a scalar as a function of arrays by name.
+def hessian(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) -> Any:
+    """The Hessian of a scalar as a function of arrays.
 
     >>> hessian("x[i]*x[i]", "x")(x=[1.0, 2.0]).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
     """
-    return compile(_expression(f).hessian(wrt))
+    if _is_function(f):
+        return transforms.hessian(f, _argnums(wrt, argnums))
+    return compile(_expression(f).hessian(_name(wrt, "hessian")))

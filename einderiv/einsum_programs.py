@@ -1,0 +1,386 @@
+"""How an einsum call is computed: which order of pairs, which kernel.
+
+In: an einsum string, shapes and dtypes, the order asked for. Out: a `Kernel`, a function of arrays.
+Invariant: a kernel is found once for shapes and dtypes and is then a look-up; what NumPy would refuse has
+no kernel, but `RefusalError`. The call itself, and its keywords: `numpy_einsum.py`.
+
+Kernels, by the dtype the operands are promoted to:
+
+    dtype                        two or more operands            why
+    float32, float64, complex    programs (BLAS), ordered pairs
+    bool                         programs, ordered pairs         "and" and "or" are exact in any order
+    integers, longdouble         NumPy's loop over each pair     BLAS has none of them; wraps around exactly
+    float16, object, others      one NumPy loop, unless an       rounding, and objects need not associate
+                                 order is asked for: then pairs
+
+One operand, and anything with few multiplications, is one NumPy loop: views, and no overhead. Sums of
+nothing are zeros without any loop.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+from .backends.numpy import Runner, function_of
+from .compiler.lower import Lowering
+from .compiler.order import contraction_order
+from .errors import EinderivError
+from .expr import Label, Subscript
+from .notation.equations import LETTERS, Subscripts
+from .program import Input, Program
+
+Kernel = Callable[..., Any]
+Sizes = tuple[int, ...]
+Path = tuple[tuple[int, ...], ...]
+# True, False, "greedy", ("greedy", limit) or ("einsum_path", (0, 1), ...): what `optimize` may be
+Order = bool | str | tuple[Any, ...]
+
+
+def _numpy_loop() -> Kernel:
+    """numpy.einsum in one loop, without its search for an order and for other libraries: 0.5 us of 1.4 us."""
+    try:
+        from numpy._core.multiarray import c_einsum
+    except ImportError:  # it is no public name
+        return inspect.unwrap(np.einsum)
+    kernel: Kernel = c_einsum
+    return kernel
+
+
+loop = _numpy_loop()
+
+_MOST_OPERANDS = 60  # of one NumPy loop; its limit is 64 arrays, the result among them
+
+#  dtypes    multiplications below which one NumPy loop is faster than a program: measured on
+#            matrix products (left) and on products with less reuse (right)
+_FEW = {
+    "f": (2_000, 8_000),
+    "d": (2_000, 8_000),
+    "F": (600, 4_000),
+    "D": (600, 4_000),
+    "?": (600, 600),
+}
+_PAIRED = "bhilqBHILQgG"  # dtypes computed with NumPy's loop over each pair
+_NUMBERS = "biufcO"  # kinds of dtype that einsum multiplies
+_FEW_PAIRED = 8_000  # multiplications below which they are one loop
+_SMALL_INNER = 100  # b[i,j] c[i,j] summed over j: below, a matrix product for each i takes longer
+_ROOM = 1 << 24  # entries (128 MiB) that our own order may use, however small the operands
+
+
+class RefusalError(Exception):
+    """NumPy's to answer: a mistake, or something that only its own loop does."""
+
+
+# ---------------------------------------------------------------- the labels
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product of arrays as integer labels, no extent repeated: a 1 that NumPy repeats is an axis less."""
+
+    inputs: tuple[Subscript, ...]
+    output: Subscript
+    extents: tuple[int, ...]  # of label 0, 1, ...
+    views: tuple[tuple[int | slice, ...] | None, ...]  # what takes the axes away, per operand
+
+    @property
+    def multiplications(self) -> int:
+        """Passes through one loop over all labels."""
+        return prod(self.extents) * (len(self.inputs) - 1)
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> Subscripts:
+    from .notation.subscripts import read_subscripts  # deferred: no parser is needed for an import
+
+    return read_subscripts(text)
+
+
+def product_of(text: str, shapes: Sequence[Sizes]) -> Product:
+    """What a string means for arrays of these shapes.
+
+    >>> product_of("ij,jk", [(2, 1), (3, 4)]).inputs
+    ((0,), (1, 2))
+    """
+    try:
+        inputs, output = _read(text).resolved([len(shape) for shape in shapes])
+    except EinderivError as error:
+        raise RefusalError from error
+    extents: dict[Label, int] = {}
+    for labels, shape in zip(inputs, shapes, strict=True):
+        own: dict[Label, int] = {}
+        for label, extent in zip(labels, shape, strict=True):
+            if own.setdefault(label, extent) != extent:
+                raise RefusalError  # a diagonal repeats nothing
+            known = extents.get(label, 1)
+            if known == 1:
+                extents[label] = extent
+            elif extent not in (1, known):
+                raise RefusalError
+    kept, views = [], []
+    for labels, shape in zip(inputs, shapes, strict=True):
+        pairs = list(zip(labels, shape, strict=True))
+        thin = [extent == 1 != extents[label] for label, extent in pairs]
+        kept.append(tuple(x for x, is_thin in zip(labels, thin, strict=True) if not is_thin))
+        views.append(
+            tuple(0 if is_thin else slice(None) for is_thin in thin) if any(thin) else None
+        )
+    number = {label: place for place, label in enumerate(extents)}
+    return Product(
+        tuple(tuple(number[x] for x in labels) for labels in kept),
+        tuple(number[x] for x in output),
+        tuple(extents.values()),
+        tuple(views),
+    )
+
+
+# ---------------------------------------------------------------- the order
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Operands by their places among those that are left, and the labels of their product."""
+
+    places: tuple[int, ...]
+    inputs: tuple[Subscript, ...]
+    output: Subscript
+
+
+def steps_along(inputs: Sequence[Subscript], output: Subscript, path: Path) -> tuple[Step, ...]:
+    """The products of a path; each result goes to the end of those that are left.
+
+    >>> [step.output for step in steps_along([(0, 1), (1, 2), (2, 3)], (0, 3), ((1, 2), (0, 1)))]
+    [(1, 3), (0, 3)]
+    """
+    left = list(inputs)
+    steps = []
+    for places in path:
+        if len(set(places)) < len(places) or not all(0 <= k < len(left) for k in places):
+            raise RefusalError
+        chosen = tuple(left[k] for k in places)
+        left = [labels for k, labels in enumerate(left) if k not in places]
+        wanted = set(output).union(*left)
+        result = tuple(x for x in dict.fromkeys(chain(*chosen)) if x in wanted)
+        steps.append(Step(places, chosen, result if left else output))
+        left.append(steps[-1].output)
+    if len(left) != 1 or not steps:
+        raise RefusalError
+    return tuple(steps)
+
+
+@lru_cache(maxsize=1024)
+def _steps(
+    inputs: tuple[Subscript, ...], output: Subscript, extents: Sizes, order: Order
+) -> tuple[Step, ...]:
+    """The products in the order asked for, planned for these extents.
+
+    Where our own order needs an array that is larger than the operands and the result, and large, it is
+    NumPy's, which avoids that.
+    """
+    if order is True:
+        steps = steps_along(
+            inputs, output, tuple(contraction_order(inputs, output, dict(enumerate(extents))))
+        )
+        sizes = [prod(extents[x] for x in set(labels)) for labels in (*inputs, output)]
+        if all(prod(extents[x] for x in step.output) <= max(_ROOM, *sizes) for step in steps):
+            return steps
+        order = "greedy"
+    return steps_along(inputs, output, _numpy_path(inputs, output, extents, order))
+
+
+def _numpy_path(
+    inputs: Sequence[Subscript], output: Subscript, extents: Sizes, order: Order
+) -> Path:
+    """The path that numpy.einsum_path finds, or the one it is given."""
+    if isinstance(order, tuple) and order[:1] == ("einsum_path",):
+        return order[1:]
+    arrays = [np.broadcast_to(0.0, [extents[x] for x in labels]) for labels in inputs]
+    try:
+        path, _ = np.einsum_path(string_of(inputs, output), *arrays, optimize=order)
+    except (ValueError, TypeError, KeyError) as error:  # what is no order raises all of these
+        raise RefusalError from error
+    return tuple(map(tuple, path[1:]))
+
+
+def string_of(inputs: Sequence[Subscript], output: Subscript) -> str:
+    """Labels as an einsum string."""
+    terms = ",".join("".join(LETTERS[x] for x in labels) for labels in inputs)
+    return f"{terms}->{''.join(LETTERS[x] for x in output)}"
+
+
+def _typical(extent: int) -> int:
+    """One extent for a range of them, so that a plan serves many: 8..15 -> 12."""
+    return extent if extent < 4 else 3 << (extent.bit_length() - 2)
+
+
+# ---------------------------------------------------------------- the kernels
+
+
+@lru_cache(maxsize=512)
+def _compiled(
+    inputs: tuple[Subscript, ...], output: Subscript, steps: tuple[Step, ...], early: bool
+) -> tuple[Runner, tuple[Label, ...]]:
+    """The program that runs the steps, and the labels whose extents it wants."""
+    labels = sorted(set(chain(*inputs)))
+    dims = {label: f"n{label}" for label in labels}
+    lowering = Lowering((), {})
+    left = []
+    for place, own in enumerate(inputs):
+        shape = tuple(dims[x] for x in own)
+        register = lowering.emit(Input, f"x{place}", shape=shape)
+        if early:  # A[i,j] x[i] -> (sum_j A[i,j]) x[i]
+            others = set(output).union(*inputs[:place], *inputs[place + 1 :])
+            needed = tuple(dict.fromkeys(x for x in own if x in others))
+            if needed != own:
+                register, own = lowering.pair([(register, own)], needed, dims), needed
+        left.append((register, own))
+    for step in steps:
+        chosen = [left[k] for k in step.places]
+        left = [entry for k, entry in enumerate(left) if k not in step.places]
+        left.append((lowering.pair(chosen, step.output, dims), step.output))
+    run, wanted = function_of(Program(tuple(lowering.steps), (left[0][0],)))
+    return run, tuple(int(dim[1:]) for dim in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Two or more operands by a program of ours."""
+
+    run: Runner
+    dtype: np.dtype[Any]
+    extents: Sizes
+    views: tuple[tuple[int | slice, ...] | None, ...]
+    is_plain: bool  # no view to take, nothing to convert
+    is_scalar: bool
+
+    def __call__(self, *arrays: Array) -> Any:
+        """The product, in memory of its own; silent about overflow and NaN, as numpy.einsum is."""
+        if not self.is_plain:
+            arrays = tuple(_prepared(arrays, self.views, self.dtype))
+        with np.errstate(all="ignore"):
+            (result,) = self.run(*arrays, self.dtype, *self.extents)
+        return result[()] if self.is_scalar else result
+
+
+@dataclass(frozen=True, slots=True)
+class Pairwise:
+    """NumPy's loop over the operands of each step."""
+
+    steps: tuple[tuple[tuple[int, ...], str], ...]
+    dtype: np.dtype[Any]
+    views: tuple[tuple[int | slice, ...] | None, ...]
+
+    def __call__(self, *arrays: Array) -> Any:
+        """The product."""
+        left = _prepared(arrays, self.views, self.dtype)
+        for places, text in self.steps:
+            chosen = [left[k] for k in places]
+            left = [array for k, array in enumerate(left) if k not in places]
+            left.append(np.asarray(loop(text, *chosen), self.dtype))  # one object is no array
+        (result,) = left
+        return result if result.ndim else result[()]
+
+
+@dataclass(frozen=True, slots=True)
+class Zeros:
+    """A product with an extent of 0: nothing to multiply.
+
+    numpy.einsum 2.4 reads and writes beyond such arrays: "ab,cde->abcde" with (5, 3) and (2, 12, 0).
+    """
+
+    shape: Sizes
+    dtype: np.dtype[Any]
+
+    def __call__(self, *arrays: Array) -> Any:
+        """Zeros of the result's shape."""
+        return np.zeros(self.shape, self.dtype)[() if self.shape == () else ...]
+
+
+def _prepared(
+    arrays: Sequence[Array],
+    views: Sequence[tuple[int | slice, ...] | None],
+    dtype: np.dtype[Any],
+) -> list[Array]:
+    """All of one dtype, repeated axes taken away."""
+    return [
+        np.asarray(array if view is None else array[view]).astype(dtype, copy=False)
+        for array, view in zip(arrays, views, strict=True)
+    ]
+
+
+@lru_cache(maxsize=2048)
+def kernel_of(text: str, order: Order, dtype: np.dtype[Any] | None, *operands: Any) -> Kernel:
+    """The kernel for operands, given as shape, dtype, shape, dtype, ...
+
+    `dtype`: what all are converted to, None for what NumPy promotes them to. Raises RefusalError where NumPy
+    itself has to answer.
+    """
+    shapes, dtypes = operands[::2], operands[1::2]
+    product = product_of(text, shapes)
+    whole: Kernel = partial(loop, text)
+    if len(shapes) == 1 or len(product.extents) > len(LETTERS):
+        return whole  # perhaps a view; or labels that strings have no letters for
+    common = _common_dtype(dtypes) if dtype is None else dtype
+    if isinstance(order, bool) and _is_for_one_loop(product, common, order):
+        return whole
+    extents = product.extents
+    if isinstance(order, bool):
+        extents = tuple(map(_typical, extents))
+    steps = _steps(product.inputs, product.output, extents, order or True)
+    if 0 in product.extents and common.kind in _NUMBERS:
+        return Zeros(tuple(product.extents[label] for label in product.output), common)
+    if common.char not in _FEW or any(len(step.places) != 2 for step in steps):
+        strings = tuple((step.places, string_of(step.inputs, step.output)) for step in steps)
+        return Pairwise(strings, common, product.views)
+    early = order is not False and common.kind != "b"
+    run, wanted = _compiled(product.inputs, product.output, steps, early)
+    return Compiled(
+        run,
+        common,
+        tuple(product.extents[label] for label in wanted),
+        product.views,
+        not any(product.views) and all(own == common for own in dtypes),
+        not product.output,
+    )
+
+
+def _common_dtype(dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
+    try:
+        return np.result_type(*dtypes).newbyteorder("=")
+    except TypeError as error:
+        raise RefusalError from error
+
+
+def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> bool:
+    """Is NumPy's loop over all labels what is asked for, or at least as fast as anything else?"""
+    count = len(product.inputs)
+    if count > 2 and not ordered:
+        return True
+    if count > _MOST_OPERANDS or (0 in product.extents and dtype.kind in _NUMBERS):
+        return False
+    if dtype.char not in _FEW:
+        few = dtype.char not in _PAIRED or product.multiplications <= _FEW_PAIRED
+        return few or count == 2
+    gemm, other = _FEW[dtype.char]
+    if count > 2:
+        return product.multiplications <= gemm
+    a, b = map(set, product.inputs)
+    output = set(product.output)
+    shared, rows, columns = a & b, (a - b) & output, (b - a) & output
+    if rows and columns and shared - output:
+        return product.multiplications <= gemm
+    if not shared and a | b <= output and dtype.kind == "f":
+        return True  # an outer product: writing it takes the time
+    if shared & output:  # a loop over small products: the overhead of each counts
+        inner = prod(product.extents[x] for x in (a | b) - (shared & output))
+        if shared - output and inner < _SMALL_INNER:
+            return True
+    return product.multiplications <= other

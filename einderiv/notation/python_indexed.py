@@ -1,0 +1,191 @@
+"""Index notation on symbols: X["a","b"]*th["b"] - Y["a"].
+
+In: symbols with names for their axes. Out: `Indexed`, which every other operation takes for the expression.
+Invariant: the summation convention of LANGUAGE section 1: a product sums the indices that stand twice in
+it; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand side does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from ..canonical import add, contract, power, transpose
+from ..expr import Expr, Ones
+from .python_operands import Symbolic, joined_shapes, number, together
+from .python_refusals import refuse
+
+Factor = tuple[Any, tuple[str, ...]]  # a symbol and the names of its axes
+
+
+class Indexed:
+    """A product of symbols with named axes, summed when it is used as a whole."""
+
+    __slots__ = ("factors",)
+    __array_ufunc__ = None  # NumPy leaves arithmetic to the methods here
+
+    def __init__(self, factors: Sequence[Factor]) -> None:
+        self.factors = tuple(factors)
+
+    @staticmethod
+    def access(x: Any, names: Sequence[str]) -> Indexed:
+        """X["a","b"]."""
+        if len(names) != x._term.rank:
+            refuse(
+                f"{len(names)} indices for {x._term.rank} axes",
+                "each axis has one index",
+                f"write X[{', '.join(repr(c) for c in 'ijkl'[: x._term.rank])}]",
+            )
+        return Indexed([(x, tuple(names))])
+
+    def __getitem__(self, key: Any) -> Any:
+        """The expression whose axes are the named indices, in this order; these are not summed."""
+        names = key if isinstance(key, tuple) else (key,)
+        return self._summed(tuple(names))
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Indices that stand once."""
+        count: dict[str, int] = {}
+        for _, names in self.factors:
+            for name in names:
+                count[name] = count.get(name, 0) + 1
+        return tuple(name for name, times in count.items() if times == 1)
+
+    def expression(self) -> Any:
+        """The expression: its axes are the free indices in order of appearance."""
+        return self._summed(self.free)
+
+    def _summed(self, names: tuple[str, ...]) -> Any:
+        terms, owner, context = together([x for x, _ in self.factors])
+        every = dict.fromkeys(name for _, own in self.factors for name in own)
+        lacking = [n for n in (*names, *self.free) if n not in every or n not in (*names,)]
+        if lacking or len(set(names)) < len(names):
+            refuse(
+                f"the indices {', '.join(names)} of a product with {', '.join(self.free) or 'no'} free indices",
+                "all free indices and none else stand on the left",
+                "name each free index once",
+            )
+        clashes, dims = [], {}
+        for term, (_, own) in zip(terms, self.factors, strict=True):
+            for name, dim in zip(own, term.shape, strict=True):
+                if dims.setdefault(name, dim) != dim:
+                    clashes.append((dims[name], dim))
+        if clashes:
+            terms, context = joined_shapes(terms, context, clashes, "index")
+        labels = {name: k for k, name in enumerate(every)}
+        inputs = [tuple(labels[n] for n in own) for _, own in self.factors]
+        term = contract(terms, inputs, tuple(labels[n] for n in names))
+        return owner._with(term, names, context)
+
+    # ------------------------------------------------------------ arithmetic
+
+    def _closed(self) -> Factor:
+        return self.expression(), self.free
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, Indexed):
+            return Indexed([*self.factors, *other.factors])
+        return Indexed([*self.factors, (_scalar(other, self), ())])
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, Indexed):
+            x, names = other._closed()
+            return Indexed([*self.factors, (_inverse(x), names)])
+        exact = number(other)
+        if exact:
+            return self * (1 / exact)
+        return Indexed([*self.factors, (_inverse(_scalar(other, self)), ())])
+
+    def __rtruediv__(self, other: Any) -> Any:
+        x, names = self._closed()
+        return Indexed([(_inverse(x), names)]) * other
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __pow__(self, exponent: Any) -> Any:
+        x, names = self._closed()
+        return Indexed([(x**exponent, names)])
+
+    def __add__(self, other: Any) -> Any:
+        return self._plus(other, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self._plus(other, -1)
+
+    def __rsub__(self, other: Any) -> Any:
+        return (-self)._plus(other, 1)
+
+    def _plus(self, other: Any, sign: int) -> Any:
+        x, names = self._closed()
+        if isinstance(other, Indexed):
+            y, own = other._closed()
+        else:
+            y, own = _scalar(other, self), ()
+        if own and names and set(own) != set(names):
+            refuse(
+                f"a sum of terms with the indices {', '.join(names)} and {', '.join(own)}",
+                "the terms of a sum have the same free indices",
+                "sum the others, or multiply by ones",
+            )
+        axes = names or own
+        terms, owner, context = together([x, y])
+        clashes = [
+            (terms[0].shape[k], terms[1].shape[own.index(n)])
+            for k, n in enumerate(names)
+            if own and terms[0].shape[k] != terms[1].shape[own.index(n)]
+        ]
+        if clashes:
+            terms, context = joined_shapes(terms, context, clashes, "+")
+        full = terms[0] if names else terms[1]
+        aligned = [_along(t, n, axes, full) for t, n in zip(terms, (names, own), strict=True)]
+        total = add([(1, aligned[0]), (sign, aligned[1])], full.shape)
+        return Indexed([(owner._with(total, axes, context), axes)])
+
+    # ------------------------------------------------------------ everything else
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.expression(), name)
+
+    def __str__(self) -> str:
+        return str(self.expression())
+
+    def __call__(self, *arguments: Any, **arrays: Any) -> Any:
+        """The value for arrays by name."""
+        return self.expression()(*arguments, **arrays)
+
+    def __repr__(self) -> str:
+        return f"<Indexed {self.expression()!r}>"
+
+
+def _along(term: Expr, names: tuple[str, ...], axes: tuple[str, ...], full: Expr) -> Expr:
+    if names:
+        return transpose(term, tuple(names.index(n) for n in axes))
+    every = tuple(range(len(axes)))
+    return contract([term, *map(Ones, full.shape)], [(), *((k,) for k in every)], every)
+
+
+def _scalar(value: Any, like: Indexed) -> Any:
+    """A number or a scalar symbol; a symbol with axes needs indices."""
+    if isinstance(value, Symbolic) and value._term.rank:
+        refuse(
+            f"a symbol with {value._term.rank} axes stands without indices beside indexed ones",
+            "index notation names every axis",
+            "write its indices, as in Y['a']",
+        )
+    if isinstance(value, Symbolic):
+        return value
+    (term,), owner, context = together([value, like.factors[0][0]])[0][:1], like.factors[0][0], None
+    return owner._with(term, (), context)
+
+
+def _inverse(x: Any) -> Any:
+    return x._with(power(x._term, Fraction(-1)), x._indices)
