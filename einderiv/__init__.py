@@ -20,6 +20,7 @@ from .errors import (
 )
 from .expression import Expression, parse
 from .functional import compile, grad, hessian, jacobian, value_and_grad
+from .numpy_einsum import einsum
 from .tensors import tensor, tensors
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "NotationError",
     "ResourceLimitError",
     "compile",
+    "einsum",
     "einsum_jacobian",
     "einsum_vjp",
     "equal",

@@ -19,7 +19,6 @@ nothing are zeros without any loop.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -50,7 +49,7 @@ def _numpy_loop() -> Kernel:
     try:
         from numpy._core.multiarray import c_einsum
     except ImportError:  # it is no public name
-        return inspect.unwrap(np.einsum)
+        return np.einsum
     kernel: Kernel = c_einsum
     return kernel
 
@@ -362,9 +361,11 @@ def _common_dtype(dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
 def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> bool:
     """Is NumPy's loop over all labels what is asked for, or at least as fast as anything else?"""
     count = len(product.inputs)
+    if 0 in product.extents and count <= _MOST_OPERANDS and dtype.kind in _NUMBERS:
+        return False
     if count > 2 and not ordered:
         return True
-    if count > _MOST_OPERANDS or (0 in product.extents and dtype.kind in _NUMBERS):
+    if count > _MOST_OPERANDS:
         return False
     if dtype.char not in _FEW:
         few = dtype.char not in _PAIRED or product.multiplications <= _FEW_PAIRED
@@ -381,6 +382,7 @@ def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> b
         return True  # an outer product: writing it takes the time
     if shared & output:  # a loop over small products: the overhead of each counts
         inner = prod(product.extents[x] for x in (a | b) - (shared & output))
-        if shared - output and inner < _SMALL_INNER:
+        is_dot = not rows and not columns and a == b
+        if shared - output and (is_dot or inner < _SMALL_INNER):
             return True
     return product.multiplications <= other

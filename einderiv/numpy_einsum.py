@@ -9,7 +9,7 @@ Kernels: `einsum_programs.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from functools import lru_cache
 from operator import index
 from typing import Any
 
@@ -19,11 +19,16 @@ from .arrays import Array
 from .einsum_programs import Compiled, Order, Pairwise, RefusalError, Zeros, kernel_of
 
 # A label of a list stands for this letter in numpy.einsum; the order matters where no output is given.
-_LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_LABELS: dict[Any, str] = {
+    **dict(enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
+    Ellipsis: "...",
+}
 
 _KEEP, _SAFE = "K", "safe"
 _ORDERS = ("K", "C", "F", "A", "k", "c", "f", "a")
 _CASTINGS = ("no", "equiv", "safe", "same_kind", "unsafe")
+_OURS = (Compiled, Pairwise, Zeros)
+_LISTS = (list, tuple)
 _PLAIN = (np.ndarray, np.generic, int, float, complex, list, tuple)  # bool is an int
 
 
@@ -50,71 +55,98 @@ def einsum(
     >>> einsum(A, [0, 1], x, [1], [0])
     array([ 3., 12.])
     """
-    if (
-        out is dtype is None
-        and order is _KEEP
-        and casting is _SAFE
-        and (optimize is None or optimize is False)
-    ):
-        arrays = operands[1:]
+    try:
+        if operands and type(operands[0]) is str:
+            text, arrays = operands[0], operands[1:]
+        else:
+            text, arrays = _string_and_operands(operands)
         signature: list[Any] = []
-        for (
-            array
-        ) in arrays:  # in a loop, not by a function: half a microsecond is a third of a small call
+        for array in arrays:  # no helper: half a microsecond is a third of a small call
             if type(array) is not np.ndarray:
+                arrays = tuple(map(_array, arrays))
+                signature = [x for array in arrays for x in (array.shape, array.dtype)]
                 break
             signature += array.shape, array.dtype
-        else:
-            if operands and type(operands[0]) is str:
-                try:
-                    kernel = kernel_of(operands[0], optimize is None, None, *signature)
-                except RefusalError:
-                    pass  # perhaps NumPy's answer is an error
-                else:
-                    return kernel(*arrays)
-    try:
-        return _computed(operands, out, optimize, dtype, order, casting)
+        how = True if optimize is None else _order(optimize, len(arrays))
+        if not (out is dtype is None and order is _KEEP and casting is _SAFE):
+            return _with_settings(text, how, arrays, signature, out, dtype, order, casting)
+        kernel = kernel_of(text, how, None, *signature)
     except RefusalError:
         pass
+    else:
+        return kernel(*arrays)
     asked = None if optimize is True else optimize  # True: the order is ours to choose
     given = {"out": out, "optimize": asked, "dtype": dtype}
     settings = {key: value for key, value in given.items() if value is not None}
     return np.einsum(*operands, order=order, casting=casting, **settings)
 
 
-def _computed(
-    operands: Sequence[Any], out: Any, optimize: Any, dtype: Any, order: Any, casting: Any
+def _with_settings(
+    text: str,
+    how: Order,
+    arrays: Sequence[Array],
+    signature: Sequence[Any],
+    out: Any,
+    dtype: Any,
+    order: Any,
+    casting: Any,
 ) -> Any:
-    """The call with everything it may be given; RefusalError where NumPy has to answer."""
-    text, given = _string_and_operands(operands)
-    arrays = [_array(operand) for operand in given]
-    if len(arrays) < 2:
-        raise RefusalError  # perhaps a view
-    if not (isinstance(order, str) and order in _ORDERS):
+    """The call with an array for the result, a dtype, a layout or a rule of conversion."""
+    if len(arrays) < 2 or type(order) is not str or type(casting) is not str:
+        raise RefusalError  # one operand: perhaps a view
+    if order not in _ORDERS:
         raise RefusalError
-    if not (isinstance(casting, str) and casting in _CASTINGS):
-        raise RefusalError
-    target = _dtype(arrays, out, dtype, casting)
-    signature = chain.from_iterable((array.shape, array.dtype) for array in arrays)
-    kernel = kernel_of(text, _order(optimize), target, *signature)
-    if not isinstance(kernel, Compiled | Pairwise | Zeros):
-        settings = {"out": out, "dtype": None if dtype is None else target}
-        settings = {key: value for key, value in settings.items() if value is not None}
-        return kernel(*arrays, order=order, casting=casting, **settings)
+    own = signature[1::2]
+    if out is not None:
+        if type(out) is not np.ndarray or not out.flags.writeable:
+            raise RefusalError
+        own = [*own, out.dtype]
+    try:
+        wanted = None if dtype is None else np.dtype(dtype)
+    except TypeError as error:
+        raise RefusalError from error
+    target = _target(wanted, casting, out is not None, *own)
+    kernel = kernel_of(text, how, target, *signature)
+    if not isinstance(kernel, _OURS):  # NumPy's loop knows the settings itself
+        given = {"out": out, "dtype": None if wanted is None else target}
+        given = {key: value for key, value in given.items() if value is not None}
+        return kernel(*arrays, order=order, casting=casting, **given)
     result = kernel(*arrays)
     if out is None:
         return _laid_out(result, order.upper(), text, arrays)
     if out.shape != np.shape(result):
         raise RefusalError  # an error, or an axis of 1 repeated
-    np.copyto(out, result)  # `_dtype` has looked at the casting
+    np.copyto(out, result)  # `_target` has looked at the casting
     return out
 
 
-def _string_and_operands(operands: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+@lru_cache(maxsize=512)
+def _target(
+    wanted: np.dtype[Any] | None, casting: str, has_out: bool, *own: np.dtype[Any]
+) -> np.dtype[Any]:
+    """What the operands, and `out`, which stands last, are converted to: NumPy's choice, or the one wanted.
+
+    RefusalError where the casting forbids a conversion, or where one may change a value.
+    """
+    if casting not in _CASTINGS:
+        raise RefusalError
+    try:
+        target = (np.result_type(*own) if wanted is None else wanted).newbyteorder("=")
+    except TypeError as error:
+        raise RefusalError from error
+    pairs = [(dtype, target) for dtype in own]
+    pairs += [(target, own[-1])] if has_out else []
+    rules: Any = (casting, "safe")
+    if not all(np.can_cast(a, b, rule) for rule in rules for a, b in pairs):
+        raise RefusalError
+    return target
+
+
+def _string_and_operands(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """Both forms of the call as the first.
 
-    >>> _string_and_operands(["ij", 1]), _string_and_operands([1, [0, ...], 2, [], [0]])
-    (('ij', [1]), ('A...,->A', [1, 2]))
+    >>> _string_and_operands((1, [0, ...], 2, [], [0]))
+    ('A...,->A', (1, 2))
     """
     if operands and isinstance(operands[0], str):
         return str(operands[0]), operands[1:]
@@ -128,19 +160,18 @@ def _string_and_operands(operands: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 
 def _letters(labels: Any) -> str:
     """A list of numbers and Ellipsis as part of an einsum string."""
-    if not isinstance(labels, list | tuple):
+    if not isinstance(labels, _LISTS):
         raise RefusalError
     try:
-        return "".join(["..." if x is Ellipsis else _LABELS[_natural(x)] for x in labels])
-    except (TypeError, IndexError) as error:
+        return "".join([_LABELS[x if type(x) is int else _number(x)] for x in labels])
+    except (TypeError, KeyError) as error:
         raise RefusalError from error
 
 
-def _natural(number: Any) -> int:
-    value = index(number)
-    if value < 0 or isinstance(number, bool):  # NumPy takes neither
-        raise RefusalError
-    return value
+def _number(label: Any) -> Any:
+    if label is Ellipsis or isinstance(label, bool):  # NumPy takes no bool
+        return label if label is Ellipsis else None
+    return index(label)
 
 
 def _array(operand: Any) -> Array:
@@ -158,30 +189,11 @@ def _array(operand: Any) -> Array:
         raise RefusalError from error
 
 
-def _dtype(arrays: Sequence[Array], out: Any, dtype: Any, casting: Any) -> np.dtype[Any]:
-    """What the operands, and `out`, are promoted to; every conversion keeps the values and is allowed."""
-    own = [array.dtype for array in arrays]
-    if out is not None:
-        if type(out) is not np.ndarray or not out.flags.writeable:
-            raise RefusalError
-        own.append(out.dtype)
-    try:
-        target = (np.result_type(*own) if dtype is None else np.dtype(dtype)).newbyteorder("=")
-    except TypeError as error:
-        raise RefusalError from error
-    pairs = [(array.dtype, target) for array in arrays]
-    pairs += [] if out is None else [(target, out.dtype), (out.dtype, target)]
-    for rule in (casting, "safe"):
-        if not all(np.can_cast(a, b, rule) for a, b in pairs):
-            raise RefusalError
-    return target
-
-
-def _order(optimize: Any) -> Order:
-    """What `optimize` asks for, as `kernel_of` takes it."""
-    if optimize is None or isinstance(optimize, bool | str):
-        return True if optimize is None else optimize
-    if not isinstance(optimize, list | tuple) or not optimize:
+def _order(optimize: Any, count: int) -> Order:
+    """What `optimize` asks for with so many operands, as `kernel_of` takes it."""
+    if type(optimize) is bool or isinstance(optimize, str):
+        return optimize
+    if not isinstance(optimize, _LISTS) or not optimize or count < 2:
         raise RefusalError
     first, *rest = optimize
     if not isinstance(first, str):
@@ -191,7 +203,7 @@ def _order(optimize: Any) -> Order:
             raise RefusalError
         return (first, rest[0])
     try:
-        return (first, *(tuple(map(_natural, step)) for step in rest))
+        return (first, *(tuple(map(index, step)) for step in rest))
     except TypeError as error:
         raise RefusalError from error
 

@@ -93,8 +93,15 @@ def _read_matrix(text: str, operands: Operands, shapes: Shapes, assume: Assumpti
     return elaborate_matrix(parse_matrix(text), shapes, assume)
 
 
+def _read_latex(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
+    from .notation.latex import read_latex
+
+    return read_latex(text, shapes, assume)
+
+
 READERS: dict[str, Callable[[str, Operands, Shapes, Assumptions], Meaning]] = {
     "index": _read_index,
     "einsum": _read_einsum,
     "matrix": _read_matrix,
+    "latex": _read_latex,
 }

@@ -3,6 +3,7 @@
 The oracle is `numpy.einsum` of the same call in one loop (`optimize=False`), or a formula written out.
 """
 
+import functools
 import random
 import threading
 import tracemalloc
@@ -16,7 +17,6 @@ from einderiv.einsum_programs import Compiled, Pairwise, Zeros, kernel_of
 from einderiv.numpy_einsum import einsum
 
 SEED = 20260
-NUMBERS = "fdFDg"  # dtypes compared with a tolerance
 
 
 def kernel(text, *arrays, order=True):
@@ -383,6 +383,30 @@ def test_numbers_are_operands(text):
     args = [np.arange(3.0) if term else 2 for term in text.partition("->")[0].split(",")]
     want, got = np.einsum(text, *args), einsum(text, *args)
     assert type(got) is type(want) and np.array_equal(got, want)
+
+
+# ---------------------------------------------------------------- kernels
+
+KERNELS = {
+    Compiled: "fdFD?",
+    Pairwise: "bBhHiIlLqQgG",
+    functools.partial: "eO",  # one loop
+}
+
+
+@pytest.mark.parametrize(("kind", "codes"), KERNELS.items(), ids=lambda value: str(value))
+def test_each_dtype_has_its_kernel(kind, codes):
+    for code in codes:
+        a = np.ones((30, 30), code)
+        assert type(kernel("ij,jk,kl->il", a, a, a)) is kind
+        small = np.ones((2, 2), code)
+        assert type(kernel("ij,jk,kl->il", small, small, small)) is functools.partial
+
+
+def test_a_product_by_blas_takes_no_integer_through_floats():
+    a = np.full((20, 20), 2**62 + 1, np.uint64)
+    assert (einsum("ij,jk->ik", a, np.eye(20, dtype=np.uint64)) == 2**62 + 1).all()
+    assert (einsum("ij,jk,kl->il", a, a, a)[0, 0]) == (2**62 + 1) ** 3 * 400 % 2**64
 
 
 # ---------------------------------------------------------------- the order
