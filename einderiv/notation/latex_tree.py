@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import NotationError, Span
 from . import complaints
 from .latex_complaints import explained
-from .parser import Parser, Token, Transformer
+from .parser import Parser, PostLex, Token, Transformer
 from .tree_builder import over, span_of
 
 
@@ -312,14 +312,15 @@ class _LatexTree(Transformer[Token, Any]):
     def _marked(self, c: list[Any], mark: str) -> Letter:
         box = _inside_of(c[1])
         letters = [part for _, part in box.parts] if isinstance(box, Row) else [box]
-        if not all(isinstance(part, Letter) for part in letters):
+        names = [part.name for part in letters if isinstance(part, Letter)]
+        if len(names) < len(letters):
             raise NotationError(
                 f"{_command(c[0])} stands over something that is no name",
                 spans=[over(span_of(c[0]), box.span)],
                 facts=["accents and fonts belong to names here"],
                 hint=r"write \tilde{X}, and powers and subscripts behind it",
             )
-        name = "".join(part.name for part in letters)
+        name = "".join(names)
         if mark:
             accent = mark.strip("_")
             spellings = (
@@ -371,7 +372,7 @@ _OPERAND_ENDS = frozenset({"NUMBER", "LETTER", "GREEK", "RBRACE", "RPAR", "RSQB"
                            "RNORM", "RBAR", "TURNED"})  # fmt: skip
 
 
-class _Pairs:
+class _Pairs(PostLex):
     """Tells opening bars from closing ones, and digits behind \\frac apart."""
 
     always_accept = ("BAR", "NORM", "UNKNOWN")
@@ -402,7 +403,7 @@ class _Pairs:
 
 
 _declared: ContextVar[frozenset[str]] = ContextVar("declared", default=frozenset())
-_PARSER = Parser("latex.lark", _LatexTree, explained, _Pairs)  # type: ignore[arg-type]
+_PARSER = Parser("latex.lark", _LatexTree, explained, _Pairs)
 
 
 def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:

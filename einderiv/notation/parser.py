@@ -19,7 +19,7 @@ from lark.lark import PostLex
 from ..errors import NotationError
 from .grammar import grammar_text, resolve_import
 
-__all__ = ["Parser", "Token", "Transformer"]
+__all__ = ["Parser", "PostLex", "Token", "Transformer"]
 
 Explain = Callable[[str, Any], NotationError]  # text and lark's complaint -> the error for a user
 
