@@ -1,7 +1,8 @@
 """Nested tuples, lists and dicts of arrays, as functions take and return them.
 
 In: a nested value. Out: its leaves and its structure; a value of that structure from other leaves.
-Invariant: dicts by sorted keys, as JAX's pytrees; anything that is no tuple, list or dict is a leaf.
+Invariant: dicts by sorted keys and None without leaves, as JAX's pytrees; anything that is no tuple, list,
+dict or None is a leaf.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 Structure = Hashable  # () for a leaf, else the kind, its keys and the structures inside
+_NOTHING = (("none", 0), ())
 
 
 def flattened(value: Any) -> tuple[list[Any], Structure]:
@@ -18,8 +20,10 @@ def flattened(value: Any) -> tuple[list[Any], Structure]:
     >>> flattened({"w": [1, 2], "b": 3})[0]
     [3, 1, 2]
     """
+    if value is None:
+        return [], _NOTHING
     if isinstance(value, dict):
-        keys = sorted(value)
+        keys = _ordered(value)
         kind: Hashable = ("dict", tuple(keys))
         inside = [value[key] for key in keys]
     elif isinstance(value, tuple | list):
@@ -37,6 +41,14 @@ def flattened(value: Any) -> tuple[list[Any], Structure]:
     return leaves, (kind, tuple(structures))
 
 
+def _ordered(value: dict[Any, Any]) -> list[Any]:
+    """The keys, sorted where they can be."""
+    try:
+        return sorted(value)
+    except TypeError:
+        return list(value)
+
+
 def rebuilt(structure: Structure, leaves: Iterable[Any]) -> Any:
     """A value of a structure.
 
@@ -50,6 +62,8 @@ def _built(structure: Any, leaves: Iterator[Any]) -> Any:
     if structure == ():
         return next(leaves)
     (name, detail), inside = structure
+    if name == "none":
+        return None
     values = [_built(part, leaves) for part in inside]
     if name == "dict":
         return dict(zip(detail, values, strict=True))

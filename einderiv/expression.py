@@ -117,7 +117,7 @@ class Expression(PythonOperators, Differentiable):
     def __ne__(self, other: object) -> bool:
         """The opposite; for the arrays of a traced function entry by entry."""
         compared = self._compared(other, "not_equal")
-        return not self == other if compared is None else compared  # type: ignore[no-any-return]
+        return not self == other if compared is None else compared
 
     def __hash__(self) -> int:
         return hash(declared_everywhere(self.term).digest)

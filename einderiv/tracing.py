@@ -1,25 +1,31 @@
 """A plain Python function, called once with symbols.
 
 In: a function and arguments of a call. Out: `Traced`: what it computes as terms, the arrays they need.
-Invariant: the function runs once for each signature: ranks, which extents are equal, which are 1. Arrays
-that it uses besides its arguments become tensors that travel with the trace.
+Invariant: a trace holds for every call with its signature: ranks, which extents are equal, which are 1, the
+values of arguments that are no arrays of numbers. Arrays that the function uses besides its arguments become
+tensors that travel with the trace. What else it reads: `fingerprints.py`; trees: `containers.py`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from .arrays import converted
 from .containers import Structure, flattened, rebuilt
 from .context import Context
-from .errors import DataError
+from .errors import DataError, EinderivError, NotationError
 from .expr import Dim, Variable
 from .expression import Expression
-from .notation.python_operands import Symbolic, made, operand, tracing
+from .fingerprints import fingerprint
+from .notation.python_operands import Size, Symbolic, made, operand, tracing
+from .notation.python_refusals import is_ours, located
 
 Array = np.ndarray[Any, Any]
 
@@ -42,17 +48,22 @@ MODES = (Mode(True, True, True), Mode(False, False, True), Mode(False, False, Fa
 class Call:
     """The arguments of a call, leaf by leaf."""
 
-    structure: Structure
+    structure: tuple[int, tuple[Structure, ...], tuple[str, ...]]  # positional ones, all, keywords
     leaves: list[Any]
     names: list[str]
     wanted: list[bool]  # one differentiates by this leaf
+
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether symbols are among the arguments."""
+        return any(isinstance(leaf, Symbolic) for leaf in self.leaves)
 
     def traced(self, mode: Mode) -> list[bool]:
         """Which leaves become tensors."""
         return [
             wanted
             or (mode.traces_others and isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biuf")
-            or (mode.traces_others and mode.traces_numbers and type(leaf) is float)
+            or (mode.traces_numbers and isinstance(leaf, float | np.floating))
             for leaf, wanted in zip(self.leaves, self.wanted, strict=True)
         ]
 
@@ -65,25 +76,30 @@ class Call:
         for leaf, traced in zip(self.leaves, self.traced(mode), strict=True):
             if traced:
                 shape = np.shape(leaf)
-                pattern = tuple(
-                    d
-                    if not mode.symbolic_extents or d < 2
-                    else -order.setdefault(d, len(order)) - 1
-                    for d in shape
-                )
-                parts.append(pattern)
-            else:
-                try:
-                    hash(leaf)
-                except TypeError:
-                    return None
+                if mode.symbolic_extents:  # -1 the first extent beyond 1, -2 the second ...
+                    shape = tuple(
+                        d if d < 2 else -order.setdefault(d, len(order)) - 1 for d in shape
+                    )
+                parts.append(shape)
+            elif isinstance(leaf, bool | int | float | str | bytes | np.generic | Enum | type):
                 parts.append((type(leaf), leaf))
+            elif inspect.isroutine(leaf):
+                parts.append(fingerprint(leaf)[0])
+            else:
+                return None  # it may change without our noticing
         return mode, self.structure, tuple(self.wanted), tuple(parts)
 
     def sizes(self) -> tuple[int, ...]:
         """All extents of the arrays, in order."""
         arrays = (leaf for leaf in self.leaves if isinstance(leaf, np.ndarray))
         return tuple(size for array in arrays for size in array.shape)
+
+    def called(self, function: Callable[..., Any], leaves: Sequence[Any]) -> Any:
+        """The function's result for arguments with other leaves."""
+        count, structures, keywords = self.structure
+        rest = iter(leaves)
+        values = [rebuilt(structure, rest) for structure in structures]
+        return function(*values[:count], **dict(zip(keywords, values[count:], strict=True)))
 
 
 @dataclass
@@ -96,59 +112,61 @@ class Traced:
     wanted: list[Variable]
     variables: dict[str, Variable]
     constants: dict[str, Array]
-    sizes: tuple[int, ...]
-    held: list[Any] = field(default_factory=list)  # kept alive, since their identity is in the key
 
 
-class _Constants:
+class Constants:
     """Tensors for the arrays that a function uses besides its arguments."""
 
-    def __init__(self, dims: dict[int, Dim], variables: dict[str, Variable]) -> None:
-        self.dims, self.variables = dims, variables
+    def __init__(self, dims: Mapping[int, Dim], context: Context) -> None:
+        self.dims, self.context = dims, context
+        self.variables = dict(context.variables)
         self.arrays: dict[str, Array] = {}
-        self._known: dict[int, Variable] = {}
+        self._known: dict[int, list[tuple[Array, str]]] = {}
 
     def constant(self, array: Array) -> Variable:
-        """The tensor for an array; the same one for the same array."""
-        if id(array) not in self._known:
-            name = _fresh(f"const{len(self.arrays) + 1}", self.variables)
-            x = Variable(name, tuple(self.dims.get(size, size) for size in array.shape))
-            self.variables[name] = x
-            self.arrays[name] = array  # also keeps its identity alive
-            self._known[id(array)] = x
-        return self._known[id(array)]
+        """The tensor for an array with the entries it has now; the same one for the same array."""
+        seen = self._known.setdefault(id(array), [])
+        for _, name in seen:
+            if np.array_equal(self.arrays[name], array, equal_nan=True):
+                return self.variables[name]
+        name = _fresh(f"const{len(self.arrays) + 1}", self.variables)
+        self.arrays[name] = array.astype(array.dtype if array.dtype.kind == "f" else float)
+        self.variables[name] = Variable(name, tuple(self.dims.get(d, d) for d in array.shape))
+        seen.append((array, name))  # held, so that its identity stays its own
+        return self.variables[name]
 
 
-def _fresh(name: str, taken: Any) -> str:
+def _fresh(name: str, taken: Mapping[str, Any]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+# ---------------------------------------------------------------- the arguments
 
 
 def call_of(
     function: Callable[..., Any],
     argnums: Sequence[int],
     arguments: Sequence[Any],
-    keywords: dict[str, Any],
+    keywords: Mapping[str, Any],
 ) -> Call:
     """The leaves of a call, those of `argnums` as arrays of floats."""
     leaves: list[Any] = []
     structures: list[Structure] = []
     names: list[str] = []
     wanted: list[bool] = []
-    parameters = _parameter_names(function, len(arguments))
+    parameters = (*_parameter_names(function, len(arguments)), *keywords)
     for place, value in enumerate([*arguments, *keywords.values()]):
-        positional = place < len(arguments)
-        name = parameters[place] if positional else list(keywords)[place - len(arguments)]
+        name = parameters[place]
         own, structure = flattened(value)
-        by = positional and place in argnums
+        by = place < len(arguments) and place in argnums
         for k, leaf in enumerate(own):
-            leaves.append(_array(leaf, name) if by else _plain(leaf))
+            leaves.append(_differentiable(leaf, name) if by else _plain(leaf, name))
             names.append(name if len(own) == 1 else f"{name}_{k}")
             wanted.append(by)
         structures.append(structure)
-    whole = (("tuple", len(arguments)), tuple(structures), tuple(keywords))
-    return Call(whole, leaves, names, wanted)
+    return Call((len(arguments), tuple(structures), tuple(keywords)), leaves, names, wanted)
 
 
 def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
@@ -161,25 +179,39 @@ def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
     return names + [f"x{k}" for k in range(len(names), count)]
 
 
-def _plain(leaf: Any) -> Any:
+def _plain(leaf: Any, name: str) -> Any:
     """An argument as it is; arrays of other libraries as NumPy arrays."""
-    if not isinstance(leaf, np.ndarray | np.generic) and hasattr(leaf, "__array__"):
-        return np.asarray(leaf)
-    return leaf
+    if isinstance(leaf, np.ma.MaskedArray | np.matrix):
+        converted(name, leaf)  # raises
+    if isinstance(leaf, np.ndarray | np.generic | Symbolic) or not hasattr(leaf, "__array__"):
+        return leaf
+    return np.asarray(leaf)
 
 
-def _array(leaf: Any, name: str) -> Array:
-    """An argument that one differentiates by, as an array of floats."""
-    array = np.asarray(leaf) if not isinstance(leaf, Symbolic) else np.asarray(None)
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"one cannot differentiate by {name}: it is of type {type(leaf).__name__}",
-            facts=[
-                "a variable is a number, an array of numbers, or tuples, lists and dicts of them"
-            ],
-            hint="choose another argument with argnums",
-        )
-    return array if array.dtype.kind == "f" else array.astype(float)
+def _differentiable(leaf: Any, name: str) -> Any:
+    """An argument that one differentiates by, as an array of floats; symbols as they are."""
+    if isinstance(leaf, Symbolic):
+        return leaf
+    refused = isinstance(leaf, str | bytes) or not isinstance(
+        leaf, np.ndarray | np.generic | bool | int | float | complex
+    )
+    if refused and not hasattr(leaf, "__array__"):
+        raise _no_variable(name, f"it is of type {type(leaf).__name__}")
+    array = converted(name, leaf)
+    if array.dtype.kind != "f":
+        raise _no_variable(name, f"it is of dtype {array.dtype}")
+    return array
+
+
+def _no_variable(name: str, fact: str) -> DataError:
+    return DataError(
+        f"one cannot differentiate by {name}: {fact}",
+        facts=["a variable is a real number or array, or tuples, lists and dicts of these"],
+        hint="choose another argument with argnums",
+    )
+
+
+# ---------------------------------------------------------------- the trace
 
 
 def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
@@ -187,38 +219,47 @@ def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
     dims: dict[int, Dim] = {}
     variables: dict[str, Variable] = {}
     inputs: list[tuple[int, Variable]] = []
-    leaves: list[Any] = list(call.leaves)
-    traced = call.traced(mode)
-    for place, (leaf, is_traced) in enumerate(zip(call.leaves, traced, strict=True)):
+    leaves: list[Any] = [_read_only(leaf) for leaf in call.leaves]
+    for place, is_traced in enumerate(call.traced(mode)):
         if is_traced:
             name = _fresh(call.names[place], variables)
-            shape = tuple(_dim(size, dims, mode) for size in np.shape(leaf))
-            inputs.append((place, Variable(name, shape)))
-            variables[name] = inputs[-1][1]
-    constants = _Constants(dims, variables)
+            shape = tuple(_dim(size, dims, mode) for size in np.shape(leaves[place]))
+            variables[name] = Variable(name, shape)
+            inputs.append((place, variables[name]))
     context = Context(variables, declared=frozenset(d for d in dims.values() if isinstance(d, str)))
     for place, x in inputs:
-        leaves[place] = made(Expression(x, ("",) * x.rank, context), x)
-    count, structures, keys = call.structure  # type: ignore[misc]
-    values = _arguments(structures, leaves)
-    positional = values[: count[1]]
-    keywords = dict(zip(keys, values[count[1] :], strict=True))
+        leaves[place] = symbol(x, context)
+    constants = Constants(dims, context)
     token = tracing.set(constants)
     try:
-        result = function(*positional, **keywords)
-        found, structure = flattened(result)
-        owner = Expression(Variable("_", ()), (), context)
-        outputs = [
-            leaf if isinstance(leaf, Expression) else made(owner, operand(leaf, context)[0])
-            for leaf in (_expression(leaf) for leaf in found)
-        ]
+        outputs, structure = outputs_of(call.called(function, leaves), context)
+    except Exception as error:
+        refusal = explained(error, error.__traceback__)
+        if refusal is error:
+            raise
+        raise refusal from error
     finally:
         tracing.reset(token)
     wanted = [x for place, x in inputs if call.wanted[place]]
-    return Traced(outputs, structure, inputs, wanted, variables, constants.arrays, call.sizes())
+    return Traced(outputs, structure, inputs, wanted, constants.variables, constants.arrays)
 
 
-def _expression(leaf: Any) -> Any:
+def symbol(x: Variable, context: Context) -> Any:
+    """A tensor as a symbol."""
+    return made(Expression(x, ("",) * x.rank, context), x)
+
+
+def outputs_of(result: Any, context: Context) -> tuple[list[Expression], Structure]:
+    """What a function returned, as expressions, and how it was nested."""
+    owner = Expression(Variable("_", ()), (), context)
+    found, structure = flattened(result)
+    return [
+        leaf if isinstance(leaf, Expression) else made(owner, operand(leaf, context)[0])
+        for leaf in map(_whole, found)
+    ], structure
+
+
+def _whole(leaf: Any) -> Any:
     """X['a','b'] products stand for their expressions."""
     return leaf.expression() if hasattr(leaf, "factors") else leaf
 
@@ -229,33 +270,39 @@ def _dim(size: int, dims: dict[int, Dim], mode: Mode) -> Dim:
     return dims.setdefault(size, f"n{len(dims) + 1}")
 
 
-def _arguments(structures: Sequence[Structure], leaves: list[Any]) -> list[Any]:
-    rest = iter(leaves)
-    return [rebuilt(structure, rest) for structure in structures]
+def _read_only(leaf: Any) -> Any:
+    """An argument that the function cannot write into."""
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    view = leaf.view()
+    view.flags.writeable = False
+    return view
 
 
-def fingerprint(function: Callable[..., Any]) -> tuple[Hashable, list[Any]]:
-    """What a function refers to outside its arguments: a trace holds as long as these are the same.
-
-    Numbers count by value, arrays and other objects by identity; also the objects, to keep them alive.
-    """
-    plain = inspect.unwrap(function)
-    held: list[Any] = [getattr(plain, "__self__", None)]
-    code = getattr(plain, "__code__", None)
-    for cell in getattr(plain, "__closure__", None) or ():
-        try:
-            held.append(cell.cell_contents)
-        except ValueError:  # not assigned yet
-            held.append(None)
-    names = code.co_names if code is not None else ()
-    scope = getattr(plain, "__globals__", {})
-    held += [
-        scope[n] for n in names if isinstance(scope.get(n), int | float | np.generic | np.ndarray)
-    ]
-    return tuple(_identity(value) for value in held), held
-
-
-def _identity(value: Any) -> Hashable:
-    if isinstance(value, bool | int | float | str | np.generic | type(None)):
-        return type(value), value
-    return id(value)
+def explained(error: Exception, traceback: TracebackType | None) -> Exception:
+    """What a function raised, as a refusal with its line where symbols are the reason."""
+    if isinstance(error, EinderivError):
+        return located(error, traceback)
+    text = str(error)
+    if "read-only" in text and isinstance(error, ValueError):
+        return located(
+            NotationError(
+                "an argument of a function to differentiate is written into",
+                facts=["derivatives belong to functions that leave their arguments as they are"],
+                hint="write a copy: x = x.copy()",
+            ),
+            traceback,
+        )
+    named = any(f"'{kind}'" in text for kind in ("Expression", "Size", "Indexed"))
+    about = isinstance(error, AttributeError) and isinstance(error.obj, Symbolic | Size)
+    if about or (named and isinstance(error, TypeError)) or is_ours(traceback):
+        text = text.replace("'Expression'", "symbol").replace("'Size'", "extent")
+        return located(
+            NotationError(
+                "symbols do not take part in this",
+                facts=[f"{type(error).__name__}: {text}"],
+                hint="use arithmetic, NumPy's functions and np.where, or compute it beforehand",
+            ),
+            traceback,
+        )
+    return error

@@ -2,38 +2,80 @@
 
 In: a function over arrays, the positions of the arguments to differentiate by.
 Out: a function with the same arguments; results and conventions as JAX's.
-Invariant: the function is traced once per signature (`tracing.py`); after that its program runs.
+Invariant: the function is traced once per signature (`tracing.py`); after that its program runs. Called with
+symbols, also inside another function that is traced, a derivative is an expression in them.
 """
 
 from __future__ import annotations
 
 import functools
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .containers import rebuilt
 from .differentiator import gradient
-from .errors import DerivativeError, EinderivError, axes_in_words
+from .errors import DerivativeError, NotationError, axes_in_words
 from .executable import Executable
 from .expr import Expr, Variable
+from .fingerprints import fingerprint
+from .notation.python_operands import Symbolic, made, together, tracing
 from .simplifier import simplify
-from .tracing import MODES, Call, Traced, call_of, fingerprint, trace
+from .substitution import substituted
+from .tracing import MODES, Call, Traced, call_of, outputs_of, symbol, trace
+from .walk import postorder
 
 Argnums = int | Sequence[int]
 
-_MOST = 256  # signatures of one function that are kept
+_MOST_TRACES = 256  # signatures of one function that are kept
+_MOST_BYTES = 1 << 28  # of the arrays that these hold
+_MOST_PROGRAMS = 512  # of all functions
+
+_programs: OrderedDict[Hashable, Executable] = OrderedDict()
+_lock = threading.Lock()
+_depth: ContextVar[int] = ContextVar("depth", default=0)  # of derivatives inside derivatives
+
+
+def _program(what: str, traced: Traced, terms: Callable[[Traced], list[Expr]]) -> Executable:
+    """The program of a derivative; equal traces, of whatever functions, share one."""
+    key = (
+        what,
+        tuple(output._term for output in traced.outputs),
+        tuple(traced.wanted),
+        tuple(traced.variables.values()),
+    )
+    with _lock:
+        known = _programs.pop(key, None)
+    if known is None:
+        roots = terms(traced)
+        known = Executable(roots, len(roots), traced.variables)
+    with _lock:
+        _programs[key] = known
+        while len(_programs) > _MOST_PROGRAMS:
+            _programs.popitem(last=False)
+    return known
 
 
 @dataclass
 class _Plan:
     traced: Traced
     program: Executable
+    held: list[Any]  # kept alive, since their identity is in the key
 
     def run(self, call: Call) -> list[Any]:
         """The results for the arrays of a call."""
         arrays = {x.name: call.leaves[place] for place, x in self.traced.inputs}
         return list(self.program({**arrays, **self.traced.constants}))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by the arrays that the function brought along."""
+        return sum(array.nbytes for array in self.traced.constants.values())
 
 
 class Transformed:
@@ -51,11 +93,17 @@ class Transformed:
         self.function, self.argnums = function, argnums
         self._terms, self._assembled, self._what = terms, assembled, what
         self._plans: dict[Hashable, _Plan] = {}
+        self._starts: dict[Hashable, int] = {}  # the first mode that can succeed
+        self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         call = call_of(self.function, self.places(len(arguments)), arguments, keywords)
-        plan = self._plan(call)
-        return self._assembled(plan.traced, call, plan.run(call), self)
+        if tracing.get() is not None or call.is_symbolic:
+            traced, values = self._in_symbols(call)
+        else:
+            plan = self._plan(call)
+            traced, values = plan.traced, plan.run(call)
+        return self._assembled(traced, call, values, self)
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__name__", "function")
@@ -73,39 +121,95 @@ class Transformed:
                 )
         return tuple(k % count for k in given)
 
+    # ------------------------------------------------------------ arrays
+
     def _plan(self, call: Call) -> _Plan:
+        """The trace and the program for a call, kept from an earlier one of its signature."""
         identity, held = fingerprint(self.function)
-        last: Exception | None = None
-        for mode in MODES:
-            key = call.key(mode)
-            if key is not None:
-                known = self._plans.get((identity, key))
-                if known is None:
-                    known = self._plans.get((identity, key, call.sizes()))
+        general = call.key(MODES[0])
+        keys: list[Hashable] = []
+        start = 0
+        if general is not None:
+            known = self._plans.get((identity, general))
+            if known is not None:
+                return known
+            sized = (identity, general, call.sizes())
+            start = self._starts.get(sized, 0)
+            keys = [sized, *([(identity, call.key(MODES[1]))] if start else [])]
+            for key in keys:
+                known = self._plans.get(key)
                 if known is not None:
                     return known
-        for mode in MODES:
+        last: Exception | None = None
+        for number in range(start, len(MODES)):
             try:
-                traced = trace(self.function, call, mode)
-                plan = _Plan(
-                    traced, Executable(terms := self._terms(traced), len(terms), traced.variables)
-                )
-            except DerivativeError:
-                raise
+                traced = trace(self.function, call, MODES[number])
             except Exception as error:  # the next mode leaves less open
                 last = error
                 continue
-            traced.held = held
-            key = call.key(mode)
-            if key is not None:
-                # an array from outside fits these sizes; others need a trace of their own
-                whole = (identity, key, call.sizes()) if traced.constants else (identity, key)
-                if len(self._plans) >= _MOST:
-                    self._plans.pop(next(iter(self._plans)))
-                self._plans[whole] = plan
+            plan = _Plan(traced, _program(self._what, traced, self._terms), held)
+            key = call.key(MODES[number])
+            if general is not None:
+                with self._lock:
+                    self._starts[sized] = number
+                    if key is not None:
+                        # an array from outside fits these sizes; others need a trace of their own
+                        exact = number == 0 and bool(traced.constants)
+                        self._keep(sized if exact else (identity, key), plan)
             return plan
         assert last is not None
-        raise last.with_traceback(None) if isinstance(last, EinderivError) else last
+        raise last
+
+    def _keep(self, key: Hashable, plan: _Plan) -> None:
+        self._plans[key] = plan
+        room = _MOST_BYTES
+        for old, other in reversed(list(self._plans.items())):
+            room -= other.nbytes
+            if old != key and (room < 0 or len(self._plans) > _MOST_TRACES):
+                del self._plans[old]
+        while len(self._starts) > 4 * _MOST_TRACES:
+            self._starts.pop(next(iter(self._starts)))
+
+    # ------------------------------------------------------------ symbols
+
+    def _in_symbols(self, call: Call) -> tuple[Traced, list[Any]]:
+        """The derivative as expressions: by new tensors, which the arguments then replace."""
+        running = tracing.get()
+        symbols = [leaf for leaf in call.leaves if isinstance(leaf, Symbolic)]
+        owner = symbol(Variable("_"), running.context) if running is not None else symbols[0]
+        wanted = [k for k, is_wanted in enumerate(call.wanted) if is_wanted]
+        (_, *arguments), owner, context = together([owner, *(call.leaves[k] for k in wanted)])
+        level = _depth.get()
+        inner = [
+            Variable(f"{call.names[k]}.{level}.{k}", term.shape)  # no name of a user's has a point
+            for k, term in zip(wanted, arguments, strict=True)
+        ]
+        leaves = list(call.leaves)
+        for k, x in zip(wanted, inner, strict=True):
+            leaves[k] = symbol(x, context)
+        token = _depth.set(level + 1)
+        try:
+            outputs, structure = outputs_of(call.called(self.function, leaves), context)
+        finally:
+            _depth.reset(token)
+        terms, owner, context = together([*outputs, owner])
+        _check_kept(terms, inner)
+        outputs = [made(owner, term, context) for term in terms[:-1]]
+        traced = Traced(outputs, structure, [], inner, {}, {})
+        found = substituted(self._terms(traced), dict(zip(inner, arguments, strict=True)))
+        return traced, [made(owner, term, context) for term in simplify(found)]
+
+
+def _check_kept(terms: Sequence[Expr], variables: Sequence[Variable]) -> None:
+    """Extents that a function joins to others are no longer those of its arguments."""
+    own = {x.name: x for x in variables}
+    for node in postorder(terms):
+        if isinstance(node, Variable) and own.get(node.name, node) is not node:
+            raise NotationError(
+                f"the function joins extents of {node.name.partition('.')[0]} to others",
+                facts=[f"({', '.join(map(str, own[node.name].shape))}) became {node.shape}"],
+                hint="declare the extents, as in ed.tensors('X[n,d]')",
+            )
 
 
 # ---------------------------------------------------------------- terms
@@ -113,10 +217,11 @@ class Transformed:
 
 def _scalar(traced: Traced, what: str) -> Expr:
     if len(traced.outputs) != 1 or traced.structure != ():
+        count = len(traced.outputs)
         raise DerivativeError(
-            f"{what} of a function that returns {len(traced.outputs)} values",
+            f"{what} of a function that returns {f'{count} values' if count else 'nothing'}",
             facts=["it belongs to a function with one number as its value"],
-            hint="return one of them, or use ed.jacobian",
+            hint="return one number, or use ed.jacobian",
         )
     (output,) = traced.outputs
     if output._term.rank:
@@ -136,14 +241,31 @@ def _gradients(term: Expr, variables: Sequence[Variable]) -> list[Expr]:
 
 def _by_argument(transformed: Transformed, call: Call, values: Sequence[Any]) -> Any:
     """Values for the leaves one differentiates by, in the structure of the arguments."""
-    count, structures, _ = call.structure  # type: ignore[misc]
-    places = transformed.places(count[1])
-    wanted = sorted(set(places))
+    count, structures, _ = call.structure
+    places = transformed.places(count)
     rest = iter(values)
-    built = {k: rebuilt(structures[k], rest) for k in wanted}
+    built = {k: rebuilt(structures[k], rest) for k in sorted(set(places))}
     if isinstance(transformed.argnums, int):
         return built[places[0]]
     return tuple(built[k] for k in places)
+
+
+def _gradient_by_argument(transformed: Transformed, call: Call, values: Sequence[Any]) -> Any:
+    """The same, each entry in the dtype of its argument."""
+    wanted = (leaf for leaf, by in zip(call.leaves, call.wanted, strict=True) if by)
+    return _by_argument(
+        transformed,
+        call,
+        [
+            value.astype(leaf.dtype, copy=False)
+            if isinstance(value, np.ndarray | np.generic)
+            else value
+            for value, leaf in zip(values, wanted, strict=True)
+        ],
+    )
+
+
+# ---------------------------------------------------------------- the four transforms
 
 
 def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
@@ -157,7 +279,7 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
         function,
         argnums,
         lambda traced: _gradients(_scalar(traced, "the gradient"), traced.wanted),
-        lambda traced, call, values, self: _by_argument(self, call, values),
+        lambda traced, call, values, self: _gradient_by_argument(self, call, values),
         "gradient",
     )
 
@@ -179,7 +301,10 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Transf
         function,
         argnums,
         terms,
-        lambda traced, call, values, self: (values[0], _by_argument(self, call, values[1:])),
+        lambda traced, call, values, self: (
+            values[0],
+            _gradient_by_argument(self, call, values[1:]),
+        ),
         "value and gradient",
     )
 
@@ -197,14 +322,14 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
 
     def assembled(traced: Traced, call: Call, values: list[Any], self: Transformed) -> Any:
         n = len(traced.wanted)
-        rows = [values[k : k + n] for k in range(0, len(values), n)] if n else []
+        rows = [values[n * k : n * (k + 1)] for k in range(len(traced.outputs))]
         return rebuilt(traced.structure, [_by_argument(self, call, row) for row in rows])
 
     return Transformed(function, argnums, terms, assembled, "Jacobian")
 
 
 def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
-    """The second derivatives of a function with one number as its value.
+    """The second derivatives of a function: the axes of its value, then twice those of the arguments.
 
     For several arguments, or for tuples, lists and dicts of arrays: the structure twice, as JAX's.
 
@@ -214,12 +339,18 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
     """
 
     def terms(traced: Traced) -> list[Expr]:
-        first = _gradients(_scalar(traced, "the Hessian"), traced.wanted)
+        first = [g for out in traced.outputs for g in _gradients(out._term, traced.wanted)]
         return [second for g in first for second in _gradients(g, traced.wanted)]
 
     def assembled(traced: Traced, call: Call, values: list[Any], self: Transformed) -> Any:
         n = len(traced.wanted)
-        rows = [_by_argument(self, call, values[k : k + n]) for k in range(0, len(values), n)]
-        return _by_argument(self, call, rows)
+        rows = [
+            _by_argument(self, call, values[n * k : n * (k + 1)])
+            for k in range(n * len(traced.outputs))
+        ]
+        blocks = [
+            _by_argument(self, call, rows[n * k : n * (k + 1)]) for k in range(len(traced.outputs))
+        ]
+        return rebuilt(traced.structure, blocks)
 
     return Transformed(function, argnums, terms, assembled, "Hessian")

@@ -158,7 +158,9 @@ LISTS = [
 
 
 @pytest.mark.parametrize("extent", [3, 30])
-@pytest.mark.parametrize(("call", "text"), LISTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(
+    ("call", "text"), LISTS, ids=[f"{k}-{row[1]}" for k, row in enumerate(LISTS)]
+)
 def test_lists_of_labels_mean_what_letters_mean(call, text, extent):
     a, b = normal(extent, extent), normal(extent, extent, seed=1)
     want = np.einsum(*call(a, b))

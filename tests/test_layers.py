@@ -18,7 +18,7 @@ TOP = "einderiv"  # einderiv/__init__.py
 
 # Rows from the bottom to the top; `name.*` stands for all modules of a sub-package.
 LAYERS = (
-    ("errors", "functions"),
+    ("errors", "functions", "containers", "fingerprints"),
     ("datafiles", "expr", "notation.syntax", "notation.grammar"),
     (
         "program",
@@ -65,7 +65,6 @@ LAYERS = (
         "notation.matrix_places",
         "notation.matrix_refusals",
         "notation.matrix_terms",
-        "notation.python",
         "printers.*",
         "flat",
         "reference",
@@ -74,11 +73,23 @@ LAYERS = (
     ("differentiator", "simplifier", "compiler.*"),
     ("uniting",),
     ("assumptions", "context", "executable", "explainer", "checker", "reading"),
+    (
+        "notation.python",
+        "notation.python_axes",
+        "notation.python_functions",
+        "notation.python_indexed",
+        "notation.python_operands",
+        "notation.python_products",
+        "notation.python_refusals",
+        "notation.python_ufuncs",
+    ),
     ("einsum_forms", "einsum_programs"),
     ("einsum_plans", "numpy_einsum"),
     ("einsum_rules",),
     ("differentiable",),
     ("expression",),
+    ("tensors", "tracing"),
+    ("transforms",),
     ("functional",),
     ("equality",),
     (TOP,),

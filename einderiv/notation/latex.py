@@ -15,6 +15,7 @@ from ..walk import trampoline
 from . import complaints, syntax
 from .elaborator import Meaning, elaborate
 from .latex_formulas import (
+    Entry,
     Visit,
     grouped,
     is_norm,
@@ -118,8 +119,14 @@ class _Reader(ScriptReader):
             return base.name + self._figures(script), ()
         return base.name, indices
 
-    def visit(self, node: Formula) -> Visit:
+    def visit(self, node: Formula | Entry) -> Visit:
+        """The surface tree of a formula, or of an entry of one."""
         match node:
+            case Entry(column=None):
+                return (yield from self._entry_of_vector(node.formula, node.row))
+            case Entry():
+                assert node.column is not None
+                return (yield from self._entry(node.formula, node.row, node.column, node.turns))
             case Figure():
                 return Number(node.value, node.span)
             case Letter():

@@ -7,6 +7,7 @@ Invariant: nothing recurses.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .. import functions
@@ -24,7 +25,18 @@ from .latex_tree import (
     Scripted,
     Terms,
 )
-from .syntax import Group, Negative, Node
+from .syntax import Group, Index, Negative, Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """An entry of an expression without indices: of a matrix, or of a vector where column is None."""
+
+    formula: Formula
+    row: Index
+    column: Index | None
+    turns: tuple[Formula, ...] = ()
+
 
 Scripts = Sequence[tuple[str, Formula]]
 Visit = Generator[Any, Any, Any]

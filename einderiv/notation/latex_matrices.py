@@ -13,6 +13,7 @@ from .. import functions
 from ..errors import Span
 from . import syntax
 from .latex_formulas import (
+    Entry,
     Scripts,
     Visit,
     bare_inside,
@@ -61,11 +62,11 @@ class Matrices(Names):
                 if all(kind == "^" for kind, _ in plain.scripts):
                     sups_ = [s for _, s in plain.scripts]
                     if len(self._turns(sups_)) == len(sups_):
-                        return (yield from self._entry(plain.base, row, column, sups_))
+                        return (yield Entry(plain.base, row, column, tuple(sups_)))
             case Terms():
                 terms = []
                 for minus, term in plain.parts:
-                    terms.append((minus, (yield from self._entry(term, row, column))))
+                    terms.append((minus, (yield Entry(term, row, column))))
                 return Group(syntax.Sum(tuple(terms), span), span)
             case Row():
                 if all(sign in ("", "*") for sign, _ in plain.parts):
@@ -81,7 +82,7 @@ class Matrices(Names):
                 factors.append((False, grouped((yield part))))
         links = [row, *(self._fresh_index(node.span) for _ in matrices[1:]), column]
         for k, part in enumerate(matrices):
-            factors.append((False, (yield from self._entry(part, links[k], links[k + 1]))))
+            factors.append((False, (yield Entry(part, links[k], links[k + 1]))))
         return syntax.Product(tuple(factors), node.span)
 
     def _inverse_entry(self, node: Formula, row: Index, column: Index, what: str) -> Visit:
@@ -94,7 +95,7 @@ class Matrices(Names):
             name = Name(plain.name, plain.span)
             return Call("inv", None, (name,), (row, column), node.span, node.span)
         r, c = self._fresh_index(node.span), self._fresh_index(node.span)
-        inner = yield from self._entry(plain, r, c)
+        inner = yield Entry(plain, r, c)
         return Call("inv", (r, c), (inner,), (row, column), node.span, node.span)
 
     def _entry_of_vector(self, node: Formula, index: Index) -> Visit:
@@ -108,7 +109,7 @@ class Matrices(Names):
             case Terms():
                 terms = []
                 for minus, term in plain.parts:
-                    terms.append((minus, (yield from self._entry_of_vector(term, index))))
+                    terms.append((minus, (yield Entry(term, index, None))))
                 return Group(syntax.Sum(tuple(terms), node.span), node.span)
             case Row() if all(sign in ("", "*") for sign, _ in plain.parts):
                 *before, (_, last) = plain.parts
@@ -123,10 +124,8 @@ class Matrices(Names):
                         factors.append((False, grouped((yield part))))
                     else:
                         links.append(self._fresh_index(node.span))
-                        factors.append(
-                            (False, (yield from self._entry(part, links[-2], links[-1])))
-                        )
-                factors.append((False, (yield from self._entry_of_vector(last, links[-1]))))
+                        factors.append((False, (yield Entry(part, links[-2], links[-1]))))
+                factors.append((False, (yield Entry(last, links[-1], None))))
                 return syntax.Product(tuple(factors), node.span)
         return (yield plain)
 
@@ -175,7 +174,7 @@ class Matrices(Names):
         if whole is not None:
             return Call(name, None, (whole,), subscript, span, name_span)
         row, column = self._fresh_index(span), self._fresh_index(span)
-        tree = yield from self._entry(inside, row, column)
+        tree = yield Entry(inside, row, column)
         return Call(name, (row, column), (tree,), subscript, span, name_span)
 
     def _called(self, name: str, scripts: Scripts, argument: Formula, name_span: Span) -> Visit:

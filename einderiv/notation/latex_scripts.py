@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import Span
 from . import syntax
 from .latex_formulas import (
+    Entry,
     Visit,
     bare_inside,
     grouped,
@@ -72,10 +73,10 @@ class ScriptReader(Matrices):
             return (yield from self._raised(name, indices, tree, sups, node))
         if indices is not None and isinstance(base, Enclosed) and not braced:
             if len(indices) == 2:
-                tree = yield from self._entry(base, *indices, sups=self._turns(sups))
+                tree = yield Entry(base, *indices, tuple(self._turns(sups)))
                 sups = [s for s in sups if s not in self._turns(sups)]
             elif len(indices) == 1:
-                tree = yield from self._entry_of_vector(base, indices[0])
+                tree = yield Entry(base, indices[0], None)
             else:
                 self.fail(
                     "more than two indices behind brackets",

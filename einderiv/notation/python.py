@@ -13,24 +13,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..canonical import contract
-from ..expr import Shape
-from .python_functions import (
-    UFUNCS,
-    array_function,
-    axes_of,
-    diagonal,
-    dot,
-    expanded,
-    matmul,
-    permuted,
-    reduced,
-    reshaped,
-    squeezed,
-    ufunc,
-)
+from .python_axes import diagonal, expanded, permuted, reduced, reshaped, squeezed, trace
+from .python_functions import array_function
 from .python_indexed import Indexed
 from .python_operands import Size, Symbolic, made, product, tracing
+from .python_products import dot, matmul
 from .python_refusals import ShapeAsDataError, refuse
+from .python_ufuncs import UFUNCS, ufunc
 
 _NUMBERS = (int, float, complex, np.generic, np.ndarray, list, tuple)
 
@@ -57,6 +46,11 @@ class PythonOperators(Symbolic):
     def ndim(self) -> int:
         """The number of axes."""
         return self._term.rank
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Terms are real: float64, whatever the arrays will be."""
+        return np.dtype(float)
 
     @property
     def size(self) -> Any:
@@ -138,6 +132,20 @@ class PythonOperators(Symbolic):
     def __ge__(self, other: Any) -> Any:
         return UFUNCS["greater_equal"](self, other)
 
+    def __and__(self, other: Any) -> Any:
+        return UFUNCS["logical_and"](self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return UFUNCS["logical_or"](self, other)
+
+    def __xor__(self, other: Any) -> Any:
+        return UFUNCS["logical_xor"](self, other)
+
+    def __invert__(self) -> Any:
+        return UFUNCS["logical_not"](self)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
     def _compared(self, other: object, name: str) -> Any:
         """While a function is traced, == and != are those of arrays."""
         if tracing.get() is not None and isinstance(other, (Symbolic, *_NUMBERS)):
@@ -192,7 +200,7 @@ class PythonOperators(Symbolic):
         keepdims: bool = False,
     ) -> Any:
         """The variance over axes."""
-        return np.var(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def std(
         self,
@@ -203,7 +211,7 @@ class PythonOperators(Symbolic):
         keepdims: bool = False,
     ) -> Any:
         """The standard deviation over axes."""
-        return np.std(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def dot(self, other: Any) -> Any:
         """As numpy.dot."""
@@ -211,7 +219,7 @@ class PythonOperators(Symbolic):
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         """As numpy.trace."""
-        return reduced("sum", diagonal(self, offset, axis1, axis2), -1)
+        return trace(self, offset, axis1, axis2)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         """As numpy.diagonal."""
@@ -224,7 +232,7 @@ class PythonOperators(Symbolic):
 
     def swapaxes(self, a: int, b: int) -> Any:
         """As numpy.swapaxes."""
-        return np.swapaxes(self, a, b)  # type: ignore[call-overload]
+        return np.swapaxes(self, a, b)
 
     def squeeze(self, axis: Any = None) -> Any:
         """As numpy.squeeze."""
@@ -246,7 +254,7 @@ class PythonOperators(Symbolic):
 
     def clip(self, low: Any = None, high: Any = None) -> Any:
         """As numpy.clip."""
-        return np.clip(self, low, high)  # type: ignore[call-overload]
+        return np.clip(self, low, high)
 
     def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:
         """The symbol itself for floating types; others are refused."""
@@ -345,7 +353,7 @@ def _new_axes(x: Any, keys: tuple[Any, ...]) -> Any:
             refuse(
                 f"{'an entry' if single else 'a part'} of a symbol, [{_written(k)}]",
                 "an index runs over a whole axis",
-                "cut the array beforehand, multiply by a vector that picks the entry, or name indices: x['i']",
+                "cut the array beforehand, or multiply by an array that picks the entries",
             )
     if len(whole) > x.ndim:
         refuse(f"{len(whole)} indices for {x.ndim} axes", "each axis has one", "drop some")
@@ -362,6 +370,3 @@ def _written(key: Any) -> str:
         parts = [key.start, key.stop] + ([key.step] if key.step is not None else [])
         return ":".join("" if part is None else str(part) for part in parts)
     return repr(key) if isinstance(key, int) else type(key).__name__
-
-
-__all__ = ["PythonOperators", "Shape", "axes_of"]

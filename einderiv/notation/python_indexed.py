@@ -7,12 +7,15 @@ it; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand sid
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from ..canonical import add, contract, power, transpose
-from ..expr import Expr, Ones
+from ..expr import Dim, Expr, Ones
 from .python_operands import Symbolic, joined_shapes, number, together
 from .python_refusals import refuse
 
@@ -23,7 +26,6 @@ class Indexed:
     """A product of symbols with named axes, summed when it is used as a whole."""
 
     __slots__ = ("factors",)
-    __array_ufunc__ = None  # NumPy leaves arithmetic to the methods here
 
     def __init__(self, factors: Sequence[Factor]) -> None:
         self.factors = tuple(factors)
@@ -37,12 +39,19 @@ class Indexed:
                 "each axis has one index",
                 f"write X[{', '.join(repr(c) for c in 'ijkl'[: x._term.rank])}]",
             )
-        return Indexed([(x, tuple(names))])
+        return Indexed([(x, tuple(names))])._checked()
 
     def __getitem__(self, key: Any) -> Any:
         """The expression whose axes are the named indices, in this order; these are not summed."""
         names = key if isinstance(key, tuple) else (key,)
         return self._summed(tuple(names))
+
+    def _checked(self) -> Indexed:
+        """Itself; extents that differ are refused here, where they meet."""
+        names = [name for _, own in self.factors for name in own]
+        if len(set(names)) < len(names):
+            self.expression()
+        return self
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -63,11 +72,12 @@ class Indexed:
         lacking = [n for n in (*names, *self.free) if n not in every or n not in (*names,)]
         if lacking or len(set(names)) < len(names):
             refuse(
-                f"the indices {', '.join(names)} of a product with {', '.join(self.free) or 'no'} free indices",
+                f"the indices {', '.join(names)} of a product whose free ones are {', '.join(self.free)}",
                 "all free indices and none else stand on the left",
                 "name each free index once",
             )
-        clashes, dims = [], {}
+        clashes: list[tuple[Dim, Dim]] = []
+        dims: dict[str, Dim] = {}
         for term, (_, own) in zip(terms, self.factors, strict=True):
             for name, dim in zip(own, term.shape, strict=True):
                 if dims.setdefault(name, dim) != dim:
@@ -86,7 +96,7 @@ class Indexed:
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, Indexed):
-            return Indexed([*self.factors, *other.factors])
+            return Indexed([*self.factors, *other.factors])._checked()
         return Indexed([*self.factors, (_scalar(other, self), ())])
 
     __rmul__ = __mul__
@@ -150,6 +160,41 @@ class Indexed:
 
     # ------------------------------------------------------------ everything else
 
+    def __eq__(self, other: object) -> bool:
+        other = other.expression() if isinstance(other, Indexed) else other
+        return bool(self.expression() == other)
+
+    def __hash__(self) -> int:
+        return hash(self.expression())
+
+    def __lt__(self, other: Any) -> Any:
+        return np.less(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return np.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return np.greater(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return np.greater_equal(self, other)
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        own = _OPERATORS.get(function.__name__)
+        if method == "__call__" and own is not None and len(inputs) == 2 and not options:
+            a, b = inputs
+            return (
+                own(a, b)
+                if isinstance(a, Indexed)
+                else getattr(b, _REFLECTED[function.__name__])(a)
+            )
+        whole = [x.expression() if isinstance(x, Indexed) else x for x in inputs]
+        return getattr(function, method)(*whole, **options)
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        whole = [x.expression() if isinstance(x, Indexed) else x for x in arguments]
+        return function(*whole, **options)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -164,6 +209,22 @@ class Indexed:
 
     def __repr__(self) -> str:
         return f"<Indexed {self.expression()!r}>"
+
+
+_OPERATORS: dict[str, Any] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+}
+_REFLECTED = {
+    "add": "__radd__",
+    "subtract": "__rsub__",
+    "multiply": "__rmul__",
+    "divide": "__rtruediv__",
+    "power": "__rpow__",
+}
 
 
 def _along(term: Expr, names: tuple[str, ...], axes: tuple[str, ...], full: Expr) -> Expr:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from fractions import Fraction
-from numbers import Number
 from typing import Any, NoReturn, Protocol, Self
 
 import numpy as np
@@ -28,7 +27,9 @@ LETTERS = "ijklpqrstuvwabcdefghmnoxyz"
 
 
 class Arrays(Protocol):
-    """What takes arrays that a traced function uses, and makes tensors of them."""
+    """What takes arrays that a traced function uses, and makes tensors of them; `context`: its program."""
+
+    context: Context
 
     def constant(self, array: Any) -> Variable:
         """The tensor that stands for an array."""
@@ -80,7 +81,9 @@ class Size:
         return hash(self.name)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Number) and other != 1 and tracing.get() is not None:
+        if isinstance(other, int | float | np.number) and tracing.get() is not None:
+            if other in (0, 1):
+                return False  # these extents have no names
             self._refuse()  # it may well be that number
         return str(other) == self.name if isinstance(other, str | Size) else False
 
@@ -91,6 +94,9 @@ class Size:
         self._refuse()
 
     def __float__(self) -> float:
+        self._refuse()
+
+    def __bool__(self) -> bool:
         self._refuse()
 
     def _ordered(self, other: object) -> bool:
@@ -125,10 +131,11 @@ class Size:
         return other - self.symbol()
 
     def __mul__(self, other: Any) -> Any:
+        if isinstance(other, list | tuple | str | bytes):
+            self._refuse()  # it repeats them
         return self.symbol() * other
 
-    def __rmul__(self, other: Any) -> Any:
-        return other * self.symbol()
+    __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
         return self.symbol() / other
@@ -162,6 +169,8 @@ def number(value: Any) -> Fraction | None:
     if isinstance(value, float):
         if math.isfinite(value):
             return Fraction(repr(value))
+        if tracing.get() is not None:
+            return None  # a tensor of the trace
         refuse(
             f"the number {value} stands in the expression",
             "terms hold finite numbers only",
@@ -184,7 +193,7 @@ def operand(value: Any, context: Context) -> tuple[Expr, Context]:
         refuse(
             "a complex number stands in the expression", "terms are real", "split it into two parts"
         )
-    if isinstance(value, np.ndarray | list | tuple):
+    if isinstance(value, np.ndarray | list | tuple | float | np.floating):
         array = np.asarray(value) if not isinstance(value, np.ndarray) else value
         if array.dtype.kind not in "biuf":
             refuse(
