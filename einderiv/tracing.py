@@ -50,8 +50,16 @@ class Call:
 
     structure: tuple[int, tuple[Structure, ...], tuple[str, ...]]  # positional ones, all, keywords
     leaves: list[Any]
-    names: list[str]
+    places: list[
+        tuple[int, int]
+    ]  # the argument of each, and its number there; -1 where it is alone
     wanted: list[bool]  # one differentiates by this leaf
+    parameter: Callable[[int], str]
+
+    def name(self, place: int) -> str:
+        """A name for a leaf."""
+        argument, number = self.places[place]
+        return self.parameter(argument) + (f"_{number}" if number >= 0 else "")
 
     @property
     def is_symbolic(self) -> bool:
@@ -154,19 +162,21 @@ def call_of(
     """The leaves of a call, those of `argnums` as arrays of floats."""
     leaves: list[Any] = []
     structures: list[Structure] = []
-    names: list[str] = []
+    places: list[tuple[int, int]] = []
     wanted: list[bool] = []
-    parameters = (*_parameter_names(function, len(arguments)), *keywords)
-    for place, value in enumerate([*arguments, *keywords.values()]):
-        name = parameters[place]
+
+    def name(place: int) -> str:  # looked up where it is needed: 10 us
+        return (*_parameter_names(function, len(arguments)), *keywords)[place]
+
+    for place, value in enumerate((*arguments, *keywords.values())):
         own, structure = flattened(value)
         by = place < len(arguments) and place in argnums
-        for k, leaf in enumerate(own):
-            leaves.append(_differentiable(leaf, name) if by else _plain(leaf, name))
-            names.append(name if len(own) == 1 else f"{name}_{k}")
-            wanted.append(by)
+        leaves += [(_differentiable if by else _plain)(leaf, place, name) for leaf in own]
+        places += [(place, k if len(own) > 1 else -1) for k in range(len(own))]
+        wanted += [by] * len(own)
         structures.append(structure)
-    return Call((len(arguments), tuple(structures), tuple(keywords)), leaves, names, wanted)
+    whole = (len(arguments), tuple(structures), tuple(keywords))
+    return Call(whole, leaves, places, wanted, name)
 
 
 def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
@@ -179,27 +189,29 @@ def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
     return names + [f"x{k}" for k in range(len(names), count)]
 
 
-def _plain(leaf: Any, name: str) -> Any:
+def _plain(leaf: Any, place: int, name: Callable[[int], str]) -> Any:
     """An argument as it is; arrays of other libraries as NumPy arrays."""
     if isinstance(leaf, np.ma.MaskedArray | np.matrix):
-        converted(name, leaf)  # raises
+        converted(name(place), leaf)  # raises
     if isinstance(leaf, np.ndarray | np.generic | Symbolic) or not hasattr(leaf, "__array__"):
         return leaf
     return np.asarray(leaf)
 
 
-def _differentiable(leaf: Any, name: str) -> Any:
+def _differentiable(leaf: Any, place: int, name: Callable[[int], str]) -> Any:
     """An argument that one differentiates by, as an array of floats; symbols as they are."""
+    if type(leaf) is np.ndarray and leaf.dtype == float and leaf.dtype.isnative:
+        return leaf
     if isinstance(leaf, Symbolic):
         return leaf
     refused = isinstance(leaf, str | bytes) or not isinstance(
         leaf, np.ndarray | np.generic | bool | int | float | complex
     )
     if refused and not hasattr(leaf, "__array__"):
-        raise _no_variable(name, f"it is of type {type(leaf).__name__}")
-    array = converted(name, leaf)
+        raise _no_variable(name(place), f"it is of type {type(leaf).__name__}")
+    array = converted(name(place), leaf)
     if array.dtype.kind != "f":
-        raise _no_variable(name, f"it is of dtype {array.dtype}")
+        raise _no_variable(name(place), f"it is of dtype {array.dtype}")
     return array
 
 
@@ -222,7 +234,7 @@ def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
     leaves: list[Any] = [_read_only(leaf) for leaf in call.leaves]
     for place, is_traced in enumerate(call.traced(mode)):
         if is_traced:
-            name = _fresh(call.names[place], variables)
+            name = _fresh(call.name(place), variables)
             shape = tuple(_dim(size, dims, mode) for size in np.shape(leaves[place]))
             variables[name] = Variable(name, shape)
             inputs.append((place, variables[name]))

@@ -125,7 +125,7 @@ class Transformed:
 
     def _plan(self, call: Call) -> _Plan:
         """The trace and the program for a call, kept from an earlier one of its signature."""
-        identity, held = fingerprint(self.function)
+        identity, _ = fingerprint(self.function)
         general = call.key(MODES[0])
         keys: list[Hashable] = []
         start = 0
@@ -147,9 +147,13 @@ class Transformed:
             except Exception as error:  # the next mode leaves less open
                 last = error
                 continue
-            plan = _Plan(traced, _program(self._what, traced, self._terms), held)
+            program = _program(self._what, traced, self._terms)
+            # anew: the function may have kept a record of its call
+            identity, held = fingerprint(self.function)
+            plan = _Plan(traced, program, held)
             key = call.key(MODES[number])
             if general is not None:
+                sized = (identity, general, call.sizes())
                 with self._lock:
                     self._starts[sized] = number
                     if key is not None:
@@ -181,7 +185,7 @@ class Transformed:
         (_, *arguments), owner, context = together([owner, *(call.leaves[k] for k in wanted)])
         level = _depth.get()
         inner = [
-            Variable(f"{call.names[k]}.{level}.{k}", term.shape)  # no name of a user's has a point
+            Variable(f"{call.name(k)}.{level}.{k}", term.shape)  # no name of a user's has a point
             for k, term in zip(wanted, arguments, strict=True)
         ]
         leaves = list(call.leaves)

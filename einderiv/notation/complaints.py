@@ -158,7 +158,7 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
             facts=["a shape is a tuple of extents, one for each axis"],
             hint=f"write shapes={{{name!r}: ({axes!r},)}}",
         )
-    extents = tuple(axes)
+    extents = tuple(getattr(dim, "name", dim) for dim in axes)  # x.shape gives named extents
     for dim in extents:
         number = isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0
         if not number and not (isinstance(dim, str) and dim.isidentifier()):
