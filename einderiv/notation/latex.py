@@ -8,6 +8,7 @@ the formula is written as their surface tree and read by their elaborators. Two 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 
 from ..errors import Span
 from ..expr import Dim
@@ -59,6 +60,7 @@ def read_latex(
     equations = parse_latex(source, tuple(shapes or ()))
     reader = _Reader(source, equations, shapes or {})
     statements = [reader.statement(e) for e in equations]
+    statements = [s for s in statements[:-1] if s.name is not None] + statements[-1:]
     complaints.check_statements(source, statements, r"x_i Q_{ij} x_j", r"r_a = \dots")
     text = syntax.Text(source, tuple(statements))
     if reader.indexed:
@@ -75,10 +77,16 @@ class _Reader(ScriptReader):
         if equation.left is None:
             return syntax.Definition(None, None, body, body.span, body.span)
         name, indices = self._left(equation.left)
+        if name in ("derivative", "value"):
+            name = next(
+                n for n in (name, *(f"{name}{k}" for k in count(2))) if n not in self.defined
+            )
+        if name is not None:
+            self.defined.add(name)
         span = equation.left.span
         return syntax.Definition(name, indices or None, body, equation.span, span)
 
-    def _left(self, left: Formula) -> tuple[str, tuple[Index, ...]]:
+    def _left(self, left: Formula) -> tuple[str | None, tuple[Index, ...]]:
         """J, y_i, J(theta), and derivatives by something: their indices, in order."""
         plain = unbraced(left)
         if isinstance(plain, Row) and isinstance(plain.parts[0][1], Letter | Scripted):
@@ -104,12 +112,11 @@ class _Reader(ScriptReader):
                             for index in self._index_names(script, node) or ():
                                 found.setdefault(index.name, index)
             return "derivative", tuple(found.values())
-        self.fail(
-            "the left side of = names no tensor",
-            left.span,
-            "a left side is a name with its indices",
-            "write y_i = ..., J = ..., or the right side alone",
-        )
+        if isinstance(plain, Scripted):
+            subs = [script for kind, script in plain.scripts if kind == "_"]
+            indices = self._index_names(subs[0], plain) if len(subs) == 1 else None
+            return "value", indices or ()  # (W x)_i = ...
+        return None, ()  # an identity: the other side says the same
 
     def _name_and_indices(
         self, base: Letter, script: Formula, node: Scripted

@@ -58,9 +58,13 @@ class Names:
                 self._collect(node)
         self.indexed = bool(self.indices)
         self.divisors: set[str] = set()
+        self.defined: set[str] = set()
         self._fresh = (f"{c}{n}" for n in count(1) for c in "rcpq")
 
     def _collect(self, node: Scripted | Applied) -> None:
+        base = unbraced(node.base) if isinstance(node, Scripted) else None
+        if isinstance(base, Letter) and base.name in ("nabla", "partial"):
+            return
         for kind, script in node.scripts:
             if kind == "_" and not (isinstance(node, Scripted) and is_norm(node.base)):
                 found = self._index_names(script, node)

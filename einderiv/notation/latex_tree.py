@@ -110,11 +110,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equation:
-    """left = right; left None for a bare expression."""
+    """left = right; left None for a bare expression. In a chain of equal sides the first and the last."""
 
     left: Formula | None
     right: Formula
     span: Span
+    continues: bool = False  # the line before, which has the left side
 
 
 Formula = Letter | Figure | Row | Terms | Fraction_ | Enclosed | Scripted | Applied | Root | Listed
@@ -163,8 +164,20 @@ class _LatexTree(Transformer[Token, Any]):
         return Equation(None, tree, tree.span)
 
     def equation(self, c: list[Any]) -> Equation:
+        return c[0]  # type: ignore[no-any-return]
+
+    def two_sides(self, c: list[Any]) -> Equation:
         left, right = _done(c[0]), _done(c[2])
         return Equation(left, right, over(left.span, right.span))
+
+    def more_sides(self, c: list[Any]) -> Equation:
+        right = _done(c[2])
+        return Equation(c[0].left, right, over(c[0].span, right.span))
+
+    def continued(self, c: list[Any]) -> Equation:
+        inside = c[1]
+        right = inside.right if isinstance(inside, Equation) else _done(inside)
+        return Equation(None, right, over(span_of(c[0]), right.span), continues=True)
 
     # sums and products
 
@@ -302,6 +315,13 @@ class _LatexTree(Transformer[Token, Any]):
         mark = _command(c[0])
         return self._marked(c, "_" + _MARKS.get(mark, mark))
 
+    def trace(self, c: list[Any]) -> Letter:
+        return Letter("tr", span_of(c[0]), is_word=True)
+
+    def change(self, c: list[Any]) -> Letter:
+        box = self._marked(c, "")
+        return Letter(f"{box.name}_Delta", box.span)
+
     def font(self, c: list[Any]) -> Any:
         box = _inside_of(c[1])
         if isinstance(box, Figure) and box.value in (0, 1):
@@ -402,6 +422,38 @@ class _Pairs(PostLex):
             yield token
 
 
+# What a sentence leaves at the end of a displayed formula: a full stop, and its number.
+_PUNCTUATION = re.compile(
+    r"[.,;:?!]?(?:\s|~|\\[,;!]|\\q?quad(?![A-Za-z]))*"
+    r"(?:\\tag\s*\{[^{}]*\}|\([A-Z]?\.?\d+(?:\.\d+)*[a-z]?\))?\s*"
+    r"(?=$|\\\\|\\end\b|\$\$)"
+)
+
+
+def _without_punctuation(source: str) -> str:
+    """The source with full stops, commas and numbers at the ends of formulas blanked out."""
+
+    def blank(match: re.Match[str]) -> str:
+        text = match.group()
+        numbered = re.search(r"quad|~|\\tag", text) or text[:1] in ".,;:?!"
+        return re.sub(r"\S", " ", text) if numbered else text
+
+    return _PUNCTUATION.sub(blank, source)
+
+
+def _chained(lines: list[Equation]) -> list[Equation]:
+    """Lines that continue the one before, `&= ...`, are its last side."""
+    equations: list[Equation] = []
+    for line in lines:
+        if line.continues and equations:
+            first = equations.pop()
+            span = (first.span[0], line.span[1])
+            equations.append(Equation(first.left, line.right, span))
+        else:
+            equations.append(line)
+    return equations
+
+
 _declared: ContextVar[frozenset[str]] = ContextVar("declared", default=frozenset())
 _PARSER = Parser("latex.lark", _LatexTree, explained, _Pairs)
 
@@ -418,9 +470,13 @@ def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
     complaints.check_brackets(re.sub(r"#", " ", source))
     token = _declared.set(frozenset(names))
     try:
-        equations: list[Equation] = _PARSER.parsed(source)
+        lines: list[Equation] = _PARSER.parsed(_without_punctuation(source))
+    except NotationError as mistake:
+        mistake.source = source
+        raise
     finally:
         _declared.reset(token)
+    equations = _chained(lines)
     if not equations:
         raise NotationError(
             "there is no formula",
