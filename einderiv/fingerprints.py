@@ -84,7 +84,7 @@ def _of_container(value: Any, depth: int, held: list[Any]) -> Hashable:
 
 def _parts(value: Any) -> Iterator[Any]:
     """What a function or an object refers to."""
-    wrapped = getattr(value, "__wrapped__", None)
+    wrapped = getattr(value, "__dict__", {}).get("__wrapped__")
     if isinstance(value, FunctionType):
         yield from _references(value)
     elif isinstance(value, MethodType):

@@ -228,12 +228,13 @@ class _Writer:
         batch = [label for label in output if label in a and label in b]
         rows = [label for label in output if label in a and label not in b]
         columns = [label for label in output if label in b and label not in a]
+        if batch and not rows and not columns:
+            return None
         if len(rows) > 1 or len(columns) > 1 or len(summed) > 1:
-            return None if batch else self.tensordot(step, summed)
+            groups = (batch, rows, columns, summed)
+            return self.fused(step, *groups) if batch else self.tensordot(step, summed)
         if not rows and columns:
             first, second, a, b, rows, columns = second, first, b, a, columns, rows
-        if not rows and batch:
-            return None
         left = self.matrix(f"v{first}", a, [*batch, *rows, *summed])
         right = self.matrix(f"v{second}", b, [*batch, *summed, *columns])
         if batch and not columns:
@@ -245,6 +246,40 @@ class _Writer:
             product = _binary(left, ast.MatMult(), right)
         made = [*batch, *rows, *columns]
         return self.transposed(product, [made.index(label) for label in output])
+
+    def fused(
+        self,
+        step: Contract,
+        batch: Sequence[Label],
+        rows: Sequence[Label],
+        columns: Sequence[Label],
+        summed: Sequence[Label],
+    ) -> ast.expr:
+        """The same with any number of axes, or none, in the place of each: joined, multiplied, split."""
+        dims = dict(step.extents)
+        (first, second), (a, b) = step.operands, step.inputs
+
+        def shaped(value: ast.expr, groups: Sequence[Sequence[Label]]) -> ast.expr:
+            shape = [self.product([dims[x] for x in group]) for group in groups]
+            return _method(value, "reshape", _tuple(shape))
+
+        single = [[label] for label in batch]
+        left = self.matrix(f"v{first}", a, [*batch, *rows, *summed])
+        right = self.matrix(f"v{second}", b, [*batch, *summed, *columns])
+        left = shaped(left, [*single, rows, summed])
+        right = shaped(right, [*single, summed, columns])
+        made = [*batch, *rows, *columns]
+        split = shaped(_binary(left, ast.MatMult(), right), [[label] for label in made])
+        return self.transposed(split, [made.index(label) for label in step.output])
+
+    def product(self, dims: Sequence[Dim]) -> ast.expr:
+        """The number of entries of some axes together."""
+        if not dims:
+            return _constant(1)
+        total = self.dim(dims[0])
+        for dim in dims[1:]:
+            total = _binary(total, ast.Mult(), self.dim(dim))
+        return total
 
     def matrix(self, name: str, labels: Subscript, wanted: Sequence[Label]) -> ast.expr:
         return self.transposed(_name(name), [labels.index(label) for label in wanted])

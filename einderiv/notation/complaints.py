@@ -158,7 +158,7 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
             facts=["a shape is a tuple of extents, one for each axis"],
             hint=f"write shapes={{{name!r}: ({axes!r},)}}",
         )
-    extents = tuple(getattr(dim, "name", dim) for dim in axes)  # x.shape gives named extents
+    extents: tuple[Dim, ...] = tuple(_named(dim) for dim in axes)
     for dim in extents:
         number = isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0
         if not number and not (isinstance(dim, str) and dim.isidentifier()):
@@ -168,6 +168,11 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
                 hint=f"write shapes={{{name!r}: ('n', 3)}}",
             )
     return extents
+
+
+def _named(dim: Any) -> Any:
+    """An extent as `x.shape` gives it by its name."""
+    return getattr(dim, "name", dim)
 
 
 def check_statements(

@@ -78,9 +78,8 @@ class _Reader(ScriptReader):
             return syntax.Definition(None, None, body, body.span, body.span)
         name, indices = self._left(equation.left)
         if name in ("derivative", "value"):
-            name = next(
-                n for n in (name, *(f"{name}{k}" for k in count(2))) if n not in self.defined
-            )
+            names = (name if k == 1 else f"{name}{k}" for k in count(1))
+            name = next(n for n in names if n not in self.defined)
         if name is not None:
             self.defined.add(name)
         span = equation.left.span
@@ -106,6 +105,9 @@ class _Reader(ScriptReader):
         ):
             found: dict[str, Index] = {}
             for node in inside:
+                under = unbraced(node.base) if isinstance(node, Scripted) else None
+                if isinstance(under, Letter) and under.name in ("partial", "nabla"):
+                    continue  # the variable, not an index
                 if isinstance(node, Scripted):
                     for kind, script in node.scripts:
                         if kind == "_":
@@ -225,6 +227,8 @@ class _Reader(ScriptReader):
                     r"write \frac{}{} or brackets",
                 )
             head = self._function_word(part)
+            if head is not None and head[0] == "sigmoid" and not self._is_called(parts, place):
+                head = None  # a number called sigma
             if head is not None and place + 1 < len(parts) and parts[place + 1][0] == "":
                 name, scripts, name_span = head
                 argument = parts[place + 1][1]
@@ -270,6 +274,12 @@ class _Reader(ScriptReader):
             else:
                 chain.append((sign == "/", grouped(tree)))
         return product_of(chain, span)
+
+    def _is_called(self, parts: Sequence[tuple[str, Formula]], place: int) -> bool:
+        """Do brackets follow?"""
+        following = parts[place + 1][1] if place + 1 < len(parts) else None
+        bracket = None if following is None else unscripted(following)
+        return isinstance(bracket, Enclosed) and bracket.kind == "("
 
     def _check_call_or_product(
         self, part: Formula, following: Sequence[tuple[str, Formula]]

@@ -90,25 +90,30 @@ def product_of(factors: Sequence[tuple[bool, Node]], span: Span | None = None) -
 
 
 def nodes_of(equation: Equation) -> list[Formula]:
-    """Every node of an equation."""
+    """Every node of an equation, in the order of the text."""
     found: list[Formula] = []
-    stack: list[Any] = [side for side in (equation.right, equation.left) if side is not None]
+    stack: list[Formula] = [side for side in (equation.right, equation.left) if side is not None]
     while stack:
         node = stack.pop()
         found.append(node)
-        match node:
-            case Row() | Terms():
-                stack += [part for _, part in node.parts]
-            case Fraction_():
-                stack += [node.above, node.below]
-            case Enclosed():
-                stack += node.inside
-            case Scripted():
-                stack += [node.base, *(script for _, script in node.scripts)]
-            case Applied():
-                stack += [node.argument, *(script for _, script in node.scripts)]
-            case Root():
-                stack += [node.inside, *([node.degree] if node.degree else [])]
-            case Listed():
-                stack += node.parts
+        stack += reversed(_parts(node))
     return found
+
+
+def _parts(node: Formula) -> list[Formula]:
+    match node:
+        case Row() | Terms():
+            return [part for _, part in node.parts]
+        case Fraction_():
+            return [node.above, node.below]
+        case Enclosed():
+            return list(node.inside)
+        case Scripted():
+            return [node.base, *(script for _, script in node.scripts)]
+        case Applied():
+            return [*(script for _, script in node.scripts), node.argument]
+        case Root():
+            return [*([node.degree] if node.degree else []), node.inside]
+        case Listed():
+            return list(node.parts)
+    return []

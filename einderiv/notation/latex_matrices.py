@@ -226,10 +226,18 @@ class Matrices(Names):
                     f"write \\{name}_{{i}}",
                 )
             tree = Call(name, kept, tuple(map(bare_inside, trees)), subscript, span, name_span)
-        for power in powers:
-            exponent = yield power
-            tree = Power(tree, exponent, span)
-        return tree
+        if powers and name in ("sin", "cos", "tan") and self._turn(powers[0]) == "inv":
+            self.fail(
+                f"\\{name}^{{-1}} has two readings",
+                name_span,
+                f"the inverse function arc{name}, or 1/{name}",
+                f"write \\arc{name} x or \\frac{{1}}{{\\{name} x}}",
+            )
+        return (yield from self.raised(tree, powers, span))
+
+    def raised(self, tree: Node, sups: Sequence[Formula], span: Span) -> Visit:
+        """A tree with what stands above it; `ScriptReader` knows how."""
+        raise NotImplementedError
 
     def _applied(self, node: Applied) -> Visit:
         name = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}.get(

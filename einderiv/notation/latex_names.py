@@ -202,6 +202,13 @@ class Names:
                 )
             value = Number(Fraction(int(name == ONES)), node.span)
             return Call("vector", None, (value,), None, node.span, node.span)
+        if name in ("partial", "nabla") and name not in self.shapes:
+            self.fail(
+                "a derivative stands in the formula",
+                node.span,
+                "a formula is read as it stands, and differentiated afterwards",
+                "write what is differentiated, and ask for its derivative: e.diff('x')",
+            )
         if name == TURNED:
             self.fail(
                 "a transpose stands alone", node.span, "it stands behind a matrix", r"write X^\top"

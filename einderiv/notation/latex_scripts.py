@@ -84,7 +84,7 @@ class ScriptReader(Matrices):
                     "a matrix has two",
                     "drop some",
                 )
-            return (yield from self._powers(tree, sups, node.span))
+            return (yield from self.raised(tree, sups, node.span))
         if indices is not None:
             numbered = self._numbered(base)
             if numbered is not None:
@@ -96,12 +96,12 @@ class ScriptReader(Matrices):
                 "write X_{ij} or (A B)_{ij}",
             )
         tree = yield base
-        return (yield from self._powers(tree, sups, node.span))
+        return (yield from self.raised(tree, sups, node.span))
 
     def _exponential(self, sups: Sequence[Formula], span: Span) -> Visit:
         exponent = yield sups[0]
         tree: Node = Call("exp", None, (bare_inside(exponent),), None, span, span)
-        return (yield from self._powers(tree, sups[1:], span))
+        return (yield from self.raised(tree, sups[1:], span))
 
     def _raised(
         self,
@@ -113,7 +113,7 @@ class ScriptReader(Matrices):
     ) -> Visit:
         """A name with its indices, transposed, inverted or raised to a power."""
         if indices is None:
-            return (yield from self._powers(tree, sups, node.span))
+            return (yield from self.raised(tree, sups, node.span))
         turns = self._turns(sups)
         inverse = False
         for turn in turns:
@@ -140,9 +140,9 @@ class ScriptReader(Matrices):
             tree = Call("inv", None, (Name(name, span),), indices, span, span)
         else:
             tree = Access(name, indices, span, node.base.span)
-        return (yield from self._powers(tree, [s for s in sups if s not in turns], span))
+        return (yield from self.raised(tree, [s for s in sups if s not in turns], span))
 
-    def _powers(self, tree: Node, sups: Sequence[Formula], span: Span) -> Visit:
+    def raised(self, tree: Node, sups: Sequence[Formula], span: Span) -> Visit:
         for script in sups:
             what = self._turn(script)
             if what in ("T", "invT") and self.indexed:
@@ -195,4 +195,4 @@ class ScriptReader(Matrices):
                 )
         inner = yield node.base.inside[0]
         tree = self._norm(inner, name, node.base.span)
-        return (yield from self._powers(tree, powers, node.span))
+        return (yield from self.raised(tree, powers, node.span))

@@ -13,9 +13,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..canonical import contract
-from .python_axes import diagonal, expanded, permuted, reduced, reshaped, squeezed, trace
+from .python_axes import diagonal, expanded, permuted, reduced, squeezed, trace
 from .python_functions import array_function
 from .python_indexed import Indexed
+from .python_indexing import is_known, picked
+from .python_joined import reshaped
 from .python_operands import Size, Symbolic, made, product, tracing
 from .python_products import dot, matmul
 from .python_refusals import ShapeAsDataError, refuse
@@ -239,12 +241,12 @@ class PythonOperators(Symbolic):
         return squeezed(self, axis)
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
-        """Adds or drops axes of extent 1; any other shape is refused."""
-        return reshaped(self, *shape)
+        """Adds or drops axes of extent 1; any other shape is refused where extents are symbolic."""
+        return reshaped(self, *shape, order=order)
 
     def ravel(self, order: str = "C") -> Any:
         """A vector as it is; anything else is refused."""
-        return reshaped(self, -1)
+        return reshaped(self, -1, order=order)
 
     flatten = ravel
 
@@ -278,7 +280,7 @@ class PythonOperators(Symbolic):
         keys = key if isinstance(key, tuple) else (key,)
         if keys and all(isinstance(k, str) for k in keys):
             return Indexed.access(self, keys)
-        return _new_axes(self, keys)
+        return picked(self, keys) if is_known(self) else _new_axes(self, keys)
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         refuse(
@@ -288,6 +290,8 @@ class PythonOperators(Symbolic):
         )
 
     def __iter__(self) -> Iterator[Any]:
+        if self.ndim and is_known(self):
+            return (self[k] for k in range(len(self)))
         refuse(
             "a loop over the entries of a symbol",
             "how many there are is not known, and an entry has no index of its own",

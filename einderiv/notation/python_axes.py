@@ -129,21 +129,24 @@ def squeezed(x: Any, axis: Axis = None) -> Any:
     return made(x, contract([term], [tuple(range(term.rank))], rest))
 
 
-def reshaped(x: Any, *shape: Any) -> Any:
+def is_same_but_for_ones(x: Any, shape: Sequence[Any]) -> bool:
+    """Whether a reshape only adds or drops axes of extent 1."""
+    old = [str(dim) for dim in x._term.shape if dim != 1]
+    new = [str(dim) for dim in shape if str(dim) != "1"]
+    free = new.count("-1") <= 1 and len(old) == len(new)
+    return free and all(b in ("-1", a) for a, b in zip(old, new, strict=True))
+
+
+def with_axes_of_one(x: Any, shape: Sequence[Any]) -> Any:
     """np.reshape where it only adds or drops axes of extent 1."""
-    wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
-    old = [dim for dim in x._term.shape if dim != 1]
-    new = [dim for dim in wanted if str(dim) != "1"]
-    fits = len(old) == len(new) and sum(str(dim) == "-1" for dim in new) <= 1
-    if not fits or any(str(b) not in ("-1", str(a)) for a, b in zip(old, new, strict=True)):
+    if not is_same_but_for_ones(x, shape):
         refuse(
-            f"a reshape of {_shown(x._term.shape)} to {_shown(tuple(wanted))}",
+            f"a reshape of {_shown(x._term.shape)} to {_shown(tuple(shape))}",
             "entries of tensors keep their indices; only axes of extent 1 come and go",
             "give the tensor the axes it is used with, or pass it in that shape",
         )
-    flat = squeezed(x)._term
-    places = [k for k, dim in enumerate(wanted) if str(dim) == "1"]
-    return made(x, unit_axes(flat, places, len(wanted)))
+    places = [k for k, dim in enumerate(shape) if str(dim) == "1"]
+    return made(x, unit_axes(squeezed(x)._term, places, len(shape)))
 
 
 def _shown(shape: Shape) -> str:

@@ -28,10 +28,20 @@ from .python_axes import (
     permuted,
     rank_of,
     reduced,
-    reshaped,
     squeezed,
     swapped,
     trace,
+)
+from .python_joined import (
+    concatenated,
+    differences,
+    rearranged,
+    reshaped,
+    stacked,
+    stacked_as_columns,
+    stacked_by_columns,
+    stacked_by_rows,
+    summed_up,
 )
 from .python_operands import Symbolic, joined_shapes, made, mapped, operand, product, raised, total
 from .python_products import dot, einsum, inner, matmul, outer, tensordot, vdot
@@ -175,17 +185,6 @@ def _clip(x: Any, low: Any = None, high: Any = None, **_: Any) -> Any:
     return x if high is None else mapped("min", [x, high])
 
 
-def _nothing_to_stack(name: str) -> Callable[..., Any]:
-    def function(*_: Any, **__: Any) -> Any:
-        refuse(
-            f"np.{name} puts arrays together",
-            "the parts of a tensor have no index of their own",
-            "keep the parts apart and add what is computed from each, or pass one array",
-        )
-
-    return function
-
-
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: _reduction("sum"),
     np.prod: _reduction("prod"),
@@ -218,7 +217,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.moveaxis: moved,
     np.expand_dims: expanded,
     np.squeeze: squeezed,
-    np.reshape: lambda x, shape, *_, **__: reshaped(x, shape),
+    np.reshape: lambda x, shape, order="C", **_: reshaped(x, shape, order=order),
     np.broadcast_to: broadcast_to,
     np.where: _where,
     np.clip: _clip,
@@ -229,7 +228,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.shape: lambda x: x.shape,
     np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
     np.real: lambda x: x,
-    np.ravel: lambda x, *_: reshaped(x, -1),
+    np.ravel: lambda x, order="C": reshaped(x, -1, order=order),
     np.linalg.trace: lambda x, offset=0, **_: trace(x, offset, -2, -1),
     np.linalg.outer: outer,
     np.matrix_transpose: lambda x: swapped(x, -1, -2),
@@ -250,10 +249,23 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.linalg.norm: _norm,
     np.linalg.matrix_power: _matrix_power,
     np.linalg.multi_dot: lambda arrays, **_: _chained(arrays),
-    **{
-        getattr(np, name): _nothing_to_stack(name)
-        for name in ("concatenate", "stack", "vstack", "hstack", "column_stack", "append", "block")
-    },
+    np.concatenate: concatenated,
+    np.stack: stacked,
+    np.vstack: stacked_by_rows,
+    np.hstack: stacked_by_columns,
+    np.column_stack: stacked_as_columns,
+    np.append: lambda x, values, axis=None: concatenated([x, values], axis),
+    np.cumsum: summed_up,
+    np.diff: differences,
+    np.flip: lambda x, axis=None: rearranged("flip", x, lambda a: np.flip(a, axis)),
+    np.roll: lambda x, shift, axis=None: rearranged("roll", x, lambda a: np.roll(a, shift, axis)),
+    np.repeat: lambda x, repeats, axis=None: rearranged(
+        "repeat", x, lambda a: np.repeat(a, repeats, axis)
+    ),
+    np.tile: lambda x, reps: rearranged("tile", x, lambda a: np.tile(a, reps)),
+    np.take: lambda x, indices, axis=None, **_: rearranged(
+        "take", x, lambda a: np.take(a, indices, axis)
+    ),
 }
 
 

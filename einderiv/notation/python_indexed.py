@@ -8,7 +8,8 @@ it; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand sid
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..canonical import add, contract, power, transpose
 from ..expr import Dim, Expr, Ones
-from .python_operands import Symbolic, joined_shapes, number, together
+from .python_operands import Symbolic, joined_shapes, number, together, tracing
 from .python_refusals import refuse
 
 Factor = tuple[Any, tuple[str, ...]]  # a symbol and the names of its axes
@@ -87,6 +88,8 @@ class Indexed:
         labels = {name: k for k, name in enumerate(every)}
         inputs = [tuple(labels[n] for n in own) for _, own in self.factors]
         term = contract(terms, inputs, tuple(labels[n] for n in names))
+        if tracing.get() is None:
+            context = replace(context, letters=_with_letters(context.letters, dims))
         return owner._with(term, names, context)
 
     # ------------------------------------------------------------ arithmetic
@@ -225,6 +228,17 @@ _REFLECTED = {
     "divide": "__rtruediv__",
     "power": "__rpow__",
 }
+
+
+def _with_letters(
+    letters: Mapping[Dim, tuple[str, ...]], dims: Mapping[str, Dim]
+) -> dict[Dim, tuple[str, ...]]:
+    """The letters that printers use for extents, those of an expression added."""
+    found = dict(letters)
+    for name, dim in dims.items():
+        if name not in found.get(dim, ()):
+            found[dim] = (*found.get(dim, ()), name)
+    return found
 
 
 def _along(term: Expr, names: tuple[str, ...], axes: tuple[str, ...], full: Expr) -> Expr:

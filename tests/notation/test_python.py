@@ -11,6 +11,7 @@ from scipy import special
 import einderiv as ed
 from einderiv.notation.python_functions import FUNCTIONS
 from einderiv.notation.python_ufuncs import UFUNCS
+from tests.notation import test_python_joined
 
 SEED = 3
 NAMES = "X[n,d] Y[n,d] Q[d,d] T[n,d,3] v[d] u[d] w[n] c P[n,1] K[1,d]"
@@ -163,7 +164,8 @@ def test_every_row_of_the_table_of_functions_is_tried_here():
     source = inspect.getsource(inspect.getmodule(assert_same))
     missing = [f.__name__ for f in FUNCTIONS if f"np.{f.__name__}(" not in source]
     missing = [name for name in missing if f"np.linalg.{name}(" not in source]
-    assert set(missing) <= {"vstack", "hstack", "column_stack", "append", "block"}
+    elsewhere = inspect.getsource(test_python_joined)
+    assert [name for name in missing if f"np.{name}(" not in elsewhere] == []
 
 
 # ---------------------------------------------------------------- universal functions
@@ -382,9 +384,14 @@ REFUSALS = [
     (lambda X: X.ravel(), "NotationError", "a reshape of (n, d)", "pass it in that shape"),
     (lambda X: X.reshape(3, 2), "NotationError", "a reshape of (n, d) to (3, 2)", "pass it in"),
     (lambda X: np.squeeze(X, 0), "NotationError", "squeeze of axis 0", "sum over it"),
-    (lambda X: np.concatenate([X, X]), "NotationError", "puts arrays together", "keep the parts"),
-    (lambda X: np.stack([X, X]), "NotationError", "np.stack puts arrays together", "keep"),
-    (lambda X: np.cumsum(X), "NotationError", "np.cumsum has no meaning", "rewrite"),
+    (
+        lambda X: np.concatenate([X, X]),
+        "NotationError",
+        "np.concatenate of symbols",
+        "keep parts apart",
+    ),
+    (lambda X: np.stack([X, X]), "NotationError", "np.stack of symbols", "keep parts apart"),
+    (lambda X: np.cumsum(X), "NotationError", "np.cumsum of symbols", "keep parts apart"),
     (lambda X: np.sort(X), "NotationError", "np.sort has no meaning", "rewrite"),
     (lambda X: np.kron(X, X), "NotationError", "np.kron has no meaning", "rewrite"),
     (lambda X: np.linalg.eigvalsh(X), "NotationError", "np.linalg.eigvalsh has no", "rewrite"),
