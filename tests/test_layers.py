@@ -78,6 +78,8 @@ LAYERS = (
         "notation.python_axes",
         "notation.python_functions",
         "notation.python_indexed",
+        "notation.python_indexing",
+        "notation.python_joined",
         "notation.python_operands",
         "notation.python_products",
         "notation.python_refusals",
