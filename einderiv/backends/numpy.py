@@ -34,6 +34,7 @@ from ..program import (
 from . import numpy_functions
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TERMS = 100  # of a sum in one expression; a nesting of 1000 is beyond what Python's compiler takes
 Runner = Callable[..., tuple[Any, ...]]
 
 
@@ -134,7 +135,7 @@ class _Writer:
             case Contract():
                 return [_assign(target, self.contract(step))]
             case Combine():
-                return [_assign(target, self.combine(step))]
+                return self.combine(step, target)
             case Scatter():
                 return self.scatter(step, target)
             case Elementwise():
@@ -295,10 +296,12 @@ class _Writer:
 
     # ------------------------------------------------------------ sums
 
-    def combine(self, step: Combine) -> ast.expr:
+    def combine(self, step: Combine, target: str) -> list[ast.stmt]:
         output = tuple(range(len(step.shape)))
         total: ast.expr | None = None
-        for c, register, axes in zip(step.coefficients, step.operands, step.axes, strict=True):
+        statements: list[ast.stmt] = []
+        terms = zip(step.coefficients, step.operands, step.axes, strict=True)
+        for number, (c, register, axes) in enumerate(terms, 1):
             value = self.placed(f"v{register}", axes, output)
             size = abs(c)
             if size != 1:
@@ -311,8 +314,11 @@ class _Writer:
                 total = ast.UnaryOp(ast.USub(), value) if c < 0 else value
             else:
                 total = _binary(total, ast.Sub() if c < 0 else ast.Add(), value)
+            if number % _TERMS == 0:
+                statements.append(_assign(target, total))
+                total = _name(target)
         assert total is not None
-        return total
+        return [*statements, _assign(target, total)]
 
     def scatter(self, step: Scatter, target: str) -> list[ast.stmt]:
         """Zeros, then each term added through a view of its diagonal."""

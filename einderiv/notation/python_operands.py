@@ -8,7 +8,7 @@ the right; an array becomes a tensor of the running trace, or is refused where t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from fractions import Fraction
@@ -56,36 +56,43 @@ class Symbolic:
         raise NotImplementedError
 
 
-class Size:
-    """An extent as `x.shape` gives it: equal to its name, and a number in arithmetic.
+class Size(str):
+    """An extent as `x.shape` gives it: its name, which is a number in arithmetic.
 
     >>> Size("n", None) == "n", Size("n", None)
     (True, 'n')
     """
 
-    __slots__ = ("name", "owner")
+    __slots__ = ("owner",)
+    owner: Any
 
-    def __init__(self, name: str, owner: Any) -> None:
-        self.name, self.owner = name, owner
+    def __new__(cls, name: str, owner: Any) -> Self:
+        size = super().__new__(cls, name)
+        size.owner = owner
+        return size
+
+    @property
+    def name(self) -> str:
+        """The name alone."""
+        return str.__str__(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return str, (self.name,)
 
-    def __str__(self) -> str:
-        return self.name
-
-    def __repr__(self) -> str:
-        return repr(self.name)
-
-    def __hash__(self) -> int:
-        return hash(self.name)
+    __hash__ = str.__hash__
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, int | float | np.number) and tracing.get() is not None:
             if other in (0, 1):
                 return False  # these extents have no names
             self._refuse()  # it may well be that number
-        return str(other) == self.name if isinstance(other, str | Size) else False
+        return isinstance(other, str) and str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __iter__(self) -> Iterator[str]:
+        self._refuse()  # NumPy takes it for a shape
 
     def __index__(self) -> int:
         self._refuse()
@@ -99,12 +106,22 @@ class Size:
     def __bool__(self) -> bool:
         self._refuse()
 
-    def _ordered(self, other: object) -> bool:
-        if isinstance(other, str | Size) and tracing.get() is None:
-            return False
-        self._refuse()
+    def __lt__(self, other: Any) -> bool:
+        return self._ordered(other, str.__lt__)
 
-    __lt__ = __le__ = __gt__ = __ge__ = _ordered
+    def __le__(self, other: Any) -> bool:
+        return self._ordered(other, str.__le__)
+
+    def __gt__(self, other: Any) -> bool:
+        return self._ordered(other, str.__gt__)
+
+    def __ge__(self, other: Any) -> bool:
+        return self._ordered(other, str.__ge__)
+
+    def _ordered(self, other: object, compare: Callable[[str, str], bool]) -> bool:
+        if isinstance(other, str) and tracing.get() is None:
+            return compare(self, other)
+        self._refuse()
 
     def _refuse(self) -> NoReturn:
         refuse(
@@ -119,10 +136,10 @@ class Size:
         return self.owner._with(extent(self.name), ())
 
     def __add__(self, other: Any) -> Any:
-        return self.symbol() + other
+        return self.name + other if type(other) is str else self.symbol() + other
 
     def __radd__(self, other: Any) -> Any:
-        return other + self.symbol()
+        return other + self.name if type(other) is str else other + self.symbol()
 
     def __sub__(self, other: Any) -> Any:
         return self.symbol() - other
@@ -131,7 +148,7 @@ class Size:
         return other - self.symbol()
 
     def __mul__(self, other: Any) -> Any:
-        if isinstance(other, list | tuple | str | bytes):
+        if isinstance(other, list | tuple | bytes) or type(other) is str:
             self._refuse()  # it repeats them
         return self.symbol() * other
 
