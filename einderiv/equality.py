@@ -127,6 +127,10 @@ def _floating(a: Expr, b: Expr, variables: dict[str, Variable]) -> bool:
         for name, x in variables.items():
             shape = tuple(sizes[d] if isinstance(d, str) else d for d in x.shape)
             value = rng.uniform(0.1, 0.9, size=shape) * scale
+            if attempt % 2 and not x.assumptions & {"positive", "nonnegative"}:
+                value = value * rng.choice(
+                    [-1.0, 1.0], size=shape
+                )  # max(y x) is y max(x) for y > 0
             if len(shape) > 1 and shape[-1] == shape[-2]:
                 value = value + 2 * shape[-1] * np.eye(shape[-1])
                 value = (value + np.swapaxes(value, -1, -2)) / 2 if name in symmetric else value
@@ -143,7 +147,7 @@ def _floating(a: Expr, b: Expr, variables: dict[str, Variable]) -> bool:
         difference = np.abs(left - right)[finite]
         if np.any(difference > 1e-8 * (1 + np.abs(left)[finite])):
             return False
-        if points == _POINTS:
+        if points == 2 * _POINTS:
             break
     if not compared:
         raise DataError(

@@ -218,6 +218,11 @@ class _Reader(ScriptReader):
         after_division: Formula | None = None
         while place < len(parts):
             sign, part = parts[place]
+            taken = self._with_brackets(part, parts[place + 1 : place + 2])
+            if taken is not None:  # \log \sigma(x) is the logarithm of \sigma(x)
+                del parts[place + 1]
+                parts[place] = (sign, taken)
+                part = taken
             if sign == "" and place and after_division is not None:
                 before, after = self._text(after_division.span), self._text(part.span)
                 self.fail(
@@ -274,6 +279,28 @@ class _Reader(ScriptReader):
             else:
                 chain.append((sign == "/", grouped(tree)))
         return product_of(chain, span)
+
+    def _with_brackets(
+        self, part: Formula, following: Sequence[tuple[str, Formula]]
+    ) -> Formula | None:
+        """A function of a function's name, with the brackets behind that name."""
+        around: list[Applied] = []
+        inner = part
+        while isinstance(inner, Applied):
+            around.append(inner)
+            inner = inner.argument
+        if not around or not following or self._function_word(inner) is None:
+            return None
+        sign, bracket = following[0]
+        base = unscripted(bracket)
+        if sign or not (isinstance(base, Enclosed) and base.kind == "("):
+            return None
+        span = (inner.span[0], bracket.span[1])
+        tree: Formula = Enclosed("(", (Row((("", inner), ("", bracket)), span),), span)
+        for outer in reversed(around):
+            whole = (outer.span[0], span[1])
+            tree = Applied(outer.function, outer.scripts, tree, whole, outer.name_span)
+        return tree
 
     def _is_called(self, parts: Sequence[tuple[str, Formula]], place: int) -> bool:
         """Do brackets follow?"""

@@ -19,6 +19,7 @@ from .latex_formulas import (
     bare_inside,
     grouped,
     unbraced,
+    unscripted,
 )
 from .latex_names import Names
 from .latex_tree import (
@@ -182,7 +183,13 @@ class Matrices(Names):
         span = (name_span[0], argument.span[1])
         behind: list[tuple[str, Formula]] = []
         inside: Formula = argument
-        if isinstance(argument, Scripted) and isinstance(unbraced(argument.base), Enclosed):
+        reaches = name in (
+            "sum",
+            "prod",
+            "max",
+            "min",
+        )  # these take all that follows, powers included
+        if not reaches and isinstance(argument, Scripted) and _is_bracket(argument.base):
             inside, behind = argument.base, list(argument.scripts)
         kept: tuple[Index, ...] | None = None
         powers: list[Formula] = []
@@ -243,7 +250,18 @@ class Matrices(Names):
         name = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}.get(
             node.function, node.function
         )
-        return (yield from self._called(name, node.scripts, node.argument, node.name_span))
+        argument = node.argument
+        if name in ("max", "min") and isinstance(argument, Row):
+            (_, first), *rest = argument.parts
+            if _is_bracket(unscripted(first)):  # \max_i(x_i) y is y times the maximum
+                head = Applied(name, node.scripts, first, node.span, node.name_span)
+                return (yield Row((("", head), *rest), node.span))
+        if name in ("max", "min") and isinstance(argument, Scripted):
+            base = argument.base
+            if isinstance(base, Enclosed) and len(base.inside) == 2:
+                tree = yield Applied(name, node.scripts, base, node.span, node.name_span)
+                return (yield from self.raised(tree, [s for _, s in argument.scripts], node.span))
+        return (yield from self._called(name, node.scripts, argument, node.name_span))
 
     def _root(self, node: Root) -> Visit:
         inside = yield node.inside
@@ -289,3 +307,7 @@ class Matrices(Names):
                 r"write the sum of squares, r_i r_i, or the whole formula without indices",
             )
         return Call(name, None, (bare_inside(tree),), None, span, span)
+
+
+def _is_bracket(node: Formula) -> bool:
+    return isinstance(unbraced(node), Enclosed)
