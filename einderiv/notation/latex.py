@@ -154,7 +154,10 @@ class _Reader(ScriptReader):
             case Fraction_():
                 above, below = (yield node.above), (yield node.below)
                 self._note_divisor(node.below)
-                return syntax.Product(((False, grouped(above)), (True, grouped(below))), node.span)
+                # the line is a division sign: its numerator belongs to the product around it
+                plain = isinstance(above, syntax.Product)
+                factors = above.factors if plain else ((False, grouped(above)),)
+                return syntax.Product((*factors, (True, grouped(below))), node.span)
             case Root():
                 return (yield from self._root(node))
             case Enclosed():

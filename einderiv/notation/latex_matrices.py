@@ -134,7 +134,7 @@ class Matrices(Names):
         """A named matrix, or functions of one, for a function of whole matrices."""
         functions_around: list[tuple[str, Span]] = []
         while True:
-            plain = unbraced(node)
+            plain = self._numbered(node) or unbraced(node)
             if isinstance(plain, Enclosed) and plain.kind == "(" and len(plain.inside) == 1:
                 (node,) = plain.inside
             elif isinstance(plain, Scripted) and [
@@ -171,7 +171,7 @@ class Matrices(Names):
         if kept is not None or not self.indexed:
             tree = yield inside
             return Call(name, kept, (bare_inside(tree),), subscript, span, name_span)
-        whole = self._whole(inside)
+        whole = self._whole(argument)
         if whole is not None:
             return Call(name, None, (whole,), subscript, span, name_span)
         row, column = self._fresh_index(span), self._fresh_index(span)

@@ -77,6 +77,9 @@ class ScriptReader(Matrices):
                 sups = [s for s in sups if s not in self._turns(sups)]
             elif len(indices) == 1:
                 tree = yield Entry(base, indices[0], None)
+            elif isinstance(whole := self._whole(base), Call):
+                span = node.span  # leading axes count the matrices
+                tree = Call(whole.function, None, whole.arguments, indices, span, span)
             else:
                 self.fail(
                     "more than two indices behind brackets",

@@ -26,6 +26,7 @@ from ..notation.syntax import (
     Product,
     Sum,
 )
+from ..notation.trees import indices_of, tree_nodes
 from .text import number_text
 
 _SUM, _TERM, _FACTOR, _BASE = range(4)  # how tightly a place binds
@@ -176,7 +177,14 @@ def _access(node: Access) -> Iterable[Task]:
 def _product(node: Product) -> Iterable[Task]:
     above = [factor for divides, factor in node.factors if not divides]
     below = [factor for divides, factor in node.factors if divides]
-    if below:
+    if below and _shares_an_index(below):  # \frac{1}{x_i y_i} would sum below the line
+        if above:
+            yield from _juxtaposed(above)
+        for factor in below:
+            yield r" \frac{1}{"
+            yield from _juxtaposed([factor])
+            yield "}"
+    elif below:
         yield r"\frac{"
         yield from _juxtaposed(above)
         yield "}{"
@@ -184,6 +192,17 @@ def _product(node: Product) -> Iterable[Task]:
         yield "}"
     else:
         yield from _juxtaposed(above)
+
+
+def _shares_an_index(factors: Sequence[Node]) -> bool:
+    """Does an index stand in two of the factors?"""
+    seen: set[str] = set()
+    for factor in factors:
+        own = {index.name for node in tree_nodes(factor) for index in indices_of(node)}
+        if own & seen:
+            return True
+        seen |= own
+    return False
 
 
 def _juxtaposed(factors: Sequence[Node]) -> Iterable[Task]:

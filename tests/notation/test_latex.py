@@ -66,6 +66,10 @@ INDEXED = [
     (r"\operatorname{softmax}_j(X_{ij})", "softmax[j](X[i,j])"),
     (r"\frac{x_i}{2}", "x[i]/2"),
     (r"\frac12 x_i", "x[i]/2"),
+    (r"\frac{x_i y_i}{z_i}", "x[i]*y[i]/z[i]"),
+    (r"\frac{1}{x_i y_i}", "1/(x[i]*y[i])"),
+    (r"\operatorname{cholesky}\left({S_{0}}\right)_{ij} x_j", "cholesky(S0)[i,j]*x[j]"),
+    (r"\left({R_{1}}^{-1}\right)_{bij} x_j", "inv(R1)[b,i,j]*x[j]"),
     (r"\dfrac{a_i b_i}{c_j d_j}", "a[i]*b[i]/(c[j]*d[j])"),
     (r"\sqrt{x_i x_i}", "sqrt(x[i]*x[i])"),
     (r"\sqrt[3]{x_i}", "x[i]^(1/3)"),
@@ -198,6 +202,12 @@ def test_printed_latex_reads_back(case: dict[str, Any]) -> None:
     )
     for one in (e, d):
         assert same(ed.parse(one.latex(), notation="latex", shapes=one.variables), one)
+
+
+def test_a_sum_over_a_quotient_is_not_printed_below_the_line() -> None:
+    for text in ("sum[i](c/x[i]/y[i])", "z[i]/x[i]/y[i]"):
+        e = ed.parse(text)
+        assert same(ed.parse(e.latex(), notation="latex"), e)
 
 
 REFUSED = [
