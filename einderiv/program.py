@@ -7,7 +7,8 @@ Invariant: operands are registers assigned before; labels are integers local to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from .expr import Dim, Label, Shape, Subscript
@@ -114,15 +115,27 @@ class Solve:
     shape: Shape
 
 
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """How one contraction runs best: a row of the compiler's kernel table and its numbers (block sizes)."""
+
+    name: str
+    arguments: tuple[int, ...] = ()
+
+
 Instruction = Input | Constant | Size | Contract | Combine | Scatter | Elementwise | Whole | Solve
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Instructions in order and the registers that are the results."""
+    """Instructions in order and the registers that are the results.
+
+    `kernels` is advice: without it, or with other advice, a program computes the same.
+    """
 
     instructions: tuple[Instruction, ...]
     outputs: tuple[Register, ...]
+    kernels: Mapping[Register, Kernel] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
