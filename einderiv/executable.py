@@ -22,7 +22,8 @@ from .arrays import (
     common_dtype,
     resolved_extents,
 )
-from .backends.numpy import Runner, function_of, source_of
+from .backends.numpy import Runner, function_of
+from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
 from .compiler.lower import ASSUMED_EXTENT, lower
 from .errors import BackendError, DataError, DimensionError, ResourceLimitError

@@ -1,21 +1,21 @@
 """Programs as Python functions over NumPy arrays.
 
-In: a `Program`. Out: a function of arrays and extents, and its source as a reader would want it.
+In: a `Program`. Out: a function of arrays and extents.
 Invariant: code is built as syntax-tree nodes over names minted here (v0, v1, ..., n0, n1, ...); a user's
-name or constant never becomes code text, and the source that is shown is never executed.
+name or constant never becomes code text.
 """
 
 from __future__ import annotations
 
 import ast
-import inspect
-import keyword
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from ..expr import Shape, Subscript
 from ..functions import ELEMENTWISE, WHOLE
 from ..program import (
     Combine,
@@ -25,6 +25,7 @@ from ..program import (
     Input,
     Instruction,
     Program,
+    Register,
     Scatter,
     Size,
     Solve,
@@ -33,26 +34,85 @@ from ..program import (
 from . import numpy_functions
 from . import python_code as py
 from .contractions import Contractions
+from .storage import Layout, is_view, layout
 
 _TERMS = 100  # of a sum in one expression; a nesting of 1000 is beyond what Python's compiler takes
-Runner = Callable[..., tuple[Any, ...]]
+_REPEATED = 8  # the largest power that is computed by multiplications
+Runner = Callable[..., Any]
 
 
-# ---------------------------------------------------------------- instructions
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Buffers that a runner takes after the extents: shapes of the workspace, and which results.
+
+    A buffer of the workspace is an array; one for a result an array, or None for fresh memory.
+    """
+
+    workspace: tuple[Shape, ...] = ()
+    results: tuple[int, ...] = ()
 
 
-class _Writer(Contractions):
+def takes_out(step: Instruction) -> bool:
+    """Can the step write its result where it is told?"""
+    match step:
+        case Combine() | Scatter():
+            return not is_view(step)
+        case Contract():
+            return len(step.operands) == 2
+        case Elementwise():
+            if step.exponent is not None:
+                size = abs(step.exponent)
+                return size <= 2 or size > _REPEATED or size.denominator > 1
+            return _takes_out(ELEMENTWISE[step.function].numpy)
+        case Whole():
+            return step.function != "eps" and _takes_out(WHOLE[step.function].numpy)
+    return False
+
+
+def _takes_out(function: str) -> bool:
+    if "." in function:
+        return True  # a ufunc of NumPy or SciPy
+    return "out" in getattr(numpy_functions, function).__code__.co_varnames
+
+
+class Writer(Contractions):
     """The statements of a program."""
 
+    def __init__(self, program: Program, memory: Layout | None = None) -> None:
+        super().__init__(program)
+        self.memory = memory or Layout()
+
     def body(self) -> list[ast.stmt]:
+        """All statements but the last, which returns the results."""
         statements: list[ast.stmt] = []
-        for step in self.program.instructions:
+        for position, step in enumerate(self.program.instructions):
             statements += self.step(step)
-        outputs = [py.name(f"v{register}") for register in self.program.outputs]
-        return [*statements, ast.Return(py.tuple(outputs))]
+            dead = self.memory.dead.get(position, ())
+            if dead:
+                statements.append(py.delete([f"v{register}" for register in dead]))
+        return statements
+
+    def results(self) -> list[ast.expr]:
+        """The results, none of which shares memory with an input or another result."""
+        values = []
+        for number, register in enumerate(self.program.outputs):
+            value = py.name(f"v{register}")
+            values.append(py.method(value, "copy") if number in self.memory.copied else value)
+        return values
+
+    def out(self, target: Register) -> str | None:
+        """The name of the memory that a register is written to, if it is told."""
+        memory = self.memory
+        if target in memory.over:
+            return f"v{memory.over[target]}"
+        if target in memory.slot:
+            return f"w{memory.slot[target]}"
+        return f"s{memory.result[target]}" if target in memory.result else None
 
     def step(self, step: Instruction) -> list[ast.stmt]:
+        """The statements of one instruction."""
         target = f"v{step.target}"
+        out = self.out(step.target)
         match step:
             case Input():
                 return []
@@ -62,15 +122,17 @@ class _Writer(Contractions):
             case Size():
                 return [py.assign(target, py.call(py.path("dtype.type"), self.dim(step.dim)))]
             case Contract():
-                return [py.assign(target, self.contract(step))]
+                into = getattr(self, "contract_into", None)
+                value = self.contract(step) if into is None else into(step, out)[0]
+                return [py.assign(target, value)]
             case Combine():
-                return self.combine(step, target)
+                return self.combine(step, target) if out is None else self.combine_in(step, out)
             case Scatter():
-                return self.scatter(step, target)
+                return self.scatter(step, target, out)
             case Elementwise():
-                return [py.assign(target, self.elementwise(step))]
+                return self.elementwise(step, target, out)
             case Whole():
-                return [py.assign(target, self.whole(step))]
+                return [py.assign(target, self.whole(step, out))]
             case Solve():
                 operands = [py.name(f"v{register}") for register in step.operands]
                 axis, flag = py.constant(step.axis), py.constant(step.transposed)
@@ -79,19 +141,13 @@ class _Writer(Contractions):
     # ------------------------------------------------------------ sums
 
     def combine(self, step: Combine, target: str) -> list[ast.stmt]:
+        """A sum as one expression."""
         output = tuple(range(len(step.shape)))
         total: ast.expr | None = None
         statements: list[ast.stmt] = []
         terms = zip(step.coefficients, step.operands, step.axes, strict=True)
         for number, (c, register, axes) in enumerate(terms, 1):
-            value = self.placed(f"v{register}", axes, output)
-            size = abs(c)
-            if size != 1:
-                value = (
-                    py.binary(value, ast.Div(), py.number(1 / size))
-                    if size.numerator == 1
-                    else py.binary(py.number(size), ast.Mult(), value)
-                )
+            value = _scaled(abs(c), self.placed(f"v{register}", axes, output))
             if total is None:
                 total = ast.UnaryOp(ast.USub(), value) if c < 0 else value
             else:
@@ -102,51 +158,136 @@ class _Writer(Contractions):
         assert total is not None
         return [*statements, py.assign(target, total)]
 
-    def scatter(self, step: Scatter, target: str) -> list[ast.stmt]:
-        """Zeros, then each term added through a view of its diagonal."""
+    def combine_in(self, step: Combine, out: str) -> list[ast.stmt]:
+        """A sum written to `out`, which may be the memory of one term: that term comes first."""
+        terms = list(zip(step.coefficients, step.operands, step.axes, strict=True))
+        rank = len(step.shape)
+        terms.sort(key=lambda term: (f"v{term[1]}" != out, len(term[2]) < rank))
+        return self.sum_in(terms, rank, f"v{step.target}", out)
+
+    def sum_in(
+        self,
+        terms: Sequence[tuple[Fraction, Register, Subscript]],
+        rank: int,
+        target: str,
+        out: str,
+    ) -> list[ast.stmt]:
+        """Terms added one after the other in the memory `out` once they fill it."""
+        output = tuple(range(rank))
+        (c, register, axes), *rest = terms
+        value = self.placed(f"v{register}", axes, output)
+        is_full, is_negative = len(axes) == rank, c < 0
+        statements: list[ast.stmt] = []
+        if abs(c) != 1 or not rest:
+            scaled = _scaling(c, value, py.name(out) if is_full else None)
+            statements.append(py.assign(target, scaled))
+            value, is_negative = py.name(target), False
+        is_own = bool(statements) and is_full
+        covered = set(axes)
+        for c, register, axes in rest:
+            other = self.placed(f"v{register}", axes, output)
+            if abs(c) != 1:
+                other = _scaled(abs(c), other)
+            covered |= set(axes)
+            left, right, function = value, other, "np.subtract" if c < 0 else "np.add"
+            if is_negative and c > 0:
+                left, right, function = other, value, "np.subtract"
+            both = is_negative and c < 0
+            place = [py.name(target if is_own else out)] if len(covered) == rank else []
+            made = py.call(py.path("np.add" if both else function), left, right, *place)
+            statements.append(py.assign(target, made))
+            value, is_own, is_negative = py.name(target), bool(place), both
+        if is_negative:
+            statements.append(
+                py.assign(target, py.call(py.path("np.negative"), value, py.name(target)))
+            )
+        return statements
+
+    def scatter(self, step: Scatter, target: str, out: str | None) -> list[ast.stmt]:
+        """What fills the result, or zeros; then each term added through a view of its diagonal."""
         shape = py.tuple([self.dim(dim) for dim in step.shape])
-        statements = [
-            py.assign(target, py.call(py.path("np.zeros"), shape, dtype=py.name("dtype")))
+        dtype = py.name("dtype")
+        given = list(zip(step.coefficients, step.operands, step.axes, step.places, strict=True))
+        full = [
+            (c, register, tuple(places.index(label) for label in axes))
+            for c, register, axes, places in given
+            if register is not None and len(set(axes)) == len(axes) == len(places)
         ]
-        terms = zip(step.coefficients, step.operands, step.axes, step.places, strict=True)
-        for coefficient, register, axes, places in terms:
+        thin = [term for term in given if len(set(term[2])) < len(term[3]) or term[1] is None]
+        if full:
+            if out is None:
+                made = py.call(py.path("np.empty"), shape, dtype)
+            else:
+                made = py.call(self.helper("empty_in"), py.name(out), shape, dtype)
+            statements = [py.assign(target, made)]
+            statements += self.sum_in(full, len(step.shape), target, target)
+        else:
+            if out is None:
+                made = py.call(py.path("np.zeros"), shape, dtype)
+            else:
+                made = py.call(self.helper("zeros_in"), py.name(out), shape, dtype)
+            statements = [py.assign(target, made)]
+        for number, (c, register, axes, places) in enumerate(thin):
             distinct = tuple(dict.fromkeys(places))
             view = self.diagonal(target, places, distinct)
             if register is None:
-                value = py.number(coefficient)
+                value = py.number(c)
             else:
                 value = self.placed(f"v{register}", axes, distinct)
-                if coefficient != 1:
-                    value = py.binary(py.number(coefficient), ast.Mult(), value)
-            slot = ast.Subscript(view, ast.Constant(...), ast.Store())
-            statements.append(ast.AugAssign(slot, ast.Add(), value))
+                if c != 1 and number == 0 and not full:
+                    scaled = _scaling(c, value, view)
+                    statements.append(ast.Expr(scaled))
+                    continue
+                value = _scaled(c, value)
+            place = ast.Subscript(view, ast.Constant(...), ast.Store())
+            if number == 0 and not full:
+                statements.append(ast.Assign([place], value))
+            else:
+                statements.append(ast.AugAssign(place, ast.Add(), value))
         return statements
 
     # ------------------------------------------------------------ functions
 
-    def elementwise(self, step: Elementwise) -> ast.expr:
+    def elementwise(self, step: Elementwise, target: str, out: str | None) -> list[ast.stmt]:
+        """A function of the entries; powers with a number as exponent by multiplications."""
         output = tuple(range(len(step.shape)))
         operands = [
             self.placed(f"v{register}", axes, output)
             for register, axes in zip(step.operands, step.axes, strict=True)
         ]
+        place = {} if out is None else {"out": py.name(out)}
         if step.exponent is not None:
-            return self.power(operands[0], step.exponent)
-        return py.call(self.function(ELEMENTWISE[step.function].numpy), *operands)
+            return self.power(operands[0], step.exponent, target, place)
+        function = self.function(ELEMENTWISE[step.function].numpy)
+        return [py.assign(target, py.call(function, *operands, **place))]
 
-    def power(self, base: ast.expr, exponent: Fraction) -> ast.expr:
+    def power(
+        self, base: ast.expr, exponent: Fraction, target: str, place: Mapping[str, ast.expr]
+    ) -> list[ast.stmt]:
+        """base ** exponent: squares, roots and products where that is exact, np.power elsewhere."""
         size = abs(exponent)
         if size == 1:
             value = base
         elif size == 2:
-            value = py.call(py.path("np.square"), base)
+            value = py.call(py.path("np.square"), base, **place)
         elif size == Fraction(1, 2):
-            value = py.call(py.path("np.sqrt"), base)
+            value = py.call(py.path("np.sqrt"), base, **place)
+        elif size.denominator == 1 and size <= _REPEATED:
+            value = py.call(self.helper("whole_power"), base, py.constant(int(size)))
         else:
-            return py.call(py.path("np.power"), base, py.number(exponent))
-        return py.binary(py.constant(1.0), ast.Div(), value) if exponent < 0 else value
+            return [
+                py.assign(target, py.call(py.path("np.power"), base, py.number(exponent), **place))
+            ]
+        if exponent < 0:
+            value = (
+                py.call(py.path("np.divide"), py.constant(1.0), value, **place)
+                if place
+                else (py.binary(py.constant(1.0), ast.Div(), value))
+            )
+        return [py.assign(target, value)]
 
-    def whole(self, step: Whole) -> ast.expr:
+    def whole(self, step: Whole, out: str | None) -> ast.expr:
+        """A function of the last axes."""
         if step.function == "eps":
             made = py.call(self.helper("levi_civita"), py.constant(step.width))
             return py.method(made, "astype", py.name("dtype"))
@@ -154,7 +295,27 @@ class _Writer(Contractions):
         count = 2 if row.matrix else step.width
         axes = py.numbers(range(-count, 0))
         operands = [py.name(f"v{register}") for register in step.operands]
-        return py.call(self.helper(row.numpy), *operands, axes)
+        place = {} if out is None else {"out": py.name(out)}
+        return py.call(self.helper(row.numpy), *operands, axes, **place)
+
+
+def _scaled(c: Fraction, value: ast.expr) -> ast.expr:
+    """c * value as an expression."""
+    if c == 1:
+        return value
+    if c.numerator == 1:
+        return py.binary(value, ast.Div(), py.number(1 / c))
+    return py.binary(py.number(c), ast.Mult(), value)
+
+
+def _scaling(c: Fraction, value: ast.expr, place: ast.expr | None) -> ast.expr:
+    """c * value as a call that writes to `place`."""
+    out = [] if place is None else [place]
+    if c == -1:
+        return py.call(py.path("np.negative"), value, *out)
+    if abs(c.numerator) == 1:
+        return py.call(py.path("np.divide"), value, py.number(1 / c), *out)
+    return py.call(py.path("np.multiply"), value, py.number(c), *out)
 
 
 # ---------------------------------------------------------------- functions
@@ -162,106 +323,55 @@ class _Writer(Contractions):
 
 def function_of(program: Program) -> tuple[Runner, tuple[str, ...]]:
     """A function of the input arrays, the dtype and the extents, and the extents it wants in order."""
-    writer = _Writer(program)
+    runner, dims, _ = runner_of(program, None, None, workspace=False)
+    return runner, dims
+
+
+def runner_of(
+    program: Program,
+    keys: Sequence[str] | int | None,
+    sizes: Mapping[str, int] | None,
+    workspace: bool = True,
+) -> tuple[Runner, tuple[str, ...], Memory]:
+    """A function of arrays, dtype, extents and buffers; the extents it wants; the buffers.
+
+    `keys`: names of a dict's results or the length of a list; 0 is for one result, None for a tuple.
+    """
+    memory = layout(program, sizes, takes_out, workspace) if keys is not None else Layout()
+    writer = Writer(program, memory)
     body = writer.body()
-    arrays = [f"v{step.target}" for step in program.inputs]
-    names = [*arrays, "dtype", *writer.dims.values()]
-    module = ast.Module([_definition("run", names, body)], [])
-    ast.fix_missing_locations(module)
     space: dict[str, Any] = {"__builtins__": {}, "np": np}
+    values = writer.results()
+    result: ast.expr
+    if keys is None:
+        result = py.tuple(values)
+    elif keys == 0:
+        result = values[0]
+    elif isinstance(keys, int):
+        result = ast.List(values, ast.Load())
+    else:
+        space.update({f"k{number}": key for number, key in enumerate(keys)})
+        names: list[ast.expr | None] = [py.name(f"k{number}") for number in range(len(keys))]
+        result = ast.Dict(names, values)
+    arrays = [f"v{step.target}" for step in program.inputs]
+    results = tuple(sorted(memory.result.values()))
+    buffers = [f"w{number}" for number in range(len(memory.slots))]
+    buffers += [f"s{number}" for number in results]
+    names_of = [*arrays, "dtype", *writer.dims.values(), *buffers]
+    module = ast.Module([py.definition("run", names_of, [*body, ast.Return(result)])], [])
+    ast.fix_missing_locations(module)
     space.update({name: getattr(numpy_functions, name) for name in writer.helpers})
-    if _needs_scipy(program):
+    if needs_scipy(program):
         from scipy import special
 
         space["special"] = special
     exec(compile(module, "<einderiv program>", "exec"), space)
-    return space["run"], tuple(writer.dims)
+    return space["run"], tuple(writer.dims), Memory(tuple(memory.slots), results)
 
 
-def _needs_scipy(program: Program) -> bool:
+def needs_scipy(program: Program) -> bool:
+    """Does a step call a function of scipy.special by its name?"""
     return any(
         isinstance(step, Elementwise) and ELEMENTWISE[step.function].numpy.startswith("special.")
         for step in program.instructions
     )
-
-
-def _definition(name: str, parameters: Sequence[str], body: list[ast.stmt]) -> ast.stmt:
-    arguments = ast.arguments(
-        posonlyargs=[],
-        args=[ast.arg(parameter) for parameter in parameters],
-        kwonlyargs=[],
-        kw_defaults=[],
-        defaults=[],
-    )
-    return ast.FunctionDef(name, arguments, body, decorator_list=[], returns=None)
-
-
-def source_of(program: Program, keys: Sequence[str] | None, told: Mapping[str, Any]) -> str:
-    """A module that needs nothing but NumPy (and SciPy where it says so); for reading, not run here."""
-    writer = _Writer(program)
-    body = writer.body()
-    parameters = {step.target: _parameter(step, program) for step in program.inputs}
-    arrays = [py.name(parameter) for parameter in parameters.values()]
-    dtype = (
-        py.path("np.float64") if not arrays else py.call(writer.helper("working_dtype"), *arrays)
-    )
-    head: list[ast.stmt] = [py.assign("dtype", py.call(py.path("np.dtype"), dtype))]
-    for register, parameter in parameters.items():
-        converted = py.call(py.path("np.asarray"), py.name(parameter), py.name("dtype"))
-        head.append(py.assign(f"v{register}", converted))
-    extra = []
-    for dim, minted in writer.dims.items():
-        place = next(
-            (
-                (step, axis)
-                for step in program.inputs
-                for axis, d in enumerate(step.shape)
-                if d == dim
-            ),
-            None,
-        )
-        if place is None:
-            extra.append(minted)
-            continue
-        shape = ast.Attribute(py.name(f"v{place[0].target}"), "shape", ast.Load())
-        head.append(py.assign(minted, ast.Subscript(shape, py.constant(place[1]), ast.Load())))
-    doc = ast.Expr(ast.Constant(_documentation(program, parameters, writer.dims, extra, told)))
-    if keys is None:
-        body[-1] = ast.Return(py.name(f"v{program.outputs[0]}"))
-    function = _definition("f", [*parameters.values(), *extra], [doc, *head, *body])
-    module = ast.fix_missing_locations(ast.Module([function], []))
-    lines = ["import numpy as np"]
-    if _needs_scipy(program):
-        lines.append("from scipy import special")
-    lines += ["", ""]
-    for name in writer.helpers:
-        text = inspect.getsource(getattr(numpy_functions, name))
-        text = text.replace(": Array", "").replace(" -> Array", "")
-        lines += [text, ""]
-    return "\n".join([*lines, ast.unparse(module), ""])
-
-
-def _parameter(step: Input, program: Program) -> str:
-    taken = {s.name for s in program.inputs if s is not step}
-    name = step.name
-    minted = name[:1] in ("v", "n") and name[1:].isdigit()
-    plain = name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and not minted
-    reserved = {"np", "special", "dtype", "f", *dir(numpy_functions)}
-    return name if plain and name not in reserved else f"x{step.target}_{len(taken)}"
-
-
-def _documentation(
-    program: Program,
-    parameters: Mapping[int, str],
-    dims: Mapping[str, str],
-    extra: Sequence[str],
-    told: Mapping[str, Any],
-) -> str:
-    lines = [str(told.get("title", "A program derived by einderiv."))]
-    for step in program.inputs:
-        shape = ", ".join(map(str, step.shape))
-        lines.append(f"    {parameters[step.target]}: array of shape ({shape})")
-    for dim, minted in dims.items():
-        if minted in extra:
-            lines.append(f"    {minted}: the extent {dim}")
-    return "\n".join([*lines, "    "])
