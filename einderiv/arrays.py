@@ -7,7 +7,7 @@ Invariant: nothing is written to the caller's arrays; every refusal names the ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -158,6 +158,57 @@ def _agree(found: dict[str, tuple[int, str]], dim: Dim, size: int, fact: str, na
             if declared
             else "pass arrays whose shapes agree, or give the axes different indices",
         )
+
+
+def by_name(given: Any, what: str, example: str) -> Mapping[str, Any]:
+    """Arrays or extents by name; DataError for anything else."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise DataError(
+            f"{what} of type {type(given).__name__} cannot be assigned to names",
+            facts=["they are given by name"],
+            hint=f"pass e({example}), or a dict",
+        )
+    return given
+
+
+def checked_outputs(
+    out: Any, keys: tuple[str, ...] | int | None, shapes: Sequence[tuple[int, ...]], dtype: Any
+) -> list[Array]:
+    """The arrays that results are written to, in order: one, or a list or dict as the results come."""
+    if keys is None:
+        arrays, names = [out], ["out"]
+    elif isinstance(keys, int):
+        arrays = list(out) if isinstance(out, list | tuple) else []
+        names = [f"out[{number}]" for number in range(keys)]
+    else:
+        arrays = [out.get(key) for key in keys] if isinstance(out, Mapping) else []
+        names = [f"out[{key!r}]" for key in keys]
+    if len(arrays) != len(shapes):
+        raise DataError(
+            f"out holds {len(arrays)} arrays, the results are {len(shapes)}",
+            facts=["out comes as the results do: one array, a list or a dict of arrays"],
+            hint="pass an array for each result, or leave out= away",
+        )
+    for name, array, shape in zip(names, arrays, shapes, strict=True):
+        if not isinstance(array, np.ndarray) or not array.flags.writeable:
+            raise DataError(
+                f"{name} is no array that can be written to",
+                facts=[f"it is of type {type(array).__name__}"],
+                hint=f"pass numpy.empty({shape}, dtype={str(dtype)!r})",
+            )
+        if array.shape != shape:
+            raise DimensionError(
+                f"{name} has shape {array.shape}, the result has {shape}",
+                hint=f"pass numpy.empty({shape}, dtype={str(dtype)!r})",
+            )
+        if not np.can_cast(dtype, array.dtype, "same_kind"):
+            raise DataError(
+                f"{name} has dtype {array.dtype}, the result has {dtype}",
+                hint=f"pass numpy.empty({shape}, dtype={str(dtype)!r})",
+            )
+    return arrays
 
 
 def common_dtype(arrays: Iterable[Array], wanted: Any) -> Any:

@@ -7,7 +7,7 @@ Invariant: arrays are checked before anything runs; inputs are never written, re
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,23 +16,27 @@ import numpy as np
 
 from .arrays import (
     Array,
+    by_name,
     checked_arrays,
     checked_dtype,
+    checked_outputs,
     checked_sizes,
     common_dtype,
     resolved_extents,
 )
-from .backends.numpy import Runner, function_of
+from .backends.numpy import Memory, Runner, runner_of
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
 from .compiler.lower import ASSUMED_EXTENT, lower
 from .errors import BackendError, DataError, DimensionError, ResourceLimitError
-from .expr import Expr, Variable
-from .functions import COMPARISONS, ELEMENTWISE, WHOLE
-from .program import Elementwise, Program, Whole
+from .expr import Expr, Shape, Variable
+from .program import Program
+from .running import Ready, owned, refuse_complex, translated
 from .simplifier import simplify
 from .uniting import symbolic_extents
 from .walk import postorder
+
+_MOST_PLANS = 16  # kept of each program
 
 Keys = (
     tuple[str, ...] | int | None
@@ -44,6 +48,7 @@ class _Plan:
     program: Program
     run: Runner
     dims: tuple[str, ...]
+    memory: Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,11 @@ class _Final:
 
 
 class Executable:
-    """A compiled program: call it with arrays by name.
+    """A compiled program: call it with arrays by name, or in the order of `arguments`.
 
     `source`: the Python source that does the same without einderiv; `cost(n=..., d=...)`: its price;
-    `str()`: the plan as a table. Thread-safe; plans are made for the sizes of the first arrays.
+    `str()`: the plan as a table; `unchecked`: a call without checks; `release()`: gives back the memory that
+    is kept between calls. Thread-safe; plans are made for the sizes of the first arrays.
     """
 
     def __init__(
@@ -79,6 +85,8 @@ class Executable:
         self._title = title
         self._lock = threading.Lock()
         self._plans: dict[tuple[int, ...], _Plan] = {}
+        self._readies: dict[Hashable, Ready] = {}
+        self._latest: Ready | None = None
 
     # ------------------------------------------------------------ planning
 
@@ -86,8 +94,14 @@ class Executable:
     def _final(self) -> _Final:
         """The simplified terms, the arrays and the extents they need."""
         terms = simplify(self._terms)
-        leaves = [node.name for node in postorder(terms) if isinstance(node, Variable)]
-        return _Final(terms, leaves, symbolic_extents(terms))
+        leaves = {node.name for node in postorder(terms) if isinstance(node, Variable)}
+        arrays = [name for name in self._variables if name in leaves]
+        return _Final(terms, arrays, symbolic_extents(terms))
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the arrays that the program needs, in the order of positional calls."""
+        return tuple(self._final.arrays)
 
     def _plan(self, sizes: Mapping[str, int]) -> _Plan:
         """The program for extents of about these sizes; planned again where they differ much."""
@@ -97,9 +111,9 @@ class Executable:
             plan = self._plans.get(key)
             if plan is None:
                 program = lower(final.terms, sizes)
-                run, dims = function_of(program)
-                plan = _Plan(program, run, dims)
-                if len(self._plans) >= 16:
+                keys = 0 if self._keys is None else self._keys
+                plan = _Plan(program, *runner_of(program, keys, sizes))
+                if len(self._plans) >= _MOST_PLANS:
                     self._plans.pop(next(iter(self._plans)))
                 self._plans[key] = plan
             return plan
@@ -150,24 +164,73 @@ class Executable:
 
     def __call__(
         self,
-        arrays: Mapping[str, Any] | None = None,
-        /,
-        *,
+        *arrays: Any,
         sizes: Mapping[str, int] | None = None,
-        **more: Any,
+        out: Any = None,
+        **named: Any,
     ) -> Any:
-        """The results for arrays by name: one array, or a list or dict as compiled.
+        """The results for arrays by name, or in the order of `arguments`; packed as compiled.
 
-        Shapes: as the variables' axes say; `sizes` gives extents that no array tells.
+        Shapes: as the variables' axes say; `sizes` gives extents that no array tells; `out`: an array, or a
+        list or dict of arrays as the results come, that they are written to.
         Errors: DataError (kind, dtype, missing or unknown name), DimensionError (rank, extent),
         ResourceLimitError (memory).
         """
-        given = {**_by_name(arrays, "arrays", "x=[1.0, 2.0]"), **more}
+        if out is not None and "out" in self._variables:
+            named, out = {**named, "out": out}, None
+        ready = self._latest
+        if ready is not None and sizes is None and out is None:
+            given: Sequence[Any] = arrays
+            if named and not arrays and len(named) == len(ready.names):
+                given = [named.get(name) for name in ready.names]
+            if (not named or given is not arrays) and ready.accepts(given):
+                return ready(given)
+        return self._checked(self._by_name(arrays, named), sizes, out)
+
+    def unchecked(self, *arrays: Any, **named: Any) -> Any:
+        """The results, as the last checked call computed them: shapes and dtypes must be the very same.
+
+        Nothing is checked: other arrays give errors of NumPy's, or wrong results. The first call is checked.
+
+        >>> from einderiv import compile, parse
+        >>> import numpy as np
+        >>> p = compile(parse("y[i] = A[i,j]*x[j]"))
+        >>> A, x = np.eye(2), np.ones(2)
+        >>> p(A=A, x=x), p.unchecked(A, x + 1)
+        (array([1., 1.]), array([2., 2.]))
+        """
+        ready = self._latest
+        if ready is None:
+            return self(*arrays, **named)
+        return ready([named[name] for name in ready.names] if named else arrays)
+
+    def release(self) -> None:
+        """Give back the memory that is kept for the next calls."""
+        with self._lock:
+            for ready in self._readies.values():
+                ready.release()
+
+    def _by_name(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        if len(arrays) == 1 and (isinstance(arrays[0], Mapping) or arrays[0] is None):
+            return {**(arrays[0] or {}), **named}
+        if not arrays:
+            return named
+        names = self.arguments
+        if len(arrays) != len(names) or named:
+            raise DataError(
+                f"{len(arrays)} {'array' if len(arrays) == 1 else 'arrays'} by position"
+                f"{' and some by name' if named else ''}",
+                facts=[f"the program takes {len(names)}: {', '.join(names) or 'none'}"],
+                hint=f"pass {', '.join(f'{name}=...' for name in names)}",
+            )
+        return dict(zip(names, arrays, strict=True))
+
+    def _checked(self, given: dict[str, Any], sizes: Mapping[str, int] | None, out: Any) -> Any:
         values = checked_arrays(given, self._variables, self._final.arrays)
         extents = resolved_extents(
             values,
             self._variables,
-            {**self._sizes, **_by_name(sizes, "sizes=", "sizes={'n': 5}")},
+            {**self._sizes, **by_name(sizes, "sizes=", "sizes={'n': 5}")},
             self._final.extents,
         )
         plan = self._plan(extents)
@@ -176,36 +239,84 @@ class Executable:
         inputs = [array.astype(dtype, copy=False) for array in inputs]
         self._check_memory(plan.program, extents, dtype)
         if dtype.kind == "c":
-            _refuse_complex(
-                plan.program, [n for n, array in values.items() if array.dtype.kind == "c"]
-            )
-        with np.errstate(all="ignore"):
-            try:
-                results = plan.run(*inputs, dtype, *(extents[dim] for dim in plan.dims))
-            except np.linalg.LinAlgError as error:
-                raise _matrix_failure(error) from None
-            except MemoryError as error:
-                raise ResourceLimitError(
-                    f"not enough memory: {error}",
-                    hint="use smaller arrays, or hvp instead of a Hessian",
-                ) from None
-            except TypeError as error:
-                raise DataError(
-                    f"dtype {dtype} is not supported by a function of the program",
-                    facts=[str(error)],
-                    hint="pass float64 arrays",
-                ) from None
-            except ValueError as error:
-                empty = ", ".join(f"{dim} is 0" for dim, size in extents.items() if size == 0)
-                raise DataError(
-                    "the arrays have no value under the program",
-                    facts=[empty or str(error)],
-                    hint="a maximum, minimum or softmax over an axis of extent 0 has no value",
-                ) from None
-        owned: list[Array] = []
+            complexes = [name for name, array in values.items() if array.dtype.kind == "c"]
+            refuse_complex(plan.program, complexes)
+        ready = self._ready(plan, values, extents, dtype)
+        targets = self._targets(out, plan, extents, dtype, inputs)
+        try:
+            packed = ready.with_buffers(inputs, targets or ready.unshared())
+        except Exception as error:
+            raise translated(error, extents, dtype) from None
+        results = self._listed(packed)
+        own: list[Array] = []
         for result in results:
-            owned.append(_owned(result, dtype, [*inputs, *owned]))
-        return self._packed(owned)
+            own.append(owned(result, dtype, [*inputs, *own]))
+        if out is not None:
+            return _written(out, own)
+        is_clean = all(a is b or a.ndim == 0 for a, b in zip(results, own, strict=True))
+        as_given = all(values[name] is array for name, array in given.items())
+        converted = any(
+            a is not values[s.name] for a, s in zip(inputs, plan.program.inputs, strict=True)
+        )
+        if is_clean and as_given and not converted and sizes is None:
+            self._latest = ready
+        return self._packed(own)
+
+    def _ready(
+        self,
+        plan: _Plan,
+        given: Mapping[str, Any],
+        extents: Mapping[str, int],
+        dtype: np.dtype[Any],
+    ) -> Ready:
+        """The runner for just these shapes and dtypes."""
+        names = tuple(given) if set(given) != set(self.arguments) else self.arguments
+        signature = tuple((given[name].shape, given[name].dtype) for name in names)
+        key = (names, signature, dtype, tuple(extents.items()))
+        with self._lock:
+            ready = self._readies.get(key)
+            if ready is not None:
+                return ready
+            picks = tuple(names.index(step.name) for step in plan.program.inputs)
+            ready = Ready(
+                names,
+                signature,
+                None if picks == tuple(range(len(names))) else picks,
+                plan.run,
+                (dtype, *(extents[dim] for dim in plan.dims)),
+                tuple(_shape(shape, extents) for shape in plan.memory.workspace),
+                plan.memory.results,
+                dtype,
+                extents,
+                self._keys is None,
+            )
+            if len(self._readies) >= _MOST_PLANS:
+                self._readies.pop(next(iter(self._readies)))
+            self._readies[key] = ready
+            return ready
+
+    def _targets(
+        self,
+        out: Any,
+        plan: _Plan,
+        extents: Mapping[str, int],
+        dtype: np.dtype[Any],
+        inputs: Sequence[Array],
+    ) -> list[Array | None] | None:
+        """The arrays of `out` that the program may write to; all of `out` checked."""
+        if out is None:
+            return None
+        shapes = {step.target: step.shape for step in plan.program.instructions}
+        wanted = [_shape(shapes[register], extents) for register in plan.program.outputs]
+        arrays = checked_outputs(out, self._keys, wanted, dtype)
+        return [
+            array
+            if (array := arrays[number]).dtype == dtype
+            and array.flags.c_contiguous
+            and not any(np.may_share_memory(array, other) for other in inputs)
+            else None
+            for number in plan.memory.results
+        ]
 
     def _check_memory(self, program: Program, extents: Mapping[str, int], dtype: Any) -> None:
         if self._memory_limit is None:
@@ -217,6 +328,11 @@ class Executable:
                 hint="raise memory_limit, or ask for a product with a vector (hvp) instead of a Hessian",
             )
 
+    def _listed(self, packed: Any) -> list[Any]:
+        if self._keys is None:
+            return [packed]
+        return list(packed.values()) if isinstance(packed, dict) else list(packed)
+
     def _packed(self, results: list[Array]) -> Any:
         if isinstance(self._keys, tuple):
             return dict(zip(self._keys, results, strict=True))
@@ -224,73 +340,33 @@ class Executable:
 
 
 def _magnitude(size: int) -> int:
-    """Sizes within a factor of about four share a plan."""
-    return (size.bit_length() + 1) // 2
+    """Sizes within about a fifth of each other share a plan; up to four they have each their own."""
+    if size <= 4:
+        return size
+    shift = size.bit_length() - 3
+    return 4 * shift + (size >> shift)
+
+
+def _shape(shape: Shape, extents: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(dim if isinstance(dim, int) else extents[dim] for dim in shape)
+
+
+def _written(out: Any, results: Sequence[Array]) -> Any:
+    """`out`, with the results in it."""
+    arrays = (
+        [out]
+        if isinstance(out, np.ndarray)
+        else list(out.values() if isinstance(out, Mapping) else out)
+    )
+    for array, result in zip(arrays, results, strict=True):
+        if array is not result:
+            np.copyto(array, result)
+    return out
 
 
 def _symbolic_extents(program: Program) -> set[str]:
     shapes = {dim for step in program.instructions for dim in step.shape if isinstance(dim, str)}
     return shapes | {step.dim for step in program.instructions if hasattr(step, "dim")}
-
-
-def _owned(result: Any, dtype: Any, others: Sequence[Array]) -> Array:
-    """An array that shares no memory with `others`, or a scalar for a result without axes."""
-    array = np.asarray(result, dtype=dtype)
-    if array.ndim == 0:
-        return array[()]
-    repeats = 0 in array.strides and array.size > 1
-    if repeats or not array.flags.writeable or any(np.may_share_memory(array, x) for x in others):
-        return array.copy()
-    return array
-
-
-def _by_name(given: Any, what: str, example: str) -> Mapping[str, Any]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise DataError(
-            f"{what} of type {type(given).__name__} cannot be assigned to names",
-            facts=["they are given by name"],
-            hint=f"pass e({example}), or a dict",
-        )
-    return given
-
-
-def _matrix_failure(error: np.linalg.LinAlgError) -> DataError:
-    if "positive definite" in str(error):
-        return DataError(
-            "a matrix given to cholesky is not positive definite",
-            facts=["cholesky(A) exists where A is symmetric with positive eigenvalues"],
-            hint="check the matrix, or add a multiple of the identity",
-        )
-    return DataError(
-        "a matrix to be inverted is singular",
-        facts=["inv, solve and the derivatives of det and logdet need a regular matrix"],
-        hint="check the matrix, or add a multiple of the identity",
-    )
-
-
-def _refuse_complex(program: Program, arrays: Sequence[str]) -> None:
-    """Complex arrays go only through functions that are complex differentiable."""
-    for step in program.instructions:
-        row = (
-            ELEMENTWISE[step.function]
-            if isinstance(step, Elementwise)
-            else WHOLE.get(step.function)
-            if isinstance(step, Whole)
-            else None
-        )
-        if row is not None and not row.holomorphic:
-            signs = {name: f"the comparison {sign}" for sign, name in COMPARISONS.items()}
-            raise DataError(
-                f"{signs.get(row.name, row.name)} is not holomorphic and takes no complex arrays",
-                facts=[
-                    f"{', '.join(arrays)} {'is' if len(arrays) == 1 else 'are'} complex"
-                    if arrays
-                    else "the program was compiled for a complex dtype"
-                ],
-                hint="pass real arrays, or write real and imaginary parts as two tensors",
-            )
 
 
 def parsed_limit(limit: str | int | None) -> int | None:

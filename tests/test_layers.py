@@ -72,6 +72,7 @@ LAYERS = (
     ("rules", "algebra", "factoring", "substitution"),
     ("differentiator", "simplifier", "compiler.*"),
     ("uniting",),
+    ("running",),
     ("assumptions", "context", "executable", "explainer", "checker", "reading"),
     (
         "notation.python",
