@@ -27,7 +27,8 @@ from .arrays import (
 from .backends.numpy import Memory, Runner, runner_of
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
-from .compiler.lower import ASSUMED_EXTENT, lower
+from .compiler.lower import lower
+from .compiler.products import ASSUMED_EXTENT
 from .errors import BackendError, DataError, DimensionError, ResourceLimitError
 from .expr import Expr, Shape, Variable
 from .program import Program

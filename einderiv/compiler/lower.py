@@ -30,23 +30,18 @@ from ..expr import (
 from ..program import (
     Combine,
     Constant,
-    Contract,
     Elementwise,
     Input,
-    Instruction,
     Program,
     Register,
     Scatter,
     Size,
-    Solve,
     Whole,
     operands_of,
 )
 from ..structure import base_and_exponent, permutation_of, split_scale
 from ..walk import postorder, uses
-from .order import contraction_order
-
-ASSUMED_EXTENT = 64  # for planning where no extent is known
+from .products import Operand, Products
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,41 +62,25 @@ class Core:
         return len(set(self.places)) < len(self.places)
 
 
-Operand = tuple[Register, Subscript]
-
-
-class Lowering:
+class Lowering(Products):
     """Builds the instructions of a program; one method per node kind."""
 
     def __init__(self, roots: Sequence[Expr], sizes: Mapping[str, int]) -> None:
-        self.sizes = sizes
+        super().__init__(sizes)
         self.counts = uses(roots)
-        self.steps: list[Instruction] = []
         self.cores: dict[Expr, Core] = {}
         self.dense: dict[Expr, Register] = {}
-        self.shapes: list[Shape] = []
-        self.made: dict[tuple[object, ...], Register] = {}
-        self.inverted: dict[Register, Register] = {}  # register of inv(A) -> register of A
-        for node in postorder(roots):
-            if not self._is_folded(node):
+        nodes = postorder(roots)
+        self.terms = {
+            child
+            for node in nodes
+            if isinstance(node, Sum)
+            for child in node.children
+            if isinstance(child, Contraction) and self.counts[child] == 1
+        }
+        for node in nodes:
+            if not isinstance(node, Delta | Ones) and node not in self.terms:
                 self.cores[node] = self.core(node)
-
-    def _is_folded(self, node: Expr) -> bool:
-        """Deltas and ones have no core of their own: products take them up."""
-        return isinstance(node, Delta | Ones)
-
-    def extent(self, dim: Dim) -> int:
-        """The extent that planning assumes."""
-        return dim if isinstance(dim, int) else self.sizes.get(dim, ASSUMED_EXTENT)
-
-    def emit(self, make: type, *fields: object, shape: Shape) -> Register:
-        """Append an instruction, unless an equal one stands already; its register."""
-        key = (make, fields, shape)
-        if key not in self.made:
-            self.made[key] = len(self.shapes)
-            self.shapes.append(shape)
-            self.steps.append(make(self.made[key], *fields, shape))
-        return self.made[key]
 
     def program(self, roots: Sequence[Expr]) -> Program:
         """The program for `roots`; instructions that no result needs are dropped."""
@@ -127,11 +106,12 @@ class Lowering:
             case Extent():
                 return Core(self.emit(Size, node.dim, shape=()), (), ())
             case Contraction():
-                return self.contraction(node)
+                core, _ = self.contraction(node)
+                return core
             case Sum():
                 return self.sum(node)
             case Map():
-                return Core(self.map(node), plain, plain)
+                return self.map(node)
             case Apply():
                 return Core(self.apply(node), plain, plain)
         raise AssertionError(node)
@@ -144,8 +124,13 @@ class Lowering:
             return Core(None, (), (0,))
         return self.cores[node]
 
-    def contraction(self, node: Contraction) -> Core:
-        """All operands as cores at the product's labels; deltas merge labels, ones vanish."""
+    def contraction(
+        self, node: Contraction, coefficient: Fraction = Fraction(1)
+    ) -> tuple[Core, Fraction]:
+        """All operands as cores at the product's labels; deltas merge labels, ones vanish.
+
+        The coefficient goes where it costs least; what is left of it comes back.
+        """
         total, axes = permutation_of(node)
         if isinstance(total, Sum):
             terms = self.terms_of(total)
@@ -155,7 +140,7 @@ class Lowering:
                     for c, core in terms
                 ]
                 plain = tuple(range(node.rank))
-                return Core(self.scatter(moved, node.shape), plain, plain)
+                return Core(self.scatter(moved, node.shape), plain, plain), coefficient
         merged = _Merged()
         operands: list[Operand] = []
         dims: dict[Label, Dim] = {}
@@ -178,132 +163,27 @@ class Lowering:
         dims = {merged.find(label): dim for label, dim in dims.items()}
         present = {label for _, labels in inputs for label in labels}
         output = tuple(label for label in dict.fromkeys(places) if label in present)
-        return Core(self.product(inputs, output, dims), output, places)
+        result, coefficient = self.product(inputs, output, dims, coefficient)
+        if result is None:
+            return Core(None, (), places), coefficient
+        return Core(*result, places), coefficient
 
     def _shape(self, core: Core) -> Shape:
         return self.shapes[core.register] if core.register is not None else ()
-
-    def product(
-        self, operands: list[Operand], output: Subscript, dims: Mapping[Label, Dim]
-    ) -> Register | None:
-        """The contraction of registers, pair by pair; scalars join the smallest partner."""
-        if not operands:
-            return None
-        scalars = [reg for reg, labels in operands if not labels]
-        arrays = [(reg, labels) for reg, labels in operands if labels]
-        factor: Register | None = None
-        for scalar in scalars:
-            factor = scalar if factor is None else self.pair([(factor, ()), (scalar, ())], (), {})
-        if not arrays:
-            return factor
-        if factor is not None:
-            size = {k: self._entries(labels, dims) for k, (_, labels) in enumerate(arrays)}
-            smallest = min(size, key=size.__getitem__)
-            if size[smallest] < self._entries(output, dims):
-                register, labels = arrays[smallest]
-                if len(set(labels)) < len(labels):
-                    distinct = tuple(dict.fromkeys(labels))
-                    register, labels = self.pair([(register, labels)], distinct, dims), distinct
-                arrays[smallest] = (
-                    self.pair([(factor, ()), (register, labels)], labels, dims),
-                    labels,
-                )
-                factor = None
-        result = self.arrays_product(arrays, output, dims)
-        if factor is not None:
-            result = self.pair([(factor, ()), (result, output)], output, dims)
-        return result
-
-    def _entries(self, labels: Subscript, dims: Mapping[Label, Dim]) -> int:
-        count = 1
-        for label in set(labels):
-            count *= self.extent(dims[label])
-        return count
-
-    def arrays_product(
-        self, arrays: list[Operand], output: Subscript, dims: Mapping[Label, Dim]
-    ) -> Register:
-        extents = {label: self.extent(dim) for label, dim in dims.items()}
-        path = contraction_order([labels for _, labels in arrays], output, extents)
-        left = list(arrays)
-        for step in path:
-            chosen = [left[position] for position in step]
-            left = [entry for position, entry in enumerate(left) if position not in step]
-            wanted = set(output).union(*(labels for _, labels in left))
-            labels = tuple(dict.fromkeys(x for _, own in chosen for x in own if x in wanted))
-            if not left:
-                labels = output
-            while len(chosen) > 2:  # a planner may contract several at once
-                inner = tuple(dict.fromkeys(x for _, own in chosen[:2] for x in own))
-                chosen = [(self.pair(chosen[:2], inner, dims), inner), *chosen[2:]]
-            left.append((self.pair(chosen, labels, dims), labels))
-        ((register, _),) = left
-        return register
-
-    def pair(self, chosen: list[Operand], output: Subscript, dims: Mapping[Label, Dim]) -> Register:
-        """One contraction of one or two registers; inv(A) b becomes a solve."""
-        if len(chosen) == 1 and chosen[0][1] == output:
-            return chosen[0][0]
-        solved = self.solve(chosen, output, dims)
-        if solved is not None:
-            return solved
-        number: dict[Label, Label] = {}
-        for _, labels in chosen:
-            for label in labels:
-                number.setdefault(label, len(number))
-        return self.emit(
-            Contract,
-            tuple(register for register, _ in chosen),
-            tuple(tuple(number[label] for label in labels) for _, labels in chosen),
-            tuple(number[label] for label in output),
-            tuple((new, dims[old]) for old, new in number.items()),
-            shape=tuple(dims[label] for label in output),
-        )
-
-    def solve(
-        self, chosen: list[Operand], output: Subscript, dims: Mapping[Label, Dim]
-    ) -> Register | None:
-        """inv(A) times an array along one axis, where the inverse itself is not needed."""
-        if len(chosen) != 2:
-            return None
-        for (first, labels), (second, own) in (chosen, chosen[::-1]):
-            if first not in self.inverted or len(labels) != 2 or labels[0] == labels[1]:
-                continue
-            for axis, transposed in ((1, False), (0, True)):
-                summed, kept = labels[axis], labels[1 - axis]
-                if own.count(summed) == 1 and kept not in own and len(set(own)) == len(own):
-                    result = tuple(kept if label == summed else label for label in own)
-                    if set(result) != set(output) or len(own) > 2:
-                        continue
-                    if second in self.inverted and len(own) == 2:
-                        continue  # a product of inverses: their matrices are needed elsewhere as well
-                    target = self.emit(
-                        Solve,
-                        (self.inverted[first], second),
-                        own.index(summed),
-                        transposed,
-                        shape=tuple(dims[label] for label in result),
-                    )
-                    return self.pair([(target, result)], output, dims)
-        return None
 
     # ------------------------------------------------------------ sums
 
     def sum(self, node: Sum) -> Core:
         """A scaled core keeps its structure; a sum is dense unless all its terms are structured alike."""
         if len(node.children) == 1:
-            core = self.place(node.children[0])
+            ((coefficient, core),) = self.terms_of(node)
             if core.register is None:
-                register = self.emit(Constant, node.coefficients[0], shape=())
+                register = self.emit(Constant, coefficient, shape=())
             else:
-                shape = self.shapes[core.register]
-                register = self.combine(
-                    [(node.coefficients[0], core.register, _axes(shape))], shape
-                )
+                register = core.register
+                register = register if coefficient == 1 else self.scaled(register, coefficient)
             return Core(register, core.labels, core.places)
-        alike = self.sum_of_alike(node)
-        plain = tuple(range(node.rank))
-        return alike or Core(self.dense_sum(node), plain, plain)
+        return self.sum_of_alike(node) or self.dense_sum(node)
 
     def sum_of_alike(self, node: Sum) -> Core | None:
         """Terms on the same diagonals are added there: d_ij x_i + d_ij y_i -> d_ij (x + y)_i."""
@@ -331,25 +211,41 @@ class Lowering:
         """The terms of a sum as coefficients and cores."""
         terms = []
         for coefficient, child in zip(node.coefficients, node.children, strict=True):
+            if child in self.terms:
+                assert isinstance(child, Contraction)
+                core, left = self.contraction(child, coefficient)
+                terms.append((left, core))
+                continue
             factor, inside = split_scale(child)
             terms.append((coefficient * factor, self.place(inside)))
         return terms
 
-    def dense_sum(self, node: Sum) -> Register:
+    def dense_sum(self, node: Sum) -> Core:
+        """A sum of arrays, its axes in the order of its largest term."""
         terms = self.terms_of(node)
+        plain = tuple(range(node.rank))
         if any(core.is_structured for _, core in terms) or not terms:
-            return self.scatter(terms, node.shape)
+            return Core(self.scatter(terms, node.shape), plain, plain)
         covered = {core.places.index(label) for _, core in terms for label in core.labels}
-        if covered != set(range(node.rank)):
-            return self.scatter(terms, node.shape)
+        if covered != set(plain):
+            return Core(self.scatter(terms, node.shape), plain, plain)
         entries = []
         for coefficient, core in terms:
-            axes = tuple(core.places.index(label) for label in core.labels)
             register = core.register
             if register is None:
                 register = self.emit(Constant, Fraction(1), shape=())
-            entries.append((coefficient, register, axes))
-        return self.combine(entries, node.shape)
+            entries.append((coefficient, register, axes_of(core)))
+        order = self.order_of([axes for _, _, axes in entries], node.rank)
+        shape = tuple(node.shape[axis] for axis in order)
+        return Core(
+            self.combine([(c, r, _moved(a, order)) for c, r, a in entries], shape), order, plain
+        )
+
+    def order_of(self, axes: Sequence[Subscript], rank: int) -> Subscript:
+        """The order of the axes in which a result is stored: that of an operand which has them all."""
+        plain = tuple(range(rank))
+        full = [own for own in axes if len(own) == rank]
+        return plain if plain in full or not full else full[0]
 
     def combine(
         self, entries: list[tuple[Fraction, Register, Subscript]], shape: Shape
@@ -379,26 +275,28 @@ class Lowering:
         core = self.place(node)
         if core.is_structured or core.register is None:
             return self.whole(node), tuple(range(node.rank))
-        return core.register, tuple(core.places.index(label) for label in core.labels)
+        return core.register, axes_of(core)
 
-    def map(self, node: Map) -> Register:
+    def map(self, node: Map) -> Core:
+        """A function of the entries, its axes in the order of its largest operand."""
         given: Fraction | None
         if not node.children:
-            return self.emit(Constant, node.function, shape=())
+            return Core(self.emit(Constant, node.function, shape=()), (), ())
         base, exponent = base_and_exponent(node)
         if node.function == "pow" and exponent != 1:
-            register, axes = self.placed(base)
-            pairs, given = [(register, axes)], exponent
+            pairs, given = [self.placed(base)], exponent
         else:
             pairs, given = [self.placed(child) for child in node.children], None
-        return self.emit(
+        order = self.order_of([axes for _, axes in pairs], node.rank)
+        register = self.emit(
             Elementwise,
             node.function,
             tuple(r for r, _ in pairs),
-            tuple(a for _, a in pairs),
+            tuple(_moved(a, order) for _, a in pairs),
             given,
-            shape=node.shape,
+            shape=tuple(node.shape[axis] for axis in order),
         )
+        return Core(register, order, tuple(range(node.rank)))
 
     def apply(self, node: Apply) -> Register:
         operands = tuple(self.whole(child) for child in node.children)
@@ -447,8 +345,14 @@ class _Merged:
             self.parent[max(a, b)] = min(a, b)
 
 
-def _axes(shape: Shape) -> Subscript:
-    return tuple(range(len(shape)))
+def axes_of(core: Core) -> Subscript:
+    """The axes of the term that the axes of the register stand for."""
+    return tuple(core.places.index(label) for label in core.labels)
+
+
+def _moved(axes: Subscript, order: Subscript) -> Subscript:
+    """Axes of a term as axes of a result stored in another order."""
+    return tuple(order.index(axis) for axis in axes)
 
 
 def lower(roots: Sequence[Expr], sizes: Mapping[str, int]) -> Program:
