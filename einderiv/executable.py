@@ -27,8 +27,10 @@ from .arrays import (
 from .backends.numpy import Memory, Runner, runner_of
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
+from .compiler.forms import Form, lower_in_pieces
 from .compiler.lower import lower
 from .compiler.products import ASSUMED_EXTENT
+from .compiler.rewriting import rewritten
 from .errors import BackendError, DataError, DimensionError, ResourceLimitError
 from .expr import Expr, Shape, Variable
 from .program import Program
@@ -50,6 +52,7 @@ class _Plan:
     run: Runner
     dims: tuple[str, ...]
     memory: Memory
+    forms: tuple[Form, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Executable:
         sizes: Mapping[str, int] | None = None,
         memory_limit: int | None = None,
         title: Callable[[], str] = str,
+        structured: bool = False,
+        row_axes: Sequence[int] = (),
     ) -> None:
         self._terms = tuple(terms)
         self._keys = keys
@@ -84,6 +89,8 @@ class Executable:
         self._sizes = dict(sizes or {})
         self._memory_limit = memory_limit
         self._title = title
+        self._structured = structured
+        self._row_axes = tuple(row_axes)
         self._lock = threading.Lock()
         self._plans: dict[tuple[int, ...], _Plan] = {}
         self._readies: dict[Hashable, Ready] = {}
@@ -111,13 +118,19 @@ class Executable:
         with self._lock:
             plan = self._plans.get(key)
             if plan is None:
-                program = lower(final.terms, sizes)
-                keys = 0 if self._keys is None else self._keys
-                plan = _Plan(program, *runner_of(program, keys, sizes))
+                plan = self._planned(rewritten(final.terms, sizes), sizes)
                 if len(self._plans) >= _MOST_PLANS:
                     self._plans.pop(next(iter(self._plans)))
                 self._plans[key] = plan
             return plan
+
+    def _planned(self, terms: Sequence[Expr], sizes: Mapping[str, int]) -> _Plan:
+        if self._structured:
+            program, forms = lower_in_pieces(terms, sizes)
+            return _Plan(program, *runner_of(program, len(program.outputs), sizes), forms)
+        program = lower(terms, sizes)
+        keys = 0 if self._keys is None else self._keys
+        return _Plan(program, *runner_of(program, keys, sizes))
 
     @property
     def program(self) -> Program:
@@ -243,6 +256,15 @@ class Executable:
             complexes = [name for name, array in values.items() if array.dtype.kind == "c"]
             refuse_complex(plan.program, complexes)
         ready = self._ready(plan, values, extents, dtype)
+        if plan.forms is not None:
+            if out is not None:
+                raise DataError(
+                    "results in pieces cannot be written to an array",
+                    facts=["the program was compiled with structured=True"],
+                    hint="leave out= away, and call .dense() on the results",
+                )
+            self._latest = self._next(ready, plan, given, values, inputs, sizes)
+            return ready(list(values[name] for name in ready.names))
         targets = self._targets(out, plan, extents, dtype, inputs)
         try:
             packed = ready.with_buffers(inputs, targets or ready.unshared())
@@ -255,13 +277,63 @@ class Executable:
         if out is not None:
             return _written(out, own)
         is_clean = all(a is b or a.ndim == 0 for a, b in zip(results, own, strict=True))
-        as_given = all(values[name] is array for name, array in given.items())
-        converted = any(
-            a is not values[s.name] for a, s in zip(inputs, plan.program.inputs, strict=True)
-        )
-        if is_clean and as_given and not converted and sizes is None:
-            self._latest = ready
+        if is_clean:
+            self._latest = self._next(ready, plan, given, values, inputs, sizes)
         return self._packed(own)
+
+    def _next(
+        self,
+        ready: Ready,
+        plan: _Plan,
+        given: Mapping[str, Any],
+        values: Mapping[str, Array],
+        inputs: Sequence[Array],
+        sizes: Mapping[str, int] | None,
+    ) -> Ready | None:
+        """What calls without checks run on from now: `ready`, if it takes the arrays as they were given."""
+        as_given = all(values[name] is array for name, array in given.items())
+        steps = plan.program.inputs
+        same = all(a is values[step.name] for a, step in zip(inputs, steps, strict=True))
+        return ready if as_given and same and sizes is None else self._latest
+
+    def _assembler(
+        self, forms: Sequence[Form], extents: Mapping[str, int], dtype: np.dtype[Any]
+    ) -> Callable[[Any], Any]:
+        """Makes the results from the factors that a program computes."""
+        from .structured import StructuredTensor, Term  # deferred: most programs are dense
+
+        plans = [
+            (
+                form.dense,
+                _shape(form.shape, extents),
+                self._rows(number, len(form.shape)),
+                [(p.coefficient, p.factors, p.places) for p in form.pieces],
+            )
+            for number, form in enumerate(forms)
+        ]
+
+        def assembled(factors: Sequence[Array]) -> Any:
+            results = [
+                factors[dense]
+                if dense is not None
+                else StructuredTensor(
+                    shape,
+                    [
+                        Term(c, tuple([(factors[k], own) for k, own in parts]), places)
+                        for c, parts, places in pieces
+                    ],
+                    dtype,
+                    rows,
+                )
+                for dense, shape, rows, pieces in plans
+            ]
+            return self._packed(results)
+
+        return assembled
+
+    def _rows(self, number: int, rank: int) -> int | None:
+        """How many axes of a structured result are rows of the matrix it stands for."""
+        return self._row_axes[number] if self._row_axes else rank // 2
 
     def _ready(
         self,
@@ -289,7 +361,8 @@ class Executable:
                 plan.memory.results,
                 dtype,
                 extents,
-                self._keys is None,
+                self._keys is None and plan.forms is None,
+                None if plan.forms is None else self._assembler(plan.forms, extents, dtype),
             )
             if len(self._readies) >= _MOST_PLANS:
                 self._readies.pop(next(iter(self._readies)))

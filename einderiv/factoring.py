@@ -7,6 +7,7 @@ costs a larger array than the terms did.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from .canonical import (
@@ -15,6 +16,7 @@ from .canonical import (
 )
 from .expr import Contraction, Delta, Dim, Expr, Label, Ones, Subscript, Sum
 from .structure import (
+    Factor,
     split_scale,
 )
 
@@ -86,18 +88,22 @@ def _taken_out(
             if place != position
         )
         remainders.append((node.coefficients[number], rest))
+    if not _is_shorter(remainders) or not _axes_of_remainder(remainders, [outer], rank):
+        return None
     dims: dict[Label, Dim] = dict(enumerate(node.shape))
     dims.update(zip(outer, operand.shape, strict=True))
-    axes = _axes_of_remainder(remainders, outer, rank)
-    largest = max((op.rank for _, rest in remainders for op, _ in rest), default=0)
-    if len(axes) > largest or not _is_shorter(remainders):
-        return None
+    taken = [(operand, outer)]
+    while len(remainders) > 1 and (more := _one_more(remainders, taken, rank)) is not None:
+        remainders, taken = more
+        dims.update(zip(taken[-1][1], taken[-1][0].shape, strict=True))
+    (axes,) = _axes_of_remainder(remainders, [labels for _, labels in taken], rank)
     shape = tuple(dims[label] for label in axes)
-    inner_sum = add(
-        ((c, _remainder(rest, axes, dims)) for c, rest in remainders),
-        shape,
+    inner_sum = add(((c, _remainder(rest, axes, dims)) for c, rest in remainders), shape)
+    product = contract(
+        [*(op for op, _ in taken), inner_sum],
+        [*(own for _, own in taken), axes],
+        tuple(range(rank)),
     )
-    product = contract([operand, inner_sum], [outer, axes], tuple(range(rank)))
     others = [
         (c, term)
         for number, (c, term) in enumerate(zip(node.coefficients, node.children, strict=True))
@@ -122,13 +128,64 @@ def _aligned(labels: Subscript, rank: int):  # type: ignore[no-untyped-def]
     return tuple(rename(label) for label in labels), rename
 
 
+def _one_more(
+    remainders: Sequence[tuple[Fraction, Factors]], taken: Sequence[Factor], rank: int
+) -> tuple[list[tuple[Fraction, Factors]], list[Factor]] | None:
+    """Another operand that all remainders have at the same labels, taken out of them as well."""
+    shared = {label for _, labels in taken for label in labels}.union(range(rank))
+
+    def key(operand: Expr, labels: Subscript) -> Key:
+        inner: dict[Label, int] = {}
+        return operand, tuple(
+            x if x in shared else inner.setdefault(x, -1 - len(inner)) for x in labels
+        )
+
+    places = [{key(*factor): place for place, factor in enumerate(rest)} for _, rest in remainders]
+    used = shared.union(*(own for _, rest in remainders for _, own in rest))
+    fresh = 1 + max(used, default=-1)
+    for candidate in places[0]:
+        if isinstance(candidate[0], Delta | Ones) or not all(candidate in own for own in places):
+            continue
+        outer: Subscript = ()
+        smaller = []
+        for (c, rest), own in zip(remainders, places, strict=True):
+            labels = rest[own[candidate]][1]
+            names: dict[Label, Label] = {}
+            for label in labels:
+                if label not in shared:
+                    names.setdefault(label, fresh + len(names))
+            outer = tuple(names.get(label, label) for label in labels)
+            smaller.append(
+                (
+                    c,
+                    tuple(
+                        (op, tuple(names.get(x, x) for x in inner))
+                        for place, (op, inner) in enumerate(rest)
+                        if place != own[candidate]
+                    ),
+                )
+            )
+        more = [*taken, (candidate[0], outer)]
+        if _axes_of_remainder(smaller, [labels for _, labels in more], rank):
+            return smaller, more
+    return None
+
+
 def _axes_of_remainder(
-    remainders: list[tuple[Fraction, Factors]], outer: Subscript, rank: int
-) -> Subscript:
-    """Free labels that some remainder has, then the operand's summed labels."""
+    remainders: Sequence[tuple[Fraction, Factors]], outer: Sequence[Subscript], rank: int
+) -> tuple[Subscript, ...]:
+    """Free labels that some remainder has, then summed labels of what was taken out that they share.
+
+    Nothing where that makes a larger array than the operands of the remainders are.
+    """
     present = {label for _, rest in remainders for _, labels in rest for label in labels}
-    free = [label for label in range(rank) if label in present or label not in outer]
-    return (*free, *dict.fromkeys(label for label in outer if label >= rank))
+    covered = {label for labels in outer for label in labels}
+    free = [label for label in range(rank) if label in present or label not in covered]
+    last = [x for labels in outer for x in labels if x >= rank]
+    summed = [x for x in dict.fromkeys(last) if x in present or len(outer) == 1]
+    largest = max((op.rank for _, rest in remainders for op, _ in rest), default=0)
+    axes = (*free, *summed)
+    return (axes,) if len(axes) <= largest else ()
 
 
 def _remainder(rest: Factors, axes: Subscript, dims: dict[Label, Dim]) -> Expr:

@@ -25,11 +25,14 @@ def compile(
     dtype: Any = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     memory_limit: str | int | None = None,
+    structured: bool = False,
 ) -> Executable:
     """One expression, a list or a dict of them as one program; what they share is computed once.
 
     `shapes` gives the shapes to plan for; `memory_limit` ("1GiB", or bytes) refuses what would need more;
-    `dtype` converts all arrays. Tensors of the same name in several expressions are one tensor.
+    `dtype` converts all arrays; with `structured` a result with Kronecker deltas or outer products in it
+    comes as a `StructuredTensor`, its factors, wherever they are smaller than the array. Tensors of the same
+    name in several expressions are one tensor.
 
     >>> J = parse("(X[a,b]*th[b] - Y[a])*(X[a,c]*th[c] - Y[a])")
     >>> p = compile({"value": J, "grad": J.grad("th")})
@@ -59,7 +62,9 @@ def compile(
         text = "; ".join(str(e).replace("\n", "; ") for e in chosen)
         return text if len(text) < 400 else ""
 
-    return Executable(terms, keys, variables, dtype, sizes, parsed_limit(memory_limit), title)
+    rows = [e._layout.ranks[0] if len(e._layout.ranks) == 2 else e.term.rank // 2 for e in chosen]
+    limit = parsed_limit(memory_limit)
+    return Executable(terms, keys, variables, dtype, sizes, limit, title, structured, rows)
 
 
 def _sizes(

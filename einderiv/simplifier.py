@@ -25,25 +25,67 @@ from .rebuilding import (
 from .structure import (
     split_scale,
 )
-from .walk import fold, rebuild, uses
+from .walk import fold, postorder, rebuild, uses
 
-_PASSES = 12  # each pass moves a change one level up; in practice two to four suffice
+_PASSES = 12  # in practice two or three suffice
+_REMEMBERED = (
+    20_000  # nodes that need not be simplified again; a network of ten layers has some hundred
+)
 _OPERANDS = 24  # a flattened product holds no more, so chains of any length stay linear
+
+_met: dict[tuple[Expr, tuple[Expr, ...], tuple[bool, ...]], Expr] = {}
 
 
 def simplify(roots: Sequence[Expr]) -> list[Expr]:
     """Equal terms, shorter: products and sums flattened, common factors out, stable forms chosen."""
     roots = list(roots)
     for _ in range(_PASSES):
+        before = roots
         counts = uses(roots)
-        new = rebuild(roots, partial(_simplified, counts=counts))
-        before, roots = roots, [new[root] for root in roots]
+        done: dict[Expr, None] = {}
+        new = rebuild(roots, partial(_settled, counts=counts, done=done))
+        roots = [new[root] for root in roots]
         if all(a is b for a, b in zip(before, roots, strict=True)):
             break
     return roots
 
 
+def _settled(
+    node: Expr, children: tuple[Expr, ...], counts: Mapping[Expr, int], done: dict[Expr, None]
+) -> Expr:
+    """One node over settled children, simplified until nothing changes, with the nodes that come up.
+
+    Without this each pass would move a change up by one level only.
+    """
+    result = _simplified(node, children, counts)
+    for _ in range(_PASSES):
+        before = result
+        if result in done:
+            break
+        values: dict[Expr, Expr] = {}
+        for fresh in postorder([result], done):
+            inside = tuple(values.get(child, child) for child in fresh.children)
+            values[fresh] = _simplified(fresh, inside, counts)
+            if values[fresh] is fresh:
+                done[fresh] = None
+        result = values[result]
+        if result is before:
+            break
+    return result
+
+
 def _simplified(node: Expr, children: tuple[Expr, ...], counts: Mapping[Expr, int]) -> Expr:
+    """One node over simplified children; a node that was met before with these is looked up."""
+    key = node, children, tuple(counts.get(child, 1) == 1 for child in node.children)
+    result = _met.get(key)
+    if result is None:
+        if len(_met) >= _REMEMBERED:
+            _met.clear()
+        result = _met[key] = _simplified_once(node, children, counts)
+    return result
+
+
+def _simplified_once(node: Expr, children: tuple[Expr, ...], counts: Mapping[Expr, int]) -> Expr:
     match node:
         case Contraction():
             result = _flattened_product(node, children, counts)
@@ -72,7 +114,11 @@ def _flattened_product(
     coefficient = Fraction(1)
     for old, child, labels in zip(node.children, children, node.inputs, strict=True):
         factor, term = split_scale(child)
-        if counts[old] == 1 and _is_open_product(term) and total + len(term.children) <= _OPERANDS:
+        if (
+            counts.get(old, 1) == 1
+            and _is_open_product(term)
+            and total + len(term.children) <= _OPERANDS
+        ):
             assert isinstance(term, Contraction)
             total += len(term.children) - 1
             changed = True
@@ -105,7 +151,7 @@ def _flattened_sum(node: Sum, children: tuple[Expr, ...], counts: Mapping[Expr, 
     changed = children != node.children
     for old, child, coefficient in zip(node.children, children, node.coefficients, strict=True):
         factor, term = split_scale(child)
-        if counts[old] == 1 and len(children) > 1 and isinstance(term, Sum):
+        if counts.get(old, 1) == 1 and len(children) > 1 and isinstance(term, Sum):
             changed = True
             terms += [
                 (coefficient * factor * c, t)

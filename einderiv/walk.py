@@ -6,7 +6,7 @@ Invariant: nothing here recurses, so depth is bounded by memory alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Mapping
 from typing import Any, TypeVar
 
 from .expr import Expr
@@ -14,8 +14,11 @@ from .expr import Expr
 T = TypeVar("T")
 
 
-def postorder(roots: Iterable[Expr]) -> list[Expr]:
-    """Every node below `roots` once, children before parents, in the order they are met."""
+def postorder(roots: Iterable[Expr], known: Container[Expr] = ()) -> list[Expr]:
+    """Every node below `roots` once, children before parents, in the order they are met.
+
+    Nodes of `known`, and what stands only below them, are left out.
+    """
     seen: set[Expr] = set()
     ordered: list[Expr] = []
     for root in roots:
@@ -24,7 +27,7 @@ def postorder(roots: Iterable[Expr]) -> list[Expr]:
             node, done = stack.pop()
             if done:
                 ordered.append(node)
-            elif node not in seen:
+            elif node not in seen and node not in known:
                 seen.add(node)
                 stack.append((node, True))
                 stack += [(child, False) for child in reversed(node.children) if child not in seen]

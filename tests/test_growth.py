@@ -62,9 +62,9 @@ def test_all_gradients_of_a_network_have_at_most_ten_nodes_a_layer(layers: int) 
     assert nodes(*gradients(layers).values()) <= 10 * layers
 
 
-def test_nodes_of_all_gradients_are_affine_in_the_layers() -> None:
+def test_nodes_of_all_gradients_grow_no_faster_than_the_layers() -> None:
     ten, hundred, thousand = (nodes(*gradients(n).values()) for n in (10, 100, 1000))
-    assert (hundred - ten) * 10 == thousand - hundred
+    assert thousand - hundred <= (hundred - ten) * 10
 
 
 def test_expression_itself_has_a_fixed_number_of_nodes_a_layer() -> None:

@@ -69,9 +69,11 @@ LAYERS = (
         "flat",
         "reference",
     ),
-    ("rules", "algebra", "factoring", "substitution"),
+    ("rules", "algebra", "factoring", "substitution", "properties"),
     ("differentiator", "simplifier", "compiler.*"),
-    ("uniting",),
+    ("uniting", "structured_terms"),
+    ("structured_forms", "structured_solve"),
+    ("structured",),
     ("running",),
     ("assumptions", "context", "executable", "explainer", "checker", "reading"),
     (

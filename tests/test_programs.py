@@ -37,7 +37,8 @@ def test_value_gradient_and_hessian_of_the_logistic_loss_share_their_functions()
     f = ed.parse("sum[i](softplus(-y[i]*(X[i,d]*w[d])))")
     p = ed.compile([f, f.grad("w"), f.hessian("w")])
     functions = [s.function for s in p.program.instructions if isinstance(s, steps.Elementwise)]
-    assert sorted(functions) == ["sigmoid", "sigmoid", "softplus"]  # sigmoid(t) and sigmoid(-t)
+    # sigmoid(t) and sigmoid(-t), and the root of their product for the symmetric Hessian
+    assert sorted(functions) == ["sigmoid", "sigmoid", "softplus", "sqrt"]
     margins = [
         s
         for s in p.program.instructions

@@ -84,7 +84,10 @@ class Lowering(Products):
 
     def program(self, roots: Sequence[Expr]) -> Program:
         """The program for `roots`; instructions that no result needs are dropped."""
-        outputs = tuple(self.whole(root) for root in roots)
+        return self.finished(tuple(self.whole(root) for root in roots))
+
+    def finished(self, outputs: tuple[Register, ...]) -> Program:
+        """The program for some registers."""
         needed = set(outputs)
         kept = []
         for step in reversed(self.steps):
@@ -141,6 +144,16 @@ class Lowering(Products):
                 ]
                 plain = tuple(range(node.rank))
                 return Core(self.scatter(moved, node.shape), plain, plain), coefficient
+        inputs, output, places, dims = self.factors_of(node)
+        result, coefficient = self.product(inputs, output, dims, coefficient)
+        if result is None:
+            return Core(None, (), places), coefficient
+        return Core(*result, places), coefficient
+
+    def factors_of(
+        self, node: Contraction
+    ) -> tuple[list[Operand], Subscript, Subscript, dict[Label, Dim]]:
+        """The registers of a product at its labels, the labels of the result, its places, all extents."""
         merged = _Merged()
         operands: list[Operand] = []
         dims: dict[Label, Dim] = {}
@@ -163,10 +176,7 @@ class Lowering(Products):
         dims = {merged.find(label): dim for label, dim in dims.items()}
         present = {label for _, labels in inputs for label in labels}
         output = tuple(label for label in dict.fromkeys(places) if label in present)
-        result, coefficient = self.product(inputs, output, dims, coefficient)
-        if result is None:
-            return Core(None, (), places), coefficient
-        return Core(*result, places), coefficient
+        return inputs, output, places, dims
 
     def _shape(self, core: Core) -> Shape:
         return self.shapes[core.register] if core.register is not None else ()

@@ -19,8 +19,9 @@ _EXHAUSTIVE = 6  # operands; all orders of six are priced in about a millisecond
 _DYNAMIC = 14  # operands that opt_einsum's dynamic programming plans within 50 ms
 
 _FLOPS = 40e9  # a second, of a matrix product
-_FEW_FLOPS = 8e9  # of products with little reuse
-_BANDWIDTH = 12e9  # bytes a second
+_FEW_FLOPS = 10e9  # of products with a thin operand
+_READING = 25e9  # bytes a second
+_WRITING = 8e9  # the same, of memory that is fresh
 _CALL = 1e-6  # seconds a call
 _RUN = 8e-9  # seconds each innermost loop of a broadcast product
 _ITEM = 8  # bytes an entry
@@ -56,7 +57,7 @@ def pair_price(
                 rows *= extent
             elif label not in a:
                 columns *= extent
-    moved = (entries_a + entries_b + entries_out) * _ITEM / _BANDWIDTH
+    moved = (entries_a + entries_b) * _ITEM / _READING + entries_out * _ITEM / _WRITING
     if len(a | b) == len(out):  # nothing is summed: one broadcast multiplication
         inner = 1.0
         kind = None
@@ -67,8 +68,10 @@ def pair_price(
             kind = membership
             inner *= extents[label]
         return _CALL + moved + entries_out / max(inner, 1.0) * _RUN
-    rate = _FLOPS if min(rows, columns) >= 8 else _FEW_FLOPS
-    return _CALL + moved + 2 * points / rate
+    thin = min(rows, columns)
+    if thin < 2:
+        return _CALL + moved
+    return _CALL + max(moved, 2 * points / (_FLOPS if thin >= 8 else _FEW_FLOPS))
 
 
 def contraction_order(
@@ -104,7 +107,7 @@ def best_tree(
     extents: Mapping[Label, int],
     known: Known | None = None,
 ) -> tuple[float, dict[int, tuple[int, int]]]:
-    """The least price of a product, and how each set of operands (a bit mask) is split into two."""
+    """The least price of a product, and how each set of operands on the way (a bit mask) is split in two."""
     count = len(inputs)
     whole = (1 << count) - 1
     rest = [
@@ -136,21 +139,21 @@ def best_tree(
             part = (part - 1) & mask
         assert best is not None
         prices[mask], splits[mask] = best[0], best[1:]
-    return prices[whole], splits
-
-
-def _positions(splits: Mapping[int, tuple[int, int]], count: int) -> list[tuple[int, ...]]:
-    """The steps of a tree as positions in a list whose results go to the end."""
-    order: list[int] = []
-    stack = [(1 << count) - 1]
+    tree: dict[int, tuple[int, int]] = {}
+    stack = [whole]
     while stack:
         mask = stack.pop()
         if mask in splits:
-            order.append(mask)
+            tree[mask] = splits[mask]
             stack += splits[mask]
+    return prices[whole], tree
+
+
+def _positions(splits: dict[int, tuple[int, int]], count: int) -> list[tuple[int, ...]]:
+    """The steps of a tree as positions in a list whose results go to the end."""
     left = [1 << k for k in range(count)]
     path = []
-    for mask in reversed(order):
+    for mask in reversed(splits):
         step = tuple(sorted(left.index(part) for part in splits[mask]))
         left = [part for k, part in enumerate(left) if k not in step]
         left.append(mask)

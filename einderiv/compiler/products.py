@@ -143,8 +143,7 @@ class Products:
         that exists in another order of its axes is taken.
         """
         if len(chosen) == 1:
-            register, own = chosen[0]
-            labels = tuple(x for x in dict.fromkeys(own) if x in output)
+            labels = tuple(x for x in dict.fromkeys(chosen[0][1]) if x in output)
             return self.pair(chosen, labels, dims), labels
         solved = self.solved(chosen, output, dims)
         if solved is not None:
