@@ -24,17 +24,15 @@ from .arrays import (
     common_dtype,
     resolved_extents,
 )
-from .backends.numpy import Memory, Runner, runner_of
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
-from .compiler.forms import Form, lower_in_pieces
-from .compiler.lower import lower
+from .compiler.forms import Form
 from .compiler.products import ASSUMED_EXTENT
-from .compiler.rewriting import rewritten
-from .errors import BackendError, DataError, DimensionError, ResourceLimitError
-from .expr import Expr, Shape, Variable
+from .errors import DataError, DimensionError, ResourceLimitError
+from .expr import Expr, Variable
+from .planning import Plan, magnitude, planned, shape_of
 from .program import Program
-from .running import Ready, owned, refuse_complex, translated
+from .running import Ready, owned, refuse_complex, translated, written
 from .simplifier import simplify
 from .uniting import symbolic_extents
 from .walk import postorder
@@ -44,15 +42,6 @@ _MOST_PLANS = 16  # kept of each program
 Keys = (
     tuple[str, ...] | int | None
 )  # names of a dict's results, the length of a list, or one result
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    program: Program
-    run: Runner
-    dims: tuple[str, ...]
-    memory: Memory
-    forms: tuple[Form, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +70,7 @@ class Executable:
         title: Callable[[], str] = str,
         structured: bool = False,
         row_axes: Sequence[int] = (),
+        fixed: Mapping[str, Any] | None = None,
     ) -> None:
         self._terms = tuple(terms)
         self._keys = keys
@@ -91,8 +81,9 @@ class Executable:
         self._title = title
         self._structured = structured
         self._row_axes = tuple(row_axes)
+        self._fixed = dict(fixed or {})
         self._lock = threading.Lock()
-        self._plans: dict[tuple[int, ...], _Plan] = {}
+        self._plans: dict[tuple[int, ...], Plan] = {}
         self._readies: dict[Hashable, Ready] = {}
         self._latest: Ready | None = None
 
@@ -109,28 +100,21 @@ class Executable:
     @property
     def arguments(self) -> tuple[str, ...]:
         """The names of the arrays that the program needs, in the order of positional calls."""
-        return tuple(self._final.arrays)
+        return tuple(name for name in self._final.arrays if name not in self._fixed)
 
-    def _plan(self, sizes: Mapping[str, int]) -> _Plan:
+    def _plan(self, sizes: Mapping[str, int]) -> Plan:
         """The program for extents of about these sizes; planned again where they differ much."""
         final = self._final
-        key = tuple(_magnitude(sizes.get(dim, ASSUMED_EXTENT)) for dim in final.extents)
+        key = tuple(magnitude(sizes.get(dim, ASSUMED_EXTENT)) for dim in final.extents)
         with self._lock:
             plan = self._plans.get(key)
             if plan is None:
-                plan = self._planned(rewritten(final.terms, sizes), sizes)
+                keys: Any = 0 if self._keys is None else self._keys
+                plan = planned(final.terms, sizes, keys, self._structured, frozenset(self._fixed))
                 if len(self._plans) >= _MOST_PLANS:
                     self._plans.pop(next(iter(self._plans)))
                 self._plans[key] = plan
             return plan
-
-    def _planned(self, terms: Sequence[Expr], sizes: Mapping[str, int]) -> _Plan:
-        if self._structured:
-            program, forms = lower_in_pieces(terms, sizes)
-            return _Plan(program, *runner_of(program, len(program.outputs), sizes), forms)
-        program = lower(terms, sizes)
-        keys = 0 if self._keys is None else self._keys
-        return _Plan(program, *runner_of(program, keys, sizes))
 
     @property
     def program(self) -> Program:
@@ -218,6 +202,35 @@ class Executable:
             return self(*arrays, **named)
         return ready([named[name] for name in ready.names] if named else arrays)
 
+    def bind(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Executable:
+        """A program for the other arrays: what depends on these alone is computed once.
+
+        The arrays are taken as they are: a change made in them later is not noticed everywhere.
+
+        >>> from einderiv import compile, parse
+        >>> import numpy as np
+        >>> J = parse("(X[a,b]*th[b] - Y[a])*(X[a,c]*th[c] - Y[a])")
+        >>> p = compile(J.grad("th")).bind(X=np.eye(2), Y=np.ones(2))
+        >>> p(th=np.zeros(2))
+        array([-2., -2.])
+        """
+        given = {**self._fixed, **by_name(arrays, "arrays", "X=..."), **named}
+        values = checked_arrays(given, self._variables, ())
+        known = {name: x for name, x in self._variables.items() if name in values}
+        resolved_extents(values, known, self._sizes, ())
+        return Executable(
+            self._terms,
+            self._keys,
+            self._variables,
+            self._dtype,
+            self._sizes,
+            self._memory_limit,
+            self._title,
+            self._structured,
+            self._row_axes,
+            values,
+        )
+
     def release(self) -> None:
         """Give back the memory that is kept for the next calls."""
         with self._lock:
@@ -240,7 +253,7 @@ class Executable:
         return dict(zip(names, arrays, strict=True))
 
     def _checked(self, given: dict[str, Any], sizes: Mapping[str, int] | None, out: Any) -> Any:
-        values = checked_arrays(given, self._variables, self._final.arrays)
+        values = checked_arrays({**self._fixed, **given}, self._variables, self._final.arrays)
         extents = resolved_extents(
             values,
             self._variables,
@@ -248,14 +261,15 @@ class Executable:
             self._final.extents,
         )
         plan = self._plan(extents)
-        inputs = [values[step.name] for step in plan.program.inputs]
-        dtype = common_dtype(inputs or values.values(), self._dtype)
+        inputs = [values[name] for name in plan.inputs]
+        needed = [values[name] for name in self._final.arrays]
+        dtype = common_dtype(needed or values.values(), self._dtype)
         inputs = [array.astype(dtype, copy=False) for array in inputs]
         self._check_memory(plan.program, extents, dtype)
         if dtype.kind == "c":
             complexes = [name for name, array in values.items() if array.dtype.kind == "c"]
             refuse_complex(plan.program, complexes)
-        ready = self._ready(plan, values, extents, dtype)
+        ready = self._ready(plan, tuple(given), values, extents, dtype)
         if plan.forms is not None:
             if out is not None:
                 raise DataError(
@@ -264,7 +278,7 @@ class Executable:
                     hint="leave out= away, and call .dense() on the results",
                 )
             self._latest = self._next(ready, plan, given, values, inputs, sizes)
-            return ready(list(values[name] for name in ready.names))
+            return ready([values[name] for name in ready.names])
         targets = self._targets(out, plan, extents, dtype, inputs)
         try:
             packed = ready.with_buffers(inputs, targets or ready.unshared())
@@ -275,7 +289,7 @@ class Executable:
         for result in results:
             own.append(owned(result, dtype, [*inputs, *own]))
         if out is not None:
-            return _written(out, own)
+            return written(out, own)
         is_clean = all(a is b or a.ndim == 0 for a, b in zip(results, own, strict=True))
         if is_clean:
             self._latest = self._next(ready, plan, given, values, inputs, sizes)
@@ -284,7 +298,7 @@ class Executable:
     def _next(
         self,
         ready: Ready,
-        plan: _Plan,
+        plan: Plan,
         given: Mapping[str, Any],
         values: Mapping[str, Array],
         inputs: Sequence[Array],
@@ -292,8 +306,7 @@ class Executable:
     ) -> Ready | None:
         """What calls without checks run on from now: `ready`, if it takes the arrays as they were given."""
         as_given = all(values[name] is array for name, array in given.items())
-        steps = plan.program.inputs
-        same = all(a is values[step.name] for a, step in zip(inputs, steps, strict=True))
+        same = all(a is values[name] for a, name in zip(inputs, plan.inputs, strict=True))
         return ready if as_given and same and sizes is None else self._latest
 
     def _assembler(
@@ -305,7 +318,7 @@ class Executable:
         plans = [
             (
                 form.dense,
-                _shape(form.shape, extents),
+                shape_of(form.shape, extents),
                 self._rows(number, len(form.shape)),
                 [(p.coefficient, p.factors, p.places) for p in form.pieces],
             )
@@ -337,32 +350,39 @@ class Executable:
 
     def _ready(
         self,
-        plan: _Plan,
-        given: Mapping[str, Any],
+        plan: Plan,
+        names: tuple[str, ...],
+        values: Mapping[str, Array],
         extents: Mapping[str, int],
         dtype: np.dtype[Any],
     ) -> Ready:
         """The runner for just these shapes and dtypes."""
-        names = tuple(given) if set(given) != set(self.arguments) else self.arguments
-        signature = tuple((given[name].shape, given[name].dtype) for name in names)
+        names = names if set(names) != set(self.arguments) else self.arguments
+        signature = tuple((values[name].shape, values[name].dtype) for name in names)
         key = (names, signature, dtype, tuple(extents.items()))
         with self._lock:
             ready = self._readies.get(key)
             if ready is not None:
                 return ready
-            picks = tuple(names.index(step.name) for step in plan.program.inputs)
+            picks = tuple(names.index(name) for name in plan.inputs)
+            lead: tuple[Any, ...] = ()
+            if plan.early is not None:
+                arrays = [values[name].astype(dtype, copy=False) for name in plan.early.inputs]
+                with np.errstate(all="ignore"):
+                    lead = plan.early.run(*arrays, dtype, *(extents[d] for d in plan.early.dims))
             ready = Ready(
                 names,
                 signature,
                 None if picks == tuple(range(len(names))) else picks,
                 plan.run,
                 (dtype, *(extents[dim] for dim in plan.dims)),
-                tuple(_shape(shape, extents) for shape in plan.memory.workspace),
+                tuple(shape_of(shape, extents) for shape in plan.memory.workspace),
                 plan.memory.results,
                 dtype,
                 extents,
                 self._keys is None and plan.forms is None,
                 None if plan.forms is None else self._assembler(plan.forms, extents, dtype),
+                lead=lead,
             )
             if len(self._readies) >= _MOST_PLANS:
                 self._readies.pop(next(iter(self._readies)))
@@ -372,7 +392,7 @@ class Executable:
     def _targets(
         self,
         out: Any,
-        plan: _Plan,
+        plan: Plan,
         extents: Mapping[str, int],
         dtype: np.dtype[Any],
         inputs: Sequence[Array],
@@ -381,7 +401,7 @@ class Executable:
         if out is None:
             return None
         shapes = {step.target: step.shape for step in plan.program.instructions}
-        wanted = [_shape(shapes[register], extents) for register in plan.program.outputs]
+        wanted = [shape_of(shapes[register], extents) for register in plan.program.outputs]
         arrays = checked_outputs(out, self._keys, wanted, dtype)
         return [
             array
@@ -413,72 +433,6 @@ class Executable:
         return results[0] if self._keys is None else results
 
 
-def _magnitude(size: int) -> int:
-    """Sizes within about a fifth of each other share a plan; up to four they have each their own."""
-    if size <= 4:
-        return size
-    shift = size.bit_length() - 3
-    return 4 * shift + (size >> shift)
-
-
-def _shape(shape: Shape, extents: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(dim if isinstance(dim, int) else extents[dim] for dim in shape)
-
-
-def _written(out: Any, results: Sequence[Array]) -> Any:
-    """`out`, with the results in it."""
-    arrays = (
-        [out]
-        if isinstance(out, np.ndarray)
-        else list(out.values() if isinstance(out, Mapping) else out)
-    )
-    for array, result in zip(arrays, results, strict=True):
-        if array is not result:
-            np.copyto(array, result)
-    return out
-
-
 def _symbolic_extents(program: Program) -> set[str]:
     shapes = {dim for step in program.instructions for dim in step.shape if isinstance(dim, str)}
     return shapes | {step.dim for step in program.instructions if hasattr(step, "dim")}
-
-
-def parsed_limit(limit: str | int | None) -> int | None:
-    """Bytes from a number or a text such as `1GiB`.
-
-    >>> parsed_limit("2KiB")
-    2048
-    """
-    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0):
-        return limit
-    units = {
-        "B": 1,
-        "KiB": 2**10,
-        "MiB": 2**20,
-        "GiB": 2**30,
-        "kB": 10**3,
-        "MB": 10**6,
-        "GB": 10**9,
-    }
-    text = limit.strip() if isinstance(limit, str) else ""
-    for unit in sorted(units, key=len, reverse=True):
-        if text.endswith(unit):
-            try:
-                size = int(float(text[: -len(unit)]) * units[unit])
-            except (ValueError, OverflowError):
-                break
-            if size >= 0:
-                return size
-    raise ResourceLimitError(
-        f"{limit!r} is no amount of memory",
-        facts=[f"it is a whole number of bytes, or a number and one of {', '.join(units)}"],
-        hint="write for example memory_limit='1GiB'",
-    )
-
-
-def check_backend(backend: str) -> None:
-    """Refuse a backend that does not exist."""
-    if backend != "numpy":
-        raise BackendError(
-            f"no backend {backend!r}", facts=["available: numpy"], hint="use backend='numpy'"
-        )

@@ -11,9 +11,10 @@ from typing import Any
 
 from . import transforms
 from .errors import DerivativeError, DimensionError, NotationError
-from .executable import Executable, Keys, check_backend, parsed_limit
+from .executable import Executable, Keys
 from .expr import Variable
 from .expression import Expression, parse
+from .limits import check_backend, parsed_limit
 from .uniting import united
 
 Compilable = Expression | Sequence[Expression] | Mapping[str, Expression]

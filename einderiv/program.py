@@ -123,6 +123,20 @@ class Kernel:
     arguments: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Instructions from `start` to before `stop` that run block by block along one axis of their arrays.
+
+    `axes`: the axis of each register that has it; `rows`: how many of its entries a block holds. A result
+    without the axis is a sum over it: the blocks are added up.
+    """
+
+    start: int
+    stop: int
+    axes: Mapping[Register, int]
+    rows: int
+
+
 Instruction = Input | Constant | Size | Contract | Combine | Scatter | Elementwise | Whole | Solve
 
 
@@ -130,12 +144,13 @@ Instruction = Input | Constant | Size | Contract | Combine | Scatter | Elementwi
 class Program:
     """Instructions in order and the registers that are the results.
 
-    `kernels` is advice: without it, or with other advice, a program computes the same.
+    `kernels` and `loops` are advice: without it, or with other advice, a program computes the same.
     """
 
     instructions: tuple[Instruction, ...]
     outputs: tuple[Register, ...]
     kernels: Mapping[Register, Kernel] = field(default_factory=dict)
+    loops: tuple[Loop, ...] = ()
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -2,20 +2,34 @@
 
 In: terms. Out: an interval that holds every entry, and whether none is negative.
 Invariant: what is claimed holds for all finite real entries that the assumptions allow; where nothing can be
-proved the interval is the whole line.
+proved the interval is the whole line. Ends are rounded outwards, so rounding proves nothing that is false.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from fractions import Fraction
-from math import inf
+from math import inf, isinf, nextafter
 
-from .expr import Apply, Contraction, Delta, Expr, Extent, Literal, Map, Ones, Sum, Variable
-from .structure import base_and_exponent, split_scale, sums_a_label
-from .walk import fold
+from .expr import (
+    Apply,
+    Contraction,
+    Delta,
+    Expr,
+    Extent,
+    Literal,
+    Map,
+    Ones,
+    Subscript,
+    Sum,
+    Variable,
+)
+from .structure import base_and_exponent, sums_a_label
+from .walk import postorder
 
 Interval = tuple[float, float]
+Atom = tuple[Expr, Subscript]  # a term, and which axes of the sum it stands at
 
 ANY: Interval = (-inf, inf)
 NONNEGATIVE: Interval = (0.0, inf)
@@ -60,19 +74,25 @@ BETWEEN = frozenset({"max", "min"})
 # Functions of the last axes that are not negative where the entries are not.
 KEEP_SIGN = frozenset({"prod", "prodexcept", "tril"})
 
+_SLACK = Fraction(1, 10**12)  # three terms that cancel, as 1 - 2u + u^2, may come out below 0
+_POWERS = 8  # higher powers of a bounded term: only the sign is kept
 
-def interval(expr: Expr) -> Interval:
-    """The least interval that is known to hold every entry.
+
+def interval(expr: Expr, known: dict[Expr, Interval] | None = None) -> Interval:
+    """The least interval that is known to hold every entry; `known` keeps those of the terms below.
 
     >>> from einderiv import parse
     >>> interval(parse("1 - tanh(x)^2").term)
     (0.0, 1.0)
     """
-    return fold([expr], _interval)[expr]
+    values = {} if known is None else known
+    for node in postorder([expr], values):
+        values[node] = _interval(node, values)
+    return values[expr]
 
 
-def is_nonnegative(expr: Expr) -> bool:
-    """Is every entry proved to be 0 or more?
+def is_nonnegative(expr: Expr, known: dict[Expr, Interval] | None = None) -> bool:
+    """Is every entry proved to be 0 or more, also as it is computed?
 
     >>> from einderiv import parse
     >>> is_nonnegative(parse("sigmoid(x)*(1 - sigmoid(x))").term)
@@ -80,14 +100,14 @@ def is_nonnegative(expr: Expr) -> bool:
     >>> is_nonnegative(parse("x*y").term)
     False
     """
-    return interval(expr)[0] >= 0
+    return interval(expr, known)[0] >= 0
 
 
-def _interval(node: Expr, children: list[Interval]) -> Interval:
+def _interval(node: Expr, values: Mapping[Expr, Interval]) -> Interval:
+    children = [values[child] for child in node.children]
     match node:
         case Literal():
-            value = float(node.value)
-            return value, value
+            return _outwards([node.value])
         case Variable():
             if node.assumptions & {"positive", "nonnegative"}:
                 return NONNEGATIVE
@@ -101,7 +121,7 @@ def _interval(node: Expr, children: list[Interval]) -> Interval:
         case Contraction():
             return _of_product(node, children)
         case Sum():
-            return _meet(_of_sum(node, children), _of_polynomial(node))
+            return _meet(_of_sum(node, children), _of_polynomial(node, values))
         case Map():
             return _of_map(node, children)
         case Apply():
@@ -127,59 +147,57 @@ def _of_product(node: Contraction, children: list[Interval]) -> Interval:
 def _of_sum(node: Sum, children: list[Interval]) -> Interval:
     low = high = 0.0
     for coefficient, own in zip(node.coefficients, children, strict=True):
-        c = float(coefficient)
-        a, b = _times((c, c), own)
-        low, high = low + a, high + b
+        a, b = _times(_outwards([coefficient]), own)
+        low, high = _plus(low, a, -inf), _plus(high, b, inf)
     return low, high
 
 
-def _of_polynomial(node: Sum) -> Interval:
-    """c0 + c1 u + c2 u^2 in one term u of known range: its ends and its vertex."""
-    parts: dict[Expr, dict[int, float]] = {}
-    constant = 0.0
+def _of_polynomial(node: Sum, values: Mapping[Expr, Interval]) -> Interval:
+    """c0 + c1 u + c2 u^2 in one term u of bounded range: its ends and its vertex."""
+    parts: dict[Atom, dict[int, Fraction]] = {}
+    constant = Fraction(0)
     for coefficient, child in zip(node.coefficients, node.children, strict=True):
         atom, exponent = _as_power(child)
         if atom is None:
-            constant += float(coefficient)
-        elif exponent in (1, 2):
-            parts.setdefault(atom, {})[exponent] = float(coefficient)
+            constant += coefficient
         else:
-            return ANY
+            parts.setdefault(atom, {})[exponent] = coefficient
     if len(parts) != 1:
         return ANY
-    ((atom, powers),) = parts.items()
-    c1, c2 = powers.get(1, 0.0), powers.get(2, 0.0)
-    low, high = interval(atom) if atom.children else _interval(atom, [])
-    if not c2 or inf in (-low, high):
+    (((base, _), powers),) = parts.items()
+    c1, c2 = powers.get(1, Fraction(0)), powers.get(2, Fraction(0))
+    if not c2 or any(map(isinf, values[base])):
         return ANY
+    low, high = map(Fraction, values[base])
     points = [low, high]
     vertex = -c1 / (2 * c2)
     if low < vertex < high:
         points.append(vertex)
-    values = [constant + c1 * u + c2 * u * u for u in points]
-    return min(values), max(values)
+    found = [constant + c1 * u + c2 * u * u for u in points]
+    if constant and c1:  # of two terms rounding keeps the order: u - u*u is never below 0
+        most = max(-low, high)
+        slack = _SLACK * (abs(constant) + abs(c1) * most + abs(c2) * most**2)
+        return _outwards([min(found) - slack, max(found) + slack])
+    return _outwards(found)
 
 
-def _as_power(term: Expr) -> tuple[Expr | None, int]:
-    """A term as the square of another, as itself, or as ones or a number."""
-    factor, inside = split_scale(term)
-    if factor == 1 and isinstance(inside, Literal | Ones):
+def _as_power(term: Expr) -> tuple[Atom | None, int]:
+    """A term as the square of another at the same axes, as itself, or as ones or a number."""
+    if isinstance(term, Literal):
         return None, 0
-    base, exponent = base_and_exponent(inside)
-    if exponent == 2:
-        return base, 2
-    if isinstance(inside, Contraction) and not sums_a_label(inside):
-        if all(isinstance(child, Ones) for child in inside.children):
-            return None, 0
-        data = [child for child in inside.children if not isinstance(child, Ones)]
-        labels = {
-            own for child, own in zip(inside.children, inside.inputs, strict=True) if child in data
-        }
-        if len(data) == 2 and data[0] is data[1] and len(labels) == 1:
-            return data[0], 2
-        if len(data) == 1:
-            return _as_power(data[0]) if data[0] is not inside else (inside, 1)
-    return inside, 1
+    factors: list[Atom] = [(term, tuple(range(term.rank)))]
+    if isinstance(term, Contraction) and not sums_a_label(term):
+        factors = list(zip(term.children, term.inputs, strict=True))
+    data = [factor for factor in factors if not isinstance(factor[0], Ones)]
+    if not data:
+        return None, 0
+    first, labels = data[0]
+    if len(data) == 2 and data[0] == data[1]:
+        return data[0], 2
+    if len(data) == 1:
+        base, exponent = base_and_exponent(first)
+        return ((base, labels), 2) if exponent == 2 else (data[0], 1)
+    return (term, tuple(range(term.rank))), 1
 
 
 def _of_map(node: Map, children: list[Interval]) -> Interval:
@@ -220,27 +238,55 @@ def _meet(first: Interval, second: Interval) -> Interval:
 
 
 def _times(first: Interval, second: Interval) -> Interval:
-    products = [0.0 if 0 in (a, b) else a * b for a in first for b in second]
-    return min(products), max(products)
+    ends: list[float] = []
+    for a in first:
+        for b in second:
+            if isinf(a) or isinf(b):
+                ends.append(0.0 if 0 in (a, b) else inf if (a > 0) == (b > 0) else -inf)
+            else:
+                ends += _outwards([Fraction(a) * Fraction(b)])
+    return min(ends), max(ends)
+
+
+def _plus(a: float, b: float, unbounded: float) -> float:
+    """The sum of two ends, rounded towards `unbounded`."""
+    if isinf(a) or isinf(b):
+        return unbounded
+    low, high = _outwards([Fraction(a) + Fraction(b)])
+    return high if unbounded > 0 else low
+
+
+def _outwards(values: list[Fraction]) -> Interval:
+    """The least interval of floating-point numbers that holds these exact ones."""
+    return _rounded(min(values), -inf), _rounded(max(values), inf)
+
+
+def _rounded(value: Fraction, towards: float) -> float:
+    try:
+        near = float(value)
+    except OverflowError:
+        near = inf if value > 0 else -inf
+    if isinf(near):  # beyond the numbers: the largest is the end on the near side
+        return near if (near > 0) == (towards > 0) else nextafter(near, 0.0)
+    exact = Fraction(near)
+    if exact == value or (exact < value) == (towards < 0):
+        return near
+    return nextafter(near, towards)
 
 
 def _power(base: Interval, exponent: Fraction) -> Interval:
     low, high = base
     if exponent == 1:
         return base
-    if exponent < 0:
-        if low >= 0:
-            return NONNEGATIVE
-        is_even = exponent.denominator == 1 and exponent.numerator % 2 == 0
-        return NONNEGATIVE if is_even else ANY
-    if exponent.denominator > 1:
-        return NONNEGATIVE
+    is_even = exponent.denominator == 1 and exponent.numerator % 2 == 0
+    if exponent < 0 or exponent.denominator > 1:
+        return NONNEGATIVE if low >= 0 or is_even or exponent.denominator > 1 else ANY
     power = int(exponent)
-    if max(abs(low), abs(high)) not in (inf,) and power <= 8:
-        ends = [low**power, high**power]
-        if power % 2 == 0 and low < 0 < high:
-            ends.append(0.0)
-        return min(ends), max(ends)
-    if power % 2 == 0 or low >= 0:
+    if not isinf(low) and not isinf(high) and power <= _POWERS:
+        ends = [Fraction(low) ** power, Fraction(high) ** power]
+        if is_even and low < 0 < high:
+            ends.append(Fraction(0))
+        return _outwards(ends)
+    if is_even or low >= 0:
         return NONNEGATIVE
     return (-inf, 0.0) if high <= 0 else ANY

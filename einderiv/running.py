@@ -59,8 +59,8 @@ class Ready:
     extents: Mapping[str, int]
     is_single: bool
     finish: Callable[[Any], Any] | None = None
-    pool: deque[list[Array]] = field(default_factory=deque)
-    kept: deque[list[Array]] = field(default_factory=deque)
+    pool: deque[list[Array]] = field(default_factory=deque, repr=False)
+    kept: deque[list[Array]] = field(default_factory=deque, repr=False)
     lead: tuple[Any, ...] = ()
 
     def __call__(self, arrays: Sequence[Array]) -> Any:
@@ -201,3 +201,16 @@ def refuse_complex(program: Program, arrays: Sequence[str]) -> None:
                 ],
                 hint="pass real arrays, or write real and imaginary parts as two tensors",
             )
+
+
+def written(out: Any, results: Sequence[Array]) -> Any:
+    """`out`, with the results in it."""
+    arrays = (
+        [out]
+        if isinstance(out, np.ndarray)
+        else list(out.values() if isinstance(out, Mapping) else out)
+    )
+    for array, result in zip(arrays, results, strict=True):
+        if array is not result:
+            np.copyto(array, result)
+    return out

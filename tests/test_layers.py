@@ -74,7 +74,7 @@ LAYERS = (
     ("uniting", "structured_terms"),
     ("structured_forms", "structured_solve"),
     ("structured",),
-    ("running",),
+    ("running", "limits", "planning"),
     ("assumptions", "context", "executable", "explainer", "checker", "reading"),
     (
         "notation.python",

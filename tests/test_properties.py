@@ -1,5 +1,9 @@
 """Claims about signs, against values: a claim that an entry breaks is false."""
 
+import sys
+import time
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -51,10 +55,41 @@ def test_term_is_proved_not_to_be_negative(text: str) -> None:
         "log(x)",
         "1 - x^2",
         "sigmoid(x) - 2*sigmoid(x)^2",
+        "y[i,j] = sigmoid(a[i]) - sigmoid(a[j])^2",
+        "sigmoid(A[i,j]) - sigmoid(A[j,i])^2",
+        "a[i]*a[j]",
+        "a[i]^2 - b[i]^2",
     ],
 )
 def test_term_that_may_be_negative_is_not_claimed(text: str) -> None:
     assert not is_nonnegative(ed.parse(text).term)
+
+
+def test_weights_whose_rounding_may_go_below_zero_are_not_claimed() -> None:
+    e = ed.parse("1 - 2*sigmoid(x) + sigmoid(x)^2")  # (1 - s)^2, but computed as it stands
+    assert not is_nonnegative(e.term)
+    assert interval(e.term)[0] > -1e-11
+
+
+def test_numbers_beyond_floating_point_have_an_interval() -> None:
+    assert interval(ed.parse("10^400").term) == (sys.float_info.max, np.inf)
+    assert is_nonnegative(ed.parse("10^400*exp(x)").term)
+    assert not is_nonnegative(ed.parse("x + 10^400*y").term)
+
+
+def test_nested_polynomials_are_visited_once() -> None:
+    text = "x"
+    for _ in range(30):
+        text = f"1 - tanh({text})^2"
+    term = ed.parse(text).term
+    start = time.perf_counter()
+    assert interval(term) == (0.0, 1.0)
+    assert time.perf_counter() - start < 1.0  # 0.01 s; a visit for every path takes 2^30
+
+
+def test_interval_ends_are_rounded_outwards() -> None:
+    low, high = interval(ed.parse("tanh(x)/3").term)
+    assert Fraction(low) <= Fraction(-1, 3) and Fraction(high) >= Fraction(1, 3)
 
 
 def test_weights_of_the_logistic_hessian_are_proved() -> None:

@@ -13,6 +13,9 @@ from ..program import Contract, Program
 from . import python_code as py
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# entries of a block below which copying all of them for one product is faster than a product for each
+_SMALL_BLOCK = 200
+_LONG_ROW = 32  # entries of a row from which BLAS's inner product is faster than NumPy's loop
 
 
 class Contractions:
@@ -39,6 +42,26 @@ class Contractions:
 
     def contract(self, step: Contract) -> ast.expr:
         """A product, a matrix product or a sum, whichever the labels allow."""
+        return self.contract_into(step, None)[0]
+
+    def contract_into(self, step: Contract, out: str | None) -> tuple[ast.expr, bool]:
+        """The same, written to `out` where the kernel writes its result in that order; was it used?"""
+        value = self.kernel(step)
+        if out is None or not step.output or len(step.operands) == 1:
+            return value, False
+        place = py.name(out)
+        if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult | ast.MatMult):
+            name = "np.multiply" if isinstance(value.op, ast.Mult) else "np.matmul"
+            return py.call(py.path(name), value.left, value.right, place), True
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+            if value.func.attr == "dot":
+                return py.call(value.func, *value.args, place), True
+            if value.func.attr in ("einsum", "vecdot"):
+                return py.call(value.func, *value.args, out=place), True
+        return value, False
+
+    def kernel(self, step: Contract) -> ast.expr:
+        """The contraction as one expression."""
         if len(step.operands) == 1:
             return self.unary(step)
         (first, second), (a, b) = step.operands, step.inputs
@@ -110,10 +133,12 @@ class Contractions:
         rows = [label for label in output if label in a and label not in b]
         columns = [label for label in output if label in b and label not in a]
         if batch and not rows and not columns:
-            return None
+            return self.row_products(step, batch, summed)
         if len(rows) > 1 or len(columns) > 1 or len(summed) > 1:
-            groups = (batch, rows, columns, summed)
-            return self.fused(step, *groups) if batch else self.tensordot(step, summed)
+            rows = [label for label in a if label in rows]  # in the order of memory: no copy
+            columns = [label for label in b if label in columns]
+            joined = self.fused(step, batch, rows, columns, summed)
+            return joined if batch or len(summed) > 1 else self.between(step, summed[0], joined)
         if not rows and columns:
             first, second, a, b, rows, columns = second, first, b, a, columns, rows
         left = self.matrix(f"v{first}", a, [*batch, *rows, *summed])
@@ -123,8 +148,10 @@ class Contractions:
             product = py.binary(left, ast.MatMult(), ast.Subscript(right, last, ast.Load()))
             zero = py.tuple([ast.Constant(...), py.constant(0)])
             product = ast.Subscript(product, zero, ast.Load())
-        else:
+        elif batch:
             product = py.binary(left, ast.MatMult(), right)
+        else:
+            product = py.method(left, "dot", right)  # the same as @, 0.5 us sooner
         made = [*batch, *rows, *columns]
         return self.transposed(product, [made.index(label) for label in output])
 
@@ -165,16 +192,38 @@ class Contractions:
     def matrix(self, name: str, labels: Subscript, wanted: Sequence[Label]) -> ast.expr:
         return self.transposed(py.name(name), [labels.index(label) for label in wanted])
 
-    def tensordot(self, step: Contract, summed: Sequence[Label]) -> ast.expr:
+    def between(self, step: Contract, summed: Label, joined: ast.expr) -> ast.expr:
+        """A matrix times the last axis but one of a larger array: for each block, unless blocks are small."""
+        operands = list(zip(step.operands, step.inputs, strict=True))
+        for (small, own), (large, labels) in (operands, operands[::-1]):
+            if len(own) != 2 or len(labels) < 3 or labels[-2] != summed:
+                continue
+            (other,) = (label for label in own if label != summed)
+            matrix = self.matrix(f"v{small}", own, [other, summed])
+            product = py.binary(matrix, ast.MatMult(), py.name(f"v{large}"))
+            made = [*labels[:-2], other, labels[-1]]
+            value = self.transposed(product, [made.index(label) for label in step.output])
+            dims = dict(step.extents)
+            block = self.product([dims[summed], dims[labels[-1]]])
+            is_large = ast.Compare(block, [ast.GtE()], [py.constant(_SMALL_BLOCK)])
+            return ast.IfExp(is_large, value, joined)
+        return joined
+
+    def row_products(
+        self, step: Contract, batch: Sequence[Label], summed: Sequence[Label]
+    ) -> ast.expr | None:
+        """One inner product for each row; None where the rows are not the last axis of both."""
         (first, second), (a, b) = step.operands, step.inputs
-        axes = py.tuple(
-            [py.numbers([a.index(x) for x in summed]), py.numbers([b.index(x) for x in summed])]
+        if len(summed) != 1 or a[-1] != summed[0] or b[-1] != summed[0]:
+            return None
+        left = self.matrix(f"v{first}", a, [*batch, *summed])
+        right = self.matrix(f"v{second}", b, [*batch, *summed])
+        # vecdot conjugates its first operand; a real array is its own conjugate, not a copy
+        product = py.call(py.path("np.vecdot"), py.method(left, "conj"), right)
+        is_long = ast.Compare(
+            self.dim(dict(step.extents)[summed[0]]), [ast.GtE()], [py.constant(_LONG_ROW)]
         )
-        product = py.call(
-            py.path("np.tensordot"), py.name(f"v{first}"), py.name(f"v{second}"), axes=axes
-        )
-        made = [x for x in a if x not in summed] + [x for x in b if x not in summed]
-        return self.transposed(product, [made.index(label) for label in step.output])
+        return ast.IfExp(is_long, product, self.einsum(step))
 
     def diagonal(self, target: str, places: Subscript, distinct: Subscript) -> ast.expr:
         if len(distinct) == len(places):

@@ -24,6 +24,7 @@ from ..program import (
     Elementwise,
     Input,
     Instruction,
+    Loop,
     Program,
     Register,
     Scatter,
@@ -34,6 +35,7 @@ from ..program import (
 from . import numpy_functions
 from . import python_code as py
 from .contractions import Contractions
+from .loops import BLOCK, loop_statements
 from .storage import Layout, is_view, layout
 
 _TERMS = 100  # of a sum in one expression; a nesting of 1000 is beyond what Python's compiler takes
@@ -85,12 +87,33 @@ class Writer(Contractions):
     def body(self) -> list[ast.stmt]:
         """All statements but the last, which returns the results."""
         statements: list[ast.stmt] = []
+        loops = {loop.start: loop for loop in self.program.loops}
+        stop = 0
         for position, step in enumerate(self.program.instructions):
+            if position in loops:
+                stop = loops[position].stop
+                statements += self.loop(loops[position])
+            if position < stop:
+                continue
             statements += self.step(step)
             dead = self.memory.dead.get(position, ())
             if dead:
                 statements.append(py.delete([f"v{register}" for register in dead]))
         return statements
+
+    def loop(self, loop: Loop) -> list[ast.stmt]:
+        """Instructions that run block by block."""
+        self.dims[BLOCK] = "m"
+
+        def shape_of(shape: Shape) -> ast.expr:
+            return py.tuple([self.dim(dim) for dim in shape])
+
+        return loop_statements(self.program, loop, self.step, shape_of)
+
+    @property
+    def extents(self) -> dict[str, str]:
+        """The extents that the code wants to be told, and their names in it."""
+        return {dim: name for dim, name in self.dims.items() if dim != BLOCK}
 
     def results(self) -> list[ast.expr]:
         """The results, none of which shares memory with an input or another result."""
@@ -340,7 +363,7 @@ def runner_of(
     memory = layout(program, sizes, takes_out, workspace) if keys is not None else Layout()
     writer = Writer(program, memory)
     body = writer.body()
-    space: dict[str, Any] = {"__builtins__": {}, "np": np}
+    space: dict[str, Any] = {"__builtins__": {}, "np": np, "range": range}
     values = writer.results()
     result: ast.expr
     if keys is None:
@@ -357,7 +380,7 @@ def runner_of(
     results = tuple(sorted(memory.result.values()))
     buffers = [f"w{number}" for number in range(len(memory.slots))]
     buffers += [f"s{number}" for number in results]
-    names_of = [*arrays, "dtype", *writer.dims.values(), *buffers]
+    names_of = [*arrays, "dtype", *writer.extents.values(), *buffers]
     module = ast.Module([py.definition("run", names_of, [*body, ast.Return(result)])], [])
     ast.fix_missing_locations(module)
     space.update({name: getattr(numpy_functions, name) for name in writer.helpers})
@@ -366,7 +389,7 @@ def runner_of(
 
         space["special"] = special
     exec(compile(module, "<einderiv program>", "exec"), space)
-    return space["run"], tuple(writer.dims), Memory(tuple(memory.slots), results)
+    return space["run"], tuple(writer.extents), Memory(tuple(memory.slots), results)
 
 
 def needs_scipy(program: Program) -> bool:

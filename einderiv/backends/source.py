@@ -32,7 +32,7 @@ def source_of(program: Program, keys: Sequence[str] | None, told: Mapping[str, A
         converted = py.call(py.path("np.asarray"), py.name(parameter), py.name("dtype"))
         head.append(py.assign(f"v{register}", converted))
     extra = []
-    for dim, minted in writer.dims.items():
+    for dim, minted in writer.extents.items():
         place = next(
             (
                 (step, axis)
@@ -47,7 +47,7 @@ def source_of(program: Program, keys: Sequence[str] | None, told: Mapping[str, A
             continue
         shape = ast.Attribute(py.name(f"v{place[0].target}"), "shape", ast.Load())
         head.append(py.assign(minted, ast.Subscript(shape, py.constant(place[1]), ast.Load())))
-    doc = ast.Expr(ast.Constant(_documentation(program, parameters, writer.dims, extra, told)))
+    doc = ast.Expr(ast.Constant(_documentation(program, parameters, writer.extents, extra, told)))
     values = writer.results()
     body.append(ast.Return(values[0] if keys is None else py.tuple(values)))
     function = py.definition("f", [*parameters.values(), *extra], [doc, *head, *body])

@@ -86,6 +86,15 @@ def layout(
     for register in program.outputs:
         last[register] = len(steps)
     home: dict[Register, _Storage] = {}
+    looped = {k for loop in program.loops for k in range(loop.start, loop.stop)}
+    leaving = set(program.outputs)  # registers that a loop must hand on whole
+    for position, step in enumerate(steps):
+        if position not in looped:
+            leaving.update(operands_of(step))
+    for loop in program.loops:
+        own = {step.target for step in steps[loop.start : loop.stop]}
+        for step in (*steps[: loop.start], *steps[loop.stop :]):
+            leaving.update(register for register in operands_of(step) if register in own)
     for position, step in enumerate(steps):
         operands = operands_of(step)
         if is_view(step):
@@ -95,19 +104,24 @@ def layout(
         over = None
         if writes_out(step):
             large = entries(step.shape) >= LARGE
+            if position in looped:
+                large = large and not leaving.intersection(operands_of(step))
             over = _overwritten(step, position, last, home, shapes) if large else None
         if over is not None:
             made.over[step.target] = over
             home[step.target] = home[over]
             home[over].registers.append(step.target)
             continue
-        starts = step.target if writes_out(step) and entries(step.shape) >= LARGE else None
+        told = position not in looped and writes_out(step) and entries(step.shape) >= LARGE
+        starts = step.target if told else None
         home[step.target] = _Storage([step.target], isinstance(step, Input), starts)
     _results(program, made, home)
     if workspace:
         _slots(program, made, home, last, shapes, entries)
     for register, position in last.items():
         large = entries(shapes[register]) >= LARGE
+        if position in looped:
+            continue  # the next block needs it
         if large and position < len(steps) and not home[register].is_given:
             made.dead.setdefault(position, []).append(register)
     return made

@@ -137,10 +137,10 @@ def _groups(operands: Sequence[Operand], output: Subscript) -> list[list[Operand
 
 
 def lower_in_pieces(
-    roots: Sequence[Expr], sizes: Mapping[str, int]
+    roots: Sequence[Expr], sizes: Mapping[str, int], fixed: frozenset[str] = frozenset()
 ) -> tuple[Program, tuple[Form, ...]]:
     """The program that computes the factors of `roots`, and what each root is made of."""
-    lowering = _Pieces(roots, sizes)
+    lowering = _Pieces(roots, sizes, fixed)
     results: dict[Register, int] = {}
     forms = []
     for root in roots:

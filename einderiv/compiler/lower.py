@@ -65,8 +65,10 @@ class Core:
 class Lowering(Products):
     """Builds the instructions of a program; one method per node kind."""
 
-    def __init__(self, roots: Sequence[Expr], sizes: Mapping[str, int]) -> None:
-        super().__init__(sizes)
+    def __init__(
+        self, roots: Sequence[Expr], sizes: Mapping[str, int], fixed: frozenset[str] = frozenset()
+    ) -> None:
+        super().__init__(sizes, fixed)
         self.counts = uses(roots)
         self.cores: dict[Expr, Core] = {}
         self.dense: dict[Expr, Register] = {}
@@ -365,6 +367,11 @@ def _moved(axes: Subscript, order: Subscript) -> Subscript:
     return tuple(order.index(axis) for axis in axes)
 
 
-def lower(roots: Sequence[Expr], sizes: Mapping[str, int]) -> Program:
-    """The program that computes `roots`; `sizes` are the extents that planning assumes."""
-    return Lowering(roots, sizes).program(roots)
+def lower(
+    roots: Sequence[Expr], sizes: Mapping[str, int], fixed: frozenset[str] = frozenset()
+) -> Program:
+    """The program that computes `roots`; `sizes` are the extents that planning assumes.
+
+    What depends on the arrays `fixed` alone counts as computed already.
+    """
+    return Lowering(roots, sizes, fixed).program(roots)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from ..expr import Dim, Label, Shape, Subscript
-from ..program import Combine, Contract, Instruction, Register, Solve
+from ..program import Combine, Contract, Input, Instruction, Register, Solve, operands_of
 from .order import contraction_order
 
 ASSUMED_EXTENT = 64  # for planning where no extent is known
@@ -20,8 +20,10 @@ Operand = tuple[Register, Subscript]
 class Products:
     """Emits instructions; an instruction that exists already is not made twice."""
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
+    def __init__(self, sizes: Mapping[str, int], fixed: frozenset[str] = frozenset()) -> None:
         self.sizes = sizes
+        self.fixed_names = fixed
+        self.fixed: set[Register] = set()  # what depends on fixed arrays alone
         self.steps: list[Instruction] = []
         self.shapes: list[Shape] = []
         self.made: dict[tuple[object, ...], Register] = {}
@@ -37,8 +39,16 @@ class Products:
         if key not in self.made:
             self.made[key] = len(self.shapes)
             self.shapes.append(shape)
-            self.steps.append(make(self.made[key], *fields, shape))
+            step = make(self.made[key], *fields, shape)
+            self.steps.append(step)
+            if self.fixed_names and self._is_fixed(step):
+                self.fixed.add(step.target)
         return self.made[key]
+
+    def _is_fixed(self, step: Instruction) -> bool:
+        if isinstance(step, Input):
+            return step.name in self.fixed_names
+        return all(register in self.fixed for register in operands_of(step))
 
     def entries(self, labels: Sequence[Label], dims: Mapping[Label, Dim]) -> int:
         """The number of entries of an array with these labels."""
@@ -260,6 +270,9 @@ class _Known:
 
     def __call__(self, part: int, other: int) -> bool:
         mask = part | other
+        fixed = self.products.fixed
+        if fixed and all(r in fixed for k, (r, _) in enumerate(self.arrays) if mask >> k & 1):
+            return True
         if self.operands.get(mask) is not None:
             return True
         first, second = self.operands.get(part), self.operands.get(other)

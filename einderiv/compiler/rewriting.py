@@ -17,7 +17,7 @@ from math import prod
 
 from ..canonical import add, contract, power, scale
 from ..expr import Contraction, Delta, Dim, Expr, Label, Ones, Subscript, Sum, Variable
-from ..properties import is_nonnegative
+from ..properties import Interval, is_nonnegative
 from ..rebuilding import with_children
 from ..structure import HALF, Factor, split_scale
 from ..walk import postorder, rebuild, uses
@@ -333,6 +333,7 @@ class _Mirror(_Rewriting):
 
     def __init__(self, roots: Sequence[Expr], sizes: Sizes) -> None:
         super().__init__(roots, sizes)
+        self.intervals: dict[Expr, Interval] = {}
         for node in self.nodes:
             if isinstance(node, Contraction) and len(node.output) == 2:
                 found = self._mirrored(node)
@@ -355,7 +356,7 @@ class _Mirror(_Rewriting):
             return None
         if weights:
             weight, _ = _weight(node, weights, node.children)
-            if not is_nonnegative(weight):
+            if not is_nonnegative(weight, self.intervals):
                 return None
         elif len(left) == 1:
             return None  # Z'Z already

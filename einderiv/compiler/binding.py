@@ -1,0 +1,46 @@
+"""Programs in two parts: what depends on fixed arrays alone, computed once, and the rest.
+
+In: a program and the names of the arrays that stay fixed. Out: the first part, whose results the second
+takes as inputs. Invariant: both together compute what the program does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from ..program import Constant, Input, Instruction, Program, Register, Size, operands_of
+
+BOUND = "\0bound "  # what names an input of the second part that the first computes: no user's name
+
+
+def split(program: Program, fixed: Collection[str]) -> tuple[Program, Program]:
+    """The part for the fixed arrays, and the rest; its first inputs are the results of that part."""
+    early: set[Register] = set()
+    trivial: set[Register] = set()
+    for step in program.instructions:
+        if isinstance(step, Constant | Size):
+            trivial.add(step.target)
+        elif isinstance(step, Input):
+            if step.name in fixed:
+                early.add(step.target)
+        elif all(r in early or r in trivial for r in operands_of(step)):
+            early.add(step.target)
+    late = [step for step in program.instructions if step.target not in early]
+    used = set(program.outputs).union(*(operands_of(step) for step in late))
+    handed = [step for step in program.instructions if step.target in early and step.target in used]
+    inputs: list[Instruction] = [
+        Input(step.target, f"{BOUND}{number}", step.shape) for number, step in enumerate(handed)
+    ]
+    first = _needed(program, tuple(step.target for step in handed))
+    return first, replace(program, instructions=(*inputs, *late))
+
+
+def _needed(program: Program, outputs: tuple[Register, ...]) -> Program:
+    needed = set(outputs)
+    kept = []
+    for step in reversed(program.instructions):
+        if step.target in needed:
+            needed.update(operands_of(step))
+            kept.append(step)
+    return Program(tuple(reversed(kept)), outputs)

@@ -1,0 +1,80 @@
+"""From terms to a runner: rewriting, lowering, binding, loops, code.
+
+In: simplified terms, extents, which arrays stay fixed. Out: a `Plan`, for extents of about that size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .backends.numpy import Memory, Runner, function_of, runner_of
+from .compiler.binding import BOUND, split
+from .compiler.blocks import with_loops
+from .compiler.forms import Form, lower_in_pieces
+from .compiler.lower import lower
+from .compiler.rewriting import rewritten
+from .expr import Expr, Shape
+from .program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A program, its runner, and what the runner takes: extents, buffers, results of the early part."""
+
+    program: Program
+    run: Runner
+    dims: tuple[str, ...]
+    memory: Memory
+    forms: tuple[Form, ...] | None = None
+    early: Early | None = None
+
+    @property
+    def inputs(self) -> list[str]:
+        """The arrays that each call hands over."""
+        return [s.name for s in self.program.inputs if not s.name.startswith(BOUND)]
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """The part of a program that depends on fixed arrays alone."""
+
+    run: Runner
+    dims: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+def planned(
+    terms: Sequence[Expr],
+    sizes: Mapping[str, int],
+    keys: Sequence[str] | int,
+    structured: bool,
+    fixed: frozenset[str],
+) -> Plan:
+    """The program for `sizes`; `keys` as `runner_of` takes them, for results in pieces a list."""
+    terms = rewritten(terms, sizes, fixed)
+    forms = early = None
+    if structured:
+        program, forms = lower_in_pieces(terms, sizes, fixed)
+        keys = len(program.outputs)
+    else:
+        program = lower(terms, sizes, fixed)
+    if fixed:
+        first, program = split(program, fixed)
+        run, dims = function_of(first)
+        early = Early(run, dims, tuple(step.name for step in first.inputs))
+    program = with_loops(program, sizes)
+    return Plan(program, *runner_of(program, keys, sizes), forms, early)
+
+
+def magnitude(size: int) -> int:
+    """Sizes within about a fifth of each other share a plan; up to four they have each their own."""
+    if size <= 4:
+        return size
+    shift = size.bit_length() - 3
+    return 4 * shift + (size >> shift)
+
+
+def shape_of(shape: Shape, extents: Mapping[str, int]) -> tuple[int, ...]:
+    """A shape as numbers."""
+    return tuple(dim if isinstance(dim, int) else extents[dim] for dim in shape)
