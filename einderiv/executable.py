@@ -24,6 +24,8 @@ from .arrays import (
     common_dtype,
     resolved_extents,
 )
+from .backends.numpy import Runner
+from .backends.scalars import LARGEST_EXTENT, scalar_function
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
 from .compiler.forms import Form
@@ -174,15 +176,18 @@ class Executable:
         Errors: DataError (kind, dtype, missing or unknown name), DimensionError (rank, extent),
         ResourceLimitError (memory).
         """
+        ready = self._latest
+        if out is sizes is None is not ready:
+            count = len(ready.names)
+            if not named:
+                if len(arrays) == count and ready.accepts(*arrays):
+                    return ready(arrays)
+            elif len(named) == count and not arrays:
+                given = [named.get(name) for name in ready.names]
+                if ready.accepts(*given):
+                    return ready(given)
         if out is not None and "out" in self._variables:
             named, out = {**named, "out": out}, None
-        ready = self._latest
-        if ready is not None and sizes is None and out is None:
-            given: Sequence[Any] = arrays
-            if named and not arrays and len(named) == len(ready.names):
-                given = [named.get(name) for name in ready.names]
-            if (not named or given is not arrays) and ready.accepts(given):
-                return ready(given)
         return self._checked(self._by_name(arrays, named), sizes, out)
 
     def unchecked(self, *arrays: Any, **named: Any) -> Any:
@@ -281,7 +286,7 @@ class Executable:
             return ready([values[name] for name in ready.names])
         targets = self._targets(out, plan, extents, dtype, inputs)
         try:
-            packed = ready.with_buffers(inputs, targets or ready.unshared())
+            packed = ready.on(inputs) if targets is None else ready.with_buffers(inputs, targets)
         except Exception as error:
             raise translated(error, extents, dtype) from None
         results = self._listed(packed)
@@ -383,11 +388,22 @@ class Executable:
                 self._keys is None and plan.forms is None,
                 None if plan.forms is None else self._assembler(plan.forms, extents, dtype),
                 lead=lead,
+                scalar=self._unrolled(plan, extents, dtype),
             )
             if len(self._readies) >= _MOST_PLANS:
                 self._readies.pop(next(iter(self._readies)))
             self._readies[key] = ready
             return ready
+
+    def _unrolled(
+        self, plan: Plan, extents: Mapping[str, int], dtype: np.dtype[Any]
+    ) -> Runner | None:
+        """The program as arithmetic on numbers, where the arrays hold only a few."""
+        if dtype != np.float64 or plan.forms is not None or plan.early is not None:
+            return None
+        if any(size > LARGEST_EXTENT for size in extents.values()):
+            return None
+        return scalar_function(plan.program, extents, 0 if self._keys is None else self._keys)
 
     def _targets(
         self,

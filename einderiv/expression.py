@@ -221,6 +221,8 @@ class Expression(PythonOperators, Differentiable):
         """
         if self._executable is None:
             self._executable = Executable([self.term], None, self._context.variables)
+        if arrays is None:
+            return self._executable(sizes=sizes, **more)
         return self._executable(arrays, sizes=sizes, **more)
 
     # ------------------------------------------------------------ algebra

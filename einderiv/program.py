@@ -145,12 +145,14 @@ class Program:
     """Instructions in order and the registers that are the results.
 
     `kernels` and `loops` are advice: without it, or with other advice, a program computes the same.
+    `positive`: matrices that are declared symmetric and positive definite.
     """
 
     instructions: tuple[Instruction, ...]
     outputs: tuple[Register, ...]
     kernels: Mapping[Register, Kernel] = field(default_factory=dict)
     loops: tuple[Loop, ...] = ()
+    positive: frozenset[Register] = frozenset()
 
     @property
     def inputs(self) -> tuple[Input, ...]:

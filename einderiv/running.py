@@ -10,12 +10,13 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from .arrays import Array
-from .backends.numpy import Runner
+from .backends.numpy import Runner, acceptor_of
 from .errors import DataError, ResourceLimitError
 from .functions import COMPARISONS, ELEMENTWISE, WHOLE
 from .program import Elementwise, Program, Whole
@@ -32,12 +33,6 @@ def _references(arrays: Sequence[Array]) -> int:
 _UNSHARED = _references(
     [np.empty(0)]
 )  # what the same call says of arrays that only a list refers to
-
-
-@np.errstate(all="ignore")
-def _quietly(run: Runner, *arguments: Any) -> Any:
-    """Overflow and NaN are results here, no warnings; as a decorator errstate takes half the time."""
-    return run(*arguments)
 
 
 @dataclass(slots=True)
@@ -62,17 +57,39 @@ class Ready:
     pool: deque[list[Array]] = field(default_factory=deque, repr=False)
     kept: deque[list[Array]] = field(default_factory=deque, repr=False)
     lead: tuple[Any, ...] = ()
+    scalar: Runner | None = None  # the program unrolled to numbers, where it is tiny
+    accepts: Callable[..., bool] = field(
+        init=False
+    )  # are these arrays of the very shapes and dtypes?
+    is_plain: bool = field(init=False)  # is the runner all there is?
+    keeps: bool = field(init=False)  # is the workspace small enough to be kept?
+
+    def __post_init__(self) -> None:
+        # as a decorator errstate takes half the time; overflow and NaN are results here, no warnings
+        self.run = np.errstate(all="ignore")(self.run)
+        self.accepts = acceptor_of(self.signature)
+        self.is_plain = not (self.workspace or self.results or self.finish)
+        self.keeps = sum(8 * prod(shape) for shape in self.workspace) <= _KEPT_TO
 
     def __call__(self, arrays: Sequence[Array]) -> Any:
         """The results, packed as the program was compiled."""
         if self.picks is not None:
             arrays = [arrays[place] for place in self.picks]
         try:
-            if self.is_plain:
-                return _quietly(self.run, *self.lead, *arrays, *self.tail)
-            return self.with_buffers(arrays, self.unshared())
+            return self.on(arrays)
         except Exception as error:
             raise translated(error, self.extents, self.dtype) from None
+
+    def on(self, arrays: Sequence[Array]) -> Any:
+        """The same for arrays in the order of the program's inputs; errors are NumPy's."""
+        if self.scalar is not None:
+            try:
+                return self.scalar(*arrays, self.dtype)
+            except (ArithmeticError, ValueError):
+                pass  # Python raises where NumPy gives inf or nan: the arrays tell which
+        if self.is_plain:
+            return self.run(*self.lead, *arrays, *self.tail)
+        return self.with_buffers(arrays, self.unshared())
 
     def with_buffers(self, arrays: Sequence[Array], results: Sequence[Array | None]) -> Any:
         """The results, written to `results` where they are given and the program can."""
@@ -81,18 +98,13 @@ class Ready:
         except IndexError:
             workspace = [np.empty(shape, self.dtype) for shape in self.workspace]
         try:
-            packed = _quietly(self.run, *self.lead, *arrays, *self.tail, *workspace, *results)
+            packed = self.run(*self.lead, *arrays, *self.tail, *workspace, *results)
         finally:
-            if sum(array.nbytes for array in workspace) <= _KEPT_TO:
+            if self.keeps:
                 self.pool.append(workspace)
         if self.results:
             self.keep(packed)
         return packed if self.finish is None else self.finish(packed)
-
-    @property
-    def is_plain(self) -> bool:
-        """Is the runner all there is?"""
-        return not (self.workspace or self.results or self.finish)
 
     def keep(self, packed: Any) -> None:
         """Remember the results whose memory is worth using again."""
@@ -119,15 +131,6 @@ class Ready:
         """Give all memory back."""
         self.pool.clear()
         self.kept.clear()
-
-    def accepts(self, arrays: Sequence[Any]) -> bool:
-        """Are these arrays of the very shapes and dtypes?"""
-        if len(arrays) != len(self.signature):
-            return False
-        for array, (shape, dtype) in zip(arrays, self.signature, strict=True):
-            if type(array) is not np.ndarray or array.shape != shape or array.dtype is not dtype:
-                return False
-        return True
 
 
 def translated(error: Exception, extents: Mapping[str, int], dtype: Any) -> Exception:

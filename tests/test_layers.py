@@ -122,7 +122,7 @@ THIRD_PARTY = {
 }  # fmt: skip
 
 # Compiles programs from syntax trees over names minted by us; no text of a user's gets there.
-MAY_EXECUTE = ("backends.numpy",)
+MAY_EXECUTE = ("backends.numpy", "backends.scalars")
 
 
 @cache

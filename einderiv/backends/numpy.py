@@ -8,6 +8,7 @@ name or constant never becomes code text.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -54,6 +55,15 @@ class Memory:
     results: tuple[int, ...] = ()
 
 
+def _matrix_of(step: Instruction) -> tuple[Register, ...]:
+    """The matrix that a step needs a factorization of, if it does and is one matrix."""
+    if isinstance(step, Solve):
+        return (step.operands[0],)
+    if isinstance(step, Whole) and step.function in ("inv", "det", "logdet"):
+        return step.operands if len(step.shape) == (2 if step.function == "inv" else 0) else ()
+    return ()
+
+
 def takes_out(step: Instruction) -> bool:
     """Can the step write its result where it is told?"""
     match step:
@@ -83,6 +93,9 @@ class Writer(Contractions):
     def __init__(self, program: Program, memory: Layout | None = None) -> None:
         super().__init__(program)
         self.memory = memory or Layout()
+        self.factored: set[Register] = set()  # matrices whose factorization stands in a name
+        questions = Counter(matrix for step in program.instructions for matrix in _matrix_of(step))
+        self.shared = {matrix for matrix, count in questions.items() if count > 1}
 
     def body(self) -> list[ast.stmt]:
         """All statements but the last, which returns the results."""
@@ -136,6 +149,9 @@ class Writer(Contractions):
         """The statements of one instruction."""
         target = f"v{step.target}"
         out = self.out(step.target)
+        for matrix in _matrix_of(step):
+            if matrix in self.shared:
+                return self.by_factors(step, matrix)
         match step:
             case Input():
                 return []
@@ -160,6 +176,23 @@ class Writer(Contractions):
                 operands = [py.name(f"v{register}") for register in step.operands]
                 axis, flag = py.constant(step.axis), py.constant(step.transposed)
                 return [py.assign(target, py.call(self.helper("solve"), *operands, axis, flag))]
+
+    def by_factors(self, step: Instruction, matrix: Register) -> list[ast.stmt]:
+        """What several steps ask of one matrix, from one factorization."""
+        name = f"l{matrix}"
+        statements: list[ast.stmt] = []
+        if matrix not in self.factored:
+            self.factored.add(matrix)
+            positive = [py.constant(True)] if matrix in self.program.positive else []
+            made = py.call(self.helper("Factored"), py.name(f"v{matrix}"), *positive)
+            statements.append(py.assign(name, made))
+        if isinstance(step, Solve):
+            arguments = py.name(f"v{step.operands[1]}"), py.constant(step.axis)
+            value = py.method(py.name(name), "solve", *arguments, py.constant(step.transposed))
+        else:
+            assert isinstance(step, Whole)
+            value = py.method(py.name(name), step.function)
+        return [*statements, py.assign(f"v{step.target}", value)]
 
     # ------------------------------------------------------------ sums
 
@@ -390,6 +423,26 @@ def runner_of(
         space["special"] = special
     exec(compile(module, "<einderiv program>", "exec"), space)
     return space["run"], tuple(writer.extents), Memory(tuple(memory.slots), results)
+
+
+def acceptor_of(signature: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Callable[..., bool]:
+    """A function that tells whether arrays have just these shapes and dtypes: 0.1 us an array."""
+    names = [f"v{number}" for number in range(len(signature))]
+    tests: list[ast.expr] = []
+    space: dict[str, Any] = {"__builtins__": {}, "type": type, "ndarray": np.ndarray}
+    for number, (shape, dtype) in enumerate(signature):
+        array = py.name(names[number])
+        space[f"d{number}"] = dtype
+        tests += [
+            py.compare(py.call(py.name("type"), array), ast.Is(), py.name("ndarray")),
+            py.compare(ast.Attribute(array, "shape", ast.Load()), ast.Eq(), py.numbers(shape)),
+            py.compare(ast.Attribute(array, "dtype", ast.Load()), ast.Is(), py.name(f"d{number}")),
+        ]
+    result = ast.BoolOp(ast.And(), tests) if tests else py.constant(True)
+    module = ast.Module([py.definition("accepts", names, [ast.Return(result)])], [])
+    exec(compile(ast.fix_missing_locations(module), "<einderiv shapes>", "exec"), space)
+    accepts: Callable[..., bool] = space["accepts"]
+    return accepts
 
 
 def needs_scipy(program: Program) -> bool:

@@ -208,10 +208,88 @@ def levi_civita(rank: int) -> Array:
 
 
 def solve(a: Array, b: Array, axis: int, transposed: bool) -> Array:
-    """The x with a x = b (or a' x = b) along one axis of b."""
+    """The x with a x = b (or a' x = b) along one axis of b, a vector or a matrix."""
     matrix = a.T if transposed else a
-    columns = np.moveaxis(b, axis, 0)
-    if columns.ndim == 1:
-        return np.linalg.solve(matrix, columns)
-    flat = np.linalg.solve(matrix, columns.reshape(columns.shape[0], -1))
-    return np.moveaxis(flat.reshape(columns.shape), 0, axis)
+    if axis == 0:
+        return np.linalg.solve(matrix, b)
+    return np.linalg.solve(matrix, b.T).T
+
+
+class Factored:
+    """A matrix with one factorization for all that is asked of it: solutions, inverse, determinant.
+
+    By LAPACK through SciPy where BLAS runs on one thread: SciPy brings a BLAS of its own, whose threads and
+    NumPy's get into each other's way. Elsewhere each question is NumPy's to answer.
+    """
+
+    def __init__(self, a: Array, positive: bool = False) -> None:
+        self.a = a
+        self.factor = None
+        import os
+
+        counts = [os.environ.get(f"{name}_NUM_THREADS") for name in ("OPENBLAS", "OMP", "MKL")]
+        if "1" not in counts and len(os.sched_getaffinity(0)) > 1:
+            return
+        try:
+            from scipy.linalg import get_lapack_funcs
+        except ImportError:
+            return
+        self.flipped = a.flags.c_contiguous  # LAPACK's order is the other: it gets the transpose
+        given = a.T if self.flipped else a
+        self.positive = False
+        if positive:
+            potrf, self.potrs, self.potri = get_lapack_funcs(("potrf", "potrs", "potri"), (a,))
+            factor, info = potrf(given, lower=True, clean=False)
+            if info == 0:
+                self.factor, self.positive = factor, True
+                return
+        getrf, self.getrs = get_lapack_funcs(("getrf", "getrs"), (a,))
+        self.factor, self.pivots, info = getrf(given)
+        if info > 0:
+            raise np.linalg.LinAlgError("Singular matrix")
+
+    def solve(self, b: Array, axis: int, transposed: bool) -> Array:
+        """The x with a x = b (or a' x = b) along one axis of b."""
+        columns = b if axis == 0 else b.T
+        if self.factor is None:
+            x = np.linalg.solve(self.a.T if transposed else self.a, columns)
+        elif self.positive:
+            x, _ = self.potrs(self.factor, columns, lower=True)
+        else:
+            x, _ = self.getrs(
+                self.factor, self.pivots, columns, trans=int(transposed != self.flipped)
+            )
+        return x if axis == 0 else x.T
+
+    def inv(self) -> Array:
+        """The inverse."""
+        if self.factor is None:
+            return np.linalg.inv(self.a)
+        if self.positive:
+            lower, _ = self.potri(self.factor, lower=True)
+            lower = np.tril(lower)
+            return lower + np.tril(lower, -1).T
+        identity = np.eye(len(self.a), dtype=self.factor.dtype, order="F")
+        inverse, _ = self.getrs(self.factor, self.pivots, identity, overwrite_b=True)
+        return inverse.T if self.flipped else inverse
+
+    def _sign(self) -> float:
+        moved = np.count_nonzero(self.pivots != np.arange(len(self.pivots)))
+        return -1.0 if moved % 2 else 1.0
+
+    def det(self) -> Array:
+        """The determinant."""
+        if self.factor is None:
+            return np.linalg.det(self.a)
+        diagonal = np.diagonal(self.factor)
+        if self.positive:
+            return np.prod(np.square(diagonal))
+        return np.prod(diagonal) * diagonal.dtype.type(self._sign())
+
+    def logdet(self) -> Array:
+        """log|det|; for complex matrices the logarithm of det itself."""
+        if self.factor is None or np.iscomplexobj(self.a):
+            sign, logarithm = np.linalg.slogdet(self.a)
+            return logarithm + np.log(sign) if np.iscomplexobj(self.a) else logarithm
+        total = np.sum(np.log(np.abs(np.diagonal(self.factor))))
+        return 2 * total if self.positive else total

@@ -60,6 +60,11 @@ def binary(left: ast.expr, operator: ast.operator, right: ast.expr) -> ast.expr:
     return ast.BinOp(left, operator, right)
 
 
+def compare(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.expr:
+    """`left operator right`, for a comparison."""
+    return ast.Compare(left, [operator], [right])
+
+
 def assign(target: str, value: ast.expr) -> ast.stmt:
     """`target = value`."""
     return ast.Assign([ast.Name(target, ast.Store())], value)

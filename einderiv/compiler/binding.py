@@ -43,4 +43,4 @@ def _needed(program: Program, outputs: tuple[Register, ...]) -> Program:
         if step.target in needed:
             needed.update(operands_of(step))
             kept.append(step)
-    return Program(tuple(reversed(kept)), outputs)
+    return replace(program, instructions=tuple(reversed(kept)), outputs=outputs)

@@ -34,9 +34,9 @@ from ..program import (
 
 _CACHE = 1 << 20  # bytes of a block and all that is computed from it
 _ITEM = 8
-_SMALL = 1 << 22  # bytes of an array below which nothing is gained
+_SMALL = 24 << 20  # bytes of an array below which the cache holds it anyhow
 _READ = 1 / 20e9  # seconds a byte
-_WRITE = 1 / 6e9  # the same, to memory that is fresh
+_WRITE = 1 / 12e9  # the same, for what is written
 _CALL = 1.2e-6  # seconds an instruction takes beside its work
 _GAIN = 1.5  # what is saved must be so many times what the loop costs
 _LEAST = 1e-4  # seconds saved

@@ -71,6 +71,7 @@ class Lowering(Products):
         super().__init__(sizes, fixed)
         self.counts = uses(roots)
         self.cores: dict[Expr, Core] = {}
+        self.positive: set[Register] = set()
         self.dense: dict[Expr, Register] = {}
         nodes = postorder(roots)
         self.terms = {
@@ -96,7 +97,7 @@ class Lowering(Products):
             if step.target in needed:
                 needed.update(operands_of(step))
                 kept.append(step)
-        return Program(tuple(reversed(kept)), outputs)
+        return Program(tuple(reversed(kept)), outputs, positive=frozenset(self.positive))
 
     # ------------------------------------------------------------ cores
 
@@ -105,7 +106,10 @@ class Lowering(Products):
         plain = tuple(range(node.rank))
         match node:
             case Variable():
-                return Core(self.emit(Input, node.name, shape=node.shape), plain, plain)
+                register = self.emit(Input, node.name, shape=node.shape)
+                if "spd" in node.assumptions:
+                    self.positive.add(register)
+                return Core(register, plain, plain)
             case Literal():
                 return Core(self.emit(Constant, node.value, shape=()), (), ())
             case Extent():

@@ -27,6 +27,9 @@ class Products:
         self.steps: list[Instruction] = []
         self.shapes: list[Shape] = []
         self.made: dict[tuple[object, ...], Register] = {}
+        self.lying: dict[
+            frozenset[Dim], Shape
+        ] = {}  # how an array with these extents lies in memory
         self.inverted: dict[Register, Register] = {}  # register of inv(A) -> register of A
 
     def extent(self, dim: Dim) -> int:
@@ -41,6 +44,8 @@ class Products:
             self.shapes.append(shape)
             step = make(self.made[key], *fields, shape)
             self.steps.append(step)
+            if len(shape) > 1:
+                self.lying.setdefault(frozenset(shape), shape)
             if self.fixed_names and self._is_fixed(step):
                 self.fixed.add(step.target)
         return self.made[key]
@@ -160,13 +165,29 @@ class Products:
             return solved
         natural = natural_order([labels for _, labels in chosen], output)
         if natural is None:
-            natural = output
+            full = [labels for _, labels in chosen if set(labels) == set(output)]
+            natural = full[0] if full and len(full[0]) == len(output) else output
+        else:
+            natural = self.as_others_lie(chosen, natural, dims)
+            if any(label in chosen[1][1] for label in natural[_batch(chosen, natural) :][:1]):
+                chosen = chosen[::-1]  # whose rows come first stands first: nothing is transposed
         for labels in dict.fromkeys((natural, output, *_other_orders(chosen, natural))):
             for operands in (chosen, chosen[::-1]):
                 known = self.made.get(self.pair_key(operands, labels, dims))
                 if known is not None:
                     return known, labels
         return self.pair(chosen, natural, dims), natural
+
+    def as_others_lie(
+        self, chosen: Sequence[Operand], natural: Subscript, dims: Mapping[Label, Dim]
+    ) -> Subscript:
+        """Rows and columns in the order in which another array has the same extents, if one does."""
+        shape = tuple(dims[label] for label in natural)
+        lying = self.lying.get(frozenset(shape))
+        if lying is None or len(set(shape)) < len(shape):
+            return natural
+        order = tuple(sorted(natural, key=lambda label: lying.index(dims[label])))
+        return order if order in _other_orders(chosen, natural) else natural
 
     def pair_key(
         self, chosen: Sequence[Operand], output: Subscript, dims: Mapping[Label, Dim]
@@ -243,6 +264,11 @@ def natural_order(inputs: Sequence[Subscript], output: Subscript) -> Subscript |
     leader = first if alone[0] in first else second
     rows = tuple(x for x in alone if x in leader)
     return (*batch, *rows, *(x for x in alone if x not in leader))
+
+
+def _batch(chosen: Sequence[Operand], natural: Subscript) -> int:
+    """How many labels both operands have, among those of the result."""
+    return sum(all(label in labels for _, labels in chosen) for label in natural)
 
 
 def _other_orders(chosen: Sequence[Operand], natural: Subscript) -> list[Subscript]:
