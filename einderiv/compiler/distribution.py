@@ -172,7 +172,7 @@ class _Distributed:
         dims = dims_of(node)
         shape = tuple(dims[label] for label in inner)
         if len(partners) > 1:
-            partners = [_together(partners, {*labels, *inner})]
+            partners = _together(partners, {*labels, *inner})
         terms = []
         for c, child in zip(total.coefficients, total.children, strict=True):
             scale_of, term = split_scale(child)
@@ -187,7 +187,9 @@ class _Distributed:
         )
 
 
-def _together(factors: Sequence[Factor], wanted: set[Label]) -> Factor:
-    """Several operands as one term, so that all products share it; what is summed among them is."""
+def _together(factors: list[Factor], wanted: set[Label]) -> list[Factor]:
+    """Several operands as one term that all products share, where it has no more axes than they have."""
     labels = tuple(x for x in dict.fromkeys(x for _, own in factors for x in own) if x in wanted)
-    return contract([e for e, _ in factors], [own for _, own in factors], labels), labels
+    if len(labels) > max(len(own) for _, own in factors):
+        return factors
+    return [(contract([e for e, _ in factors], [own for _, own in factors], labels), labels)]

@@ -261,9 +261,9 @@ def natural_order(inputs: Sequence[Subscript], output: Subscript) -> Subscript |
     alone = [x for x in output if (x in first) != (x in second)]
     if not alone:
         return batch
-    leader = first if alone[0] in first else second
-    rows = tuple(x for x in alone if x in leader)
-    return (*batch, *rows, *(x for x in alone if x not in leader))
+    leader, other = inputs if alone[0] in first else (inputs[1], inputs[0])
+    rows = (x for x in dict.fromkeys(leader) if x in alone)  # as they lie in memory
+    return (*batch, *rows, *(x for x in dict.fromkeys(other) if x in alone))
 
 
 def _batch(chosen: Sequence[Operand], natural: Subscript) -> int:
