@@ -49,6 +49,10 @@ class Distribution(Rewriting):
             return
         if self.is_fixed(total):
             return
+        if not any(self._expands(term) for term in terms) and not any(
+            self._reduces(node, total) for node in consumers if node is not None
+        ):
+            return
         keep = self.price(total)
         keep += sum(self.price(term) for term in terms if self.counts[term] == 1)
         prices = {node: self.price(node) for node in consumers if node is not None}
@@ -72,6 +76,16 @@ class Distribution(Rewriting):
             for node, partners in chosen.items():
                 place = node.children.index(total)
                 self.plans[node] = _Distributed(place, partners)
+
+    def _expands(self, term: Expr) -> bool:
+        """Is the term larger than all that it is made of?"""
+        return isinstance(term, Contraction) and self.sizes.entries(term) > 2 * max(
+            self.sizes.entries(child) for child in term.children
+        )
+
+    def _reduces(self, node: Contraction, total: Expr) -> bool:
+        """Is the product much smaller than the sum, as a matrix times a vector is?"""
+        return 4 * self.sizes.entries(node) <= self.sizes.entries(total)
 
     def _partners(self, node: Contraction, place: int) -> list[frozenset[int]]:
         """Sets of operands to multiply each term with: those that the sum meets first, and so on."""
