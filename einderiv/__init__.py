@@ -21,6 +21,7 @@ from .errors import (
 from .expression import Expression, parse
 from .functional import compile, grad, hessian, jacobian, value_and_grad
 from .numpy_einsum import einsum
+from .structured import StructuredTensor
 from .tensors import tensor, tensors
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "NotMatrixFormError",
     "NotationError",
     "ResourceLimitError",
+    "StructuredTensor",
     "compile",
     "einsum",
     "einsum_jacobian",

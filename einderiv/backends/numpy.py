@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expr import Shape, Subscript
+from ..expr import Label, Shape, Subscript
 from ..functions import ELEMENTWISE, WHOLE
 from ..program import (
     Combine,
@@ -35,7 +35,7 @@ from ..program import (
 )
 from . import numpy_functions
 from . import python_code as py
-from .contractions import Contractions
+from .contractions import LETTERS, Contractions
 from .loops import BLOCK, loop_statements
 from .storage import Layout, is_view, layout
 
@@ -53,6 +53,16 @@ class Memory:
 
     workspace: tuple[Shape, ...] = ()
     results: tuple[int, ...] = ()
+
+
+def _subscripts(step: Contract) -> str:
+    """ab,b->a"""
+    letters: dict[Label, str] = {}
+    for labels in (*step.inputs, step.output):
+        for label in labels:
+            letters.setdefault(label, LETTERS[len(letters) % len(LETTERS)])
+    inputs = ",".join("".join(letters[x] for x in labels) for labels in step.inputs)
+    return f"{inputs}->{''.join(letters[x] for x in step.output)}"
 
 
 def _matrix_of(step: Instruction) -> tuple[Register, ...]:
@@ -163,7 +173,7 @@ class Writer(Contractions):
             case Contract():
                 into = getattr(self, "contract_into", None)
                 value = self.contract(step) if into is None else into(step, out)[0]
-                return [py.assign(target, value)]
+                return [py.commented(py.assign(target, value), _subscripts(step))]
             case Combine():
                 return self.combine(step, target) if out is None else self.combine_in(step, out)
             case Scatter():

@@ -98,3 +98,26 @@ def definition(name: str, parameters: Sequence[str], body: list[ast.stmt]) -> as
         defaults=[],
     )
     return ast.FunctionDef(name, arguments, body, decorator_list=[], returns=None)
+
+
+def commented(statement: ast.stmt, comment: str) -> ast.stmt:
+    """A statement with a remark for readers; `text_of` writes it behind."""
+    statement.type_comment = comment  # type: ignore[attr-defined]
+    return statement
+
+
+def text_of(statements: Sequence[ast.stmt], indent: str = "") -> list[str]:
+    """The lines of statements, with their remarks."""
+    lines = []
+    for statement in statements:
+        if isinstance(statement, ast.For):
+            target, span = ast.unparse(statement.target), ast.unparse(statement.iter)
+            lines.append(f"{indent}for {target} in {span}:")
+            lines += text_of(statement.body, indent + "    ")
+            continue
+        comment = getattr(statement, "type_comment", None)
+        if comment is not None:
+            statement.type_comment = None  # type: ignore[attr-defined]
+        text = ast.unparse(ast.fix_missing_locations(statement)).replace("\n", f"\n{indent}")
+        lines.append(f"{indent}{text}{'' if comment is None else f'  # {comment}'}")
+    return lines

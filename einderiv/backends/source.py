@@ -47,11 +47,13 @@ def source_of(program: Program, keys: Sequence[str] | None, told: Mapping[str, A
             continue
         shape = ast.Attribute(py.name(f"v{place[0].target}"), "shape", ast.Load())
         head.append(py.assign(minted, ast.Subscript(shape, py.constant(place[1]), ast.Load())))
-    doc = ast.Expr(ast.Constant(_documentation(program, parameters, writer.extents, extra, told)))
+    told_text = _documentation(program, parameters, writer.extents, extra, told)
+    quoted = told_text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
     values = writer.results()
     body.append(ast.Return(values[0] if keys is None else py.tuple(values)))
-    function = py.definition("f", [*parameters.values(), *extra], [doc, *head, *body])
-    module = ast.fix_missing_locations(ast.Module([function], []))
+    names = ", ".join([*parameters.values(), *extra])
+    function = [f"def f({names}):", f'    """{quoted}"""']
+    function += py.text_of([*head, *body], "    ")
     lines = ["import numpy as np"]
     if needs_scipy(program):
         lines.append("from scipy import special")
@@ -59,7 +61,7 @@ def source_of(program: Program, keys: Sequence[str] | None, told: Mapping[str, A
     for name in writer.helpers:
         text = _without_annotations(inspect.getsource(getattr(numpy_functions, name)))
         lines += [text, ""]
-    return "\n".join([*lines, ast.unparse(module), ""])
+    return "\n".join([*lines, *function, ""])
 
 
 def _without_annotations(text: str) -> str:

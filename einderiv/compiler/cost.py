@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from ..backends.numpy import takes_out
+from ..backends.storage import is_view, layout
 from ..expr import Dim, Shape
 from ..program import (
     Combine,
@@ -89,45 +91,93 @@ def step_is_inverse(step: Instruction) -> bool:
 
 
 def cost_of(program: Program, sizes: Mapping[str, int], itemsize: int = 8) -> Cost:
-    """The cost of a program for `sizes`, every symbolic extent of it given."""
+    """The cost of a program for `sizes`, every symbolic extent of it given.
+
+    The peak counts inputs, buffers, and what lives at once: a step that writes over an operand takes no
+    memory, a loop holds one block of what does not leave it.
+    """
     shapes = {step.target: step.shape for step in program.instructions}
-    last: dict[int, int] = {}
-    for position, step in enumerate(program.instructions):
-        for register in operands_of(step):
-            last[register] = position
-    for register in program.outputs:
-        last[register] = len(program.instructions)
-    live = peak = moved = flops = 0
-    alive: dict[int, int] = {}
-    for position, step in enumerate(program.instructions):
-        size = entries(step.shape, sizes) * itemsize
-        alive[step.target] = size
-        live += size
-        peak = max(peak, live)
-        flops += flops_of(step, program, sizes)
+    flops = sum(flops_of(step, program, sizes) for step in program.instructions)
+    moved = 0
+    for step in program.instructions:
         if not isinstance(step, Input):
-            read = sum(entries(shapes[r], sizes) * itemsize for r in operands_of(step))
-            moved += read + size
-        for register in set(operands_of(step)):
-            if last[register] == position and not _is_input(program, register):
-                live -= alive.pop(register, 0)
+            registers = (*operands_of(step), step.target)
+            moved += sum(entries(shapes[r], sizes) * itemsize for r in registers)
+    peak = _peak(program, sizes) * itemsize
     return Cost(flops, moved, peak, len(program.instructions))
 
 
-def _is_input(program: Program, register: int) -> bool:
-    return any(step.target == register for step in program.inputs)
+def _peak(program: Program, sizes: Mapping[str, int]) -> int:
+    """The most entries that are held at once."""
+    memory = layout(program, sizes, takes_out, workspace=True)
+    home: dict[int, int] = {}  # register -> the register whose memory it is in
+    size: dict[int, int] = {}
+    last: dict[int, int] = {}
+    parts = _parts_in_loops(program, sizes)
+    shapes = {step.target: step.shape for step in program.instructions}
+    count = len(program.instructions)
+    given = sum(entries(shape, sizes) for shape in memory.slots)
+    for position, step in enumerate(program.instructions):
+        target = step.target
+        if target in memory.over:
+            home[target] = home[memory.over[target]]
+        elif is_view(step):
+            home[target] = home[operands_of(step)[0]]
+        else:
+            home[target] = target
+            size[target] = parts.get(target, entries(step.shape, sizes))
+            if isinstance(step, Input):
+                given += size[target]
+            if isinstance(step, Input) or target in memory.slot:
+                size[target] = 0
+        for register in (*operands_of(step), target):
+            last[home[register]] = position
+    for register in program.outputs:
+        last[home[register]] = count
+    live = peak = 0
+    ends: dict[int, list[int]] = {}
+    for register, position in last.items():
+        ends.setdefault(position, []).append(register)
+    for position, step in enumerate(program.instructions):
+        live += size.get(step.target, 0)
+        matrix = entries(shapes[operands_of(step)[0]], sizes) if _factorizes(step) else 0
+        peak = max(peak, live + matrix)
+        live -= sum(size[register] for register in ends.get(position, ()))
+    copies = [program.outputs[number] for number in memory.copied]
+    return given + max(peak, live + sum(entries(shapes[register], sizes) for register in copies))
+
+
+def _factorizes(step: Instruction) -> bool:
+    """Does LAPACK copy the step's matrix for its factors?"""
+    return isinstance(step, Solve) or (isinstance(step, Whole) and step.function in _CUBIC)
+
+
+def _parts_in_loops(program: Program, sizes: Mapping[str, int]) -> dict[int, int]:
+    """The entries of a block of each register that does not leave its loop."""
+    found: dict[int, int] = {}
+    for loop in program.loops:
+        inside = program.instructions[loop.start : loop.stop]
+        outside = (*program.instructions[: loop.start], *program.instructions[loop.stop :])
+        leaving = set(program.outputs).union(*(operands_of(step) for step in outside))
+        for step in inside:
+            if step.target in loop.axes and step.target not in leaving:
+                extent = max(_size(step.shape[loop.axes[step.target]], sizes), 1)
+                whole = entries(step.shape, sizes)
+                found[step.target] = whole * min(loop.rows, extent) // extent
+    return found
 
 
 def table_of(program: Program, sizes: Mapping[str, int]) -> str:
     """The plan, one line an instruction: what it does, its shape, operations and size."""
     rows = [("step", "operation", "shape", "flops", "entries")]
-    for step in program.instructions:
+    looped = {k: loop for loop in program.loops for k in range(loop.start, loop.stop)}
+    for position, step in enumerate(program.instructions):
         shape = "(" + ", ".join(map(str, step.shape)) + ")"
         size = entries(step.shape, sizes)
         rows.append(
             (
-                f"v{step.target}",
-                _shown(step),
+                f"v{step.target}{' |' if position in looped else ''}",
+                _shown(step) + _kernel(program, step),
                 shape,
                 f"{flops_of(step, program, sizes):,}",
                 f"{size:,}",
@@ -142,7 +192,14 @@ def table_of(program: Program, sizes: Mapping[str, int]) -> str:
         )
         lines.append(f"{left}  {right}".rstrip())
     outputs = ", ".join(f"v{register}" for register in program.outputs)
-    return "\n".join([*lines, f"result: {outputs}"])
+    notes = [f"|: together, {loop.rows:,} rows at a time" for loop in program.loops]
+    return "\n".join([*lines, *notes, f"result: {outputs}"])
+
+
+def _kernel(program: Program, step: Instruction) -> str:
+    """What a contraction runs on, where the compiler has said so."""
+    chosen = program.kernels.get(step.target)
+    return "" if chosen is None else f"  [{chosen.name}]"
 
 
 def _shown(step: Instruction) -> str:
