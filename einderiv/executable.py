@@ -205,7 +205,10 @@ class Executable:
         ready = self._latest
         if ready is None:
             return self(*arrays, **named)
-        return ready([named[name] for name in ready.names] if named else arrays)
+        if named or len(arrays) != len(ready.names):
+            given = named or dict(zip(self.arguments, arrays, strict=True))
+            return ready([given.get(name) for name in ready.names])
+        return ready(arrays)
 
     def bind(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Executable:
         """A program for the other arrays: what depends on these alone is computed once.
@@ -383,6 +386,7 @@ class Executable:
                 (dtype, *(extents[dim] for dim in plan.dims)),
                 tuple(shape_of(shape, extents) for shape in plan.memory.workspace),
                 plan.memory.results,
+                plan.memory.sparse,
                 dtype,
                 extents,
                 self._keys is None and plan.forms is None,

@@ -22,6 +22,9 @@ from .functions import COMPARISONS, ELEMENTWISE, WHOLE
 from .program import Elementwise, Program, Whole
 
 _KEPT_FROM = 1 << 20  # bytes of a result from which its memory is worth keeping
+_ZEROED_FROM = (
+    1 << 26
+)  # bytes from which zeroing kept memory is faster than memory that comes as zeros
 _KEPT_TO = 1 << 31  # bytes beyond which nothing is kept between calls
 
 
@@ -50,6 +53,7 @@ class Ready:
     tail: tuple[Any, ...]
     workspace: tuple[tuple[int, ...], ...]
     results: tuple[int, ...]
+    sparse: tuple[int, ...]
     dtype: np.dtype[Any]
     extents: Mapping[str, int]
     is_single: bool
@@ -116,6 +120,8 @@ class Ready:
         own = [made[number] for number in self.results]
         size = sum(array.nbytes for array in own)
         plain = all(array.base is None and array.flags.c_contiguous for array in own)
+        if self.sparse and size < _ZEROED_FROM:
+            return
         if plain and _KEPT_FROM <= size <= _KEPT_TO:
             self.kept.append(own)
 

@@ -53,6 +53,7 @@ class Memory:
 
     workspace: tuple[Shape, ...] = ()
     results: tuple[int, ...] = ()
+    sparse: tuple[int, ...] = ()  # results that are zeros but for some diagonals
 
 
 def _subscripts(step: Contract) -> str:
@@ -421,6 +422,8 @@ def runner_of(
         result = ast.Dict(names, values)
     arrays = [f"v{step.target}" for step in program.inputs]
     results = tuple(sorted(memory.result.values()))
+    thin = {step.target for step in program.instructions if isinstance(step, Scatter)}
+    sparse = tuple(sorted(number for start, number in memory.result.items() if start in thin))
     buffers = [f"w{number}" for number in range(len(memory.slots))]
     buffers += [f"s{number}" for number in results]
     names_of = [*arrays, "dtype", *writer.extents.values(), *buffers]
@@ -432,7 +435,7 @@ def runner_of(
 
         space["special"] = special
     exec(compile(module, "<einderiv program>", "exec"), space)
-    return space["run"], tuple(writer.extents), Memory(tuple(memory.slots), results)
+    return space["run"], tuple(writer.extents), Memory(tuple(memory.slots), results, sparse)
 
 
 def acceptor_of(signature: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Callable[..., bool]:
