@@ -333,23 +333,21 @@ class Executable:
             for number, form in enumerate(forms)
         ]
 
-        def assembled(factors: Sequence[Array]) -> Any:
-            results = [
-                factors[dense]
-                if dense is not None
-                else StructuredTensor(
-                    shape,
-                    [
-                        Term(c, tuple([(factors[k], own) for k, own in parts]), places)
-                        for c, parts, places in pieces
-                    ],
-                    dtype,
-                    rows,
-                )
-                for dense, shape, rows, pieces in plans
+        def one(factors: Sequence[Array], plan: tuple[Any, ...] = plans[0]) -> Any:
+            dense, shape, rows, pieces = plan
+            if dense is not None:
+                return factors[dense]
+            terms = [
+                Term(c, tuple([(factors[k], own) for k, own in parts]), places)
+                for c, parts, places in pieces
             ]
-            return self._packed(results)
+            return StructuredTensor(shape, terms, dtype, rows)
 
+        def assembled(factors: Sequence[Array]) -> Any:
+            return self._packed([one(factors, plan) for plan in plans])
+
+        if self._keys is None:
+            return one
         return assembled
 
     def _rows(self, number: int, rank: int) -> int | None:

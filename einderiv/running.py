@@ -65,14 +65,14 @@ class Ready:
     accepts: Callable[..., bool] = field(
         init=False
     )  # are these arrays of the very shapes and dtypes?
-    is_plain: bool = field(init=False)  # is the runner all there is?
+    is_plain: bool = field(init=False)  # does the runner take no buffers?
     keeps: bool = field(init=False)  # is the workspace small enough to be kept?
 
     def __post_init__(self) -> None:
         # as a decorator errstate takes half the time; overflow and NaN are results here, no warnings
         self.run = np.errstate(all="ignore")(self.run)
         self.accepts = acceptor_of(self.signature)
-        self.is_plain = not (self.workspace or self.results or self.finish)
+        self.is_plain = not (self.workspace or self.results)
         self.keeps = sum(8 * prod(shape) for shape in self.workspace) <= _KEPT_TO
 
     def __call__(self, arrays: Sequence[Array]) -> Any:
@@ -92,7 +92,8 @@ class Ready:
             except (ArithmeticError, ValueError):
                 pass  # Python raises where NumPy gives inf or nan: the arrays tell which
         if self.is_plain:
-            return self.run(*self.lead, *arrays, *self.tail)
+            packed = self.run(*self.lead, *arrays, *self.tail)
+            return packed if self.finish is None else self.finish(packed)
         return self.with_buffers(arrays, self.unshared())
 
     def with_buffers(self, arrays: Sequence[Array], results: Sequence[Array | None]) -> Any:
