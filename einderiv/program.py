@@ -113,6 +113,16 @@ class Solve:
     axis: int
     transposed: bool
     shape: Shape
+    is_factored: bool = False  # is the matrix given by a Factor?
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """The factorization of a matrix, for solutions to come."""
+
+    target: Register
+    operands: tuple[Register, ...]
+    shape: Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +147,9 @@ class Loop:
     rows: int
 
 
-Instruction = Input | Constant | Size | Contract | Combine | Scatter | Elementwise | Whole | Solve
+Instruction = (
+    Input | Constant | Size | Contract | Combine | Scatter | Elementwise | Whole | Solve | Factor
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,15 @@ def test_bound_arrays_may_be_given_in_steps_and_mistakes_are_told() -> None:
         p.bind(A=A)(x=np.ones(5), y=y)
 
 
+def test_bound_matrix_is_factored_once() -> None:
+    p = ed.compile(ed.parse("x[i] = inv(A)[i,j]*b[j]"))
+    A, b = rng.normal(size=(5, 5)), rng.normal(size=5)
+    q = p.bind(A=A)
+    assert "factors of" not in str(p) and "solve(" in str(p)
+    assert np.allclose(q(b=b), np.linalg.solve(A, b))
+    assert np.allclose(q(b=2 * b), np.linalg.solve(A, 2 * b))
+
+
 # ---------------------------------------------------------------- factorizations
 
 

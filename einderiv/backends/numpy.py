@@ -23,6 +23,7 @@ from ..program import (
     Constant,
     Contract,
     Elementwise,
+    Factor,
     Input,
     Instruction,
     Loop,
@@ -68,7 +69,7 @@ def _subscripts(step: Contract) -> str:
 
 def _matrix_of(step: Instruction) -> tuple[Register, ...]:
     """The matrix that a step needs a factorization of, if it does and is one matrix."""
-    if isinstance(step, Solve):
+    if isinstance(step, Solve) and not step.is_factored:
         return (step.operands[0],)
     if isinstance(step, Whole) and step.function in ("inv", "det", "logdet"):
         return step.operands if len(step.shape) == (2 if step.function == "inv" else 0) else ()
@@ -183,6 +184,10 @@ class Writer(Contractions):
                 return self.elementwise(step, target, out)
             case Whole():
                 return [py.assign(target, self.whole(step, out))]
+            case Factor():
+                return [py.assign(target, self.factors(step.operands[0]))]
+            case Solve() if step.is_factored:
+                return [py.assign(target, self.solution(f"v{step.operands[0]}", step))]
             case Solve():
                 operands = [py.name(f"v{register}") for register in step.operands]
                 axis, flag = py.constant(step.axis), py.constant(step.transposed)
@@ -194,16 +199,23 @@ class Writer(Contractions):
         statements: list[ast.stmt] = []
         if matrix not in self.factored:
             self.factored.add(matrix)
-            positive = [py.constant(True)] if matrix in self.program.positive else []
-            made = py.call(self.helper("Factored"), py.name(f"v{matrix}"), *positive)
-            statements.append(py.assign(name, made))
+            statements.append(py.assign(name, self.factors(matrix)))
         if isinstance(step, Solve):
-            arguments = py.name(f"v{step.operands[1]}"), py.constant(step.axis)
-            value = py.method(py.name(name), "solve", *arguments, py.constant(step.transposed))
+            value = self.solution(name, step)
         else:
             assert isinstance(step, Whole)
             value = py.method(py.name(name), step.function)
         return [*statements, py.assign(f"v{step.target}", value)]
+
+    def factors(self, matrix: Register) -> ast.expr:
+        """The factorization of a matrix."""
+        positive = [py.constant(True)] if matrix in self.program.positive else []
+        return py.call(self.helper("Factored"), py.name(f"v{matrix}"), *positive)
+
+    def solution(self, factors: str, step: Solve) -> ast.expr:
+        """A solution from a factorization."""
+        right, axis = py.name(f"v{step.operands[1]}"), py.constant(step.axis)
+        return py.method(py.name(factors), "solve", right, axis, py.constant(step.transposed))
 
     # ------------------------------------------------------------ sums
 

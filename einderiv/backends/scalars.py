@@ -26,6 +26,7 @@ from ..program import (
     Constant,
     Contract,
     Elementwise,
+    Factor,
     Input,
     Instruction,
     Program,
@@ -113,7 +114,7 @@ class Unroller:
                 return {place: self.elementwise(step, place) for place in self.places(step.shape)}
             case Whole():
                 return self.whole(step)
-            case Solve():
+            case Solve() | Factor():
                 raise UnsuitableError("solve")
 
     def contract(self, step: Contract) -> Entries:

@@ -19,6 +19,7 @@ from ..program import (
     Constant,
     Contract,
     Elementwise,
+    Factor,
     Input,
     Instruction,
     Program,
@@ -70,6 +71,8 @@ def flops_of(step: Instruction, program: Program, sizes: Mapping[str, int]) -> i
             return count * (max(len(step.operands) - 1, 0) + scaled)
         case Elementwise():
             return count
+        case Factor():
+            return count * _size(step.shape[-1], sizes)
         case Solve() | Whole():
             shapes = {s.target: s.shape for s in program.instructions}
             first = shapes[step.operands[0]] if step.operands else ()
@@ -235,6 +238,8 @@ def _shown(step: Instruction) -> str:
             return f"{step.function}({operands}{power})"
         case Whole():
             return f"{step.function}({', '.join(f'v{register}' for register in step.operands)})"
+        case Factor():
+            return f"factors of v{step.operands[0]}"
         case Solve():
             matrix, right = step.operands
             mark = "'" if step.transposed else ""
