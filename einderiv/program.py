@@ -157,7 +157,8 @@ class Program:
     """Instructions in order and the registers that are the results.
 
     `kernels` and `loops` are advice: without it, or with other advice, a program computes the same.
-    `positive`: matrices that are declared symmetric and positive definite.
+    `positive`: matrices that are declared symmetric and positive definite. `symmetric`: products of two
+    matrices that are.
     """
 
     instructions: tuple[Instruction, ...]
@@ -165,6 +166,7 @@ class Program:
     kernels: Mapping[Register, Kernel] = field(default_factory=dict)
     loops: tuple[Loop, ...] = ()
     positive: frozenset[Register] = frozenset()
+    symmetric: frozenset[Register] = frozenset()
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -62,6 +62,18 @@ def test_logistic_hessian_is_one_symmetric_product() -> None:
     assert np.array_equal(H, H.T)
 
 
+@pytest.mark.parametrize("n", [5, 384, 500, 1030])
+def test_half_of_a_symmetric_hessian_is_computed(n: int) -> None:
+    e = ed.parse("x[i]*B[j,i]*A[j,k]*B[k,l]*x[l]").hessian("x")
+    A, B = rng.normal(size=(n, n)), rng.normal(size=(n, n))
+    p = planned(e, A=(n, n), B=(n, n))
+    assert "symmetric_product" in p.source
+    H, truth = p(A=A, B=B), B.T @ (A + A.T) @ B
+    assert np.allclose(H, truth, rtol=1e-9, atol=1e-9 * np.abs(truth).max())
+    half = n // 2
+    assert n < 384 or np.array_equal(H[half:, :half], H[:half, half:].T)
+
+
 def test_weights_that_may_be_negative_get_no_root() -> None:
     p = planned(ed.parse("H[j,k] = X[i,j]*d[i]*X[i,k]"), X=(300, 100), d=(300,))
     assert "sqrt" not in p.source

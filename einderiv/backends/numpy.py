@@ -172,6 +172,9 @@ class Writer(Contractions):
                 return [py.assign(target, py.call(py.path("dtype.type"), value))]
             case Size():
                 return [py.assign(target, py.call(py.path("dtype.type"), self.dim(step.dim)))]
+            case Contract() if step.target in self.program.symmetric:
+                value = self.symmetric_product(step, out)
+                return [py.commented(py.assign(target, value), _subscripts(step))]
             case Contract():
                 into = getattr(self, "contract_into", None)
                 value = self.contract(step) if into is None else into(step, out)[0]
@@ -192,6 +195,15 @@ class Writer(Contractions):
                 operands = [py.name(f"v{register}") for register in step.operands]
                 axis, flag = py.constant(step.axis), py.constant(step.transposed)
                 return [py.assign(target, py.call(self.helper("solve"), *operands, axis, flag))]
+
+    def symmetric_product(self, step: Contract, out: str | None) -> ast.expr:
+        """Rows times columns where the result is symmetric: little more than half of it is computed."""
+        (first, second), (a, b) = step.operands, step.inputs
+        (summed,) = set(a) & set(b)
+        left = self.matrix(f"v{first}", a, [x for x in a if x != summed] + [summed])
+        right = self.matrix(f"v{second}", b, [summed] + [x for x in b if x != summed])
+        place = [] if out is None else [py.name(out)]
+        return py.call(self.helper("symmetric_product"), left, right, *place)
 
     def by_factors(self, step: Instruction, matrix: Register) -> list[ast.stmt]:
         """What several steps ask of one matrix, from one factorization."""

@@ -215,6 +215,20 @@ def solve(a: Array, b: Array, axis: int, transposed: bool) -> Array:
     return np.linalg.solve(matrix, b.T).T
 
 
+def symmetric_product(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a @ b where that is symmetric: by strips of rows, each from its diagonal on, and mirrored."""
+    n = len(a)
+    if n < 384:
+        return np.matmul(a, b, out)
+    c = np.empty((n, n), np.result_type(a, b)) if out is None else out
+    strips = 4 if n < 1024 else 8
+    for k in range(strips):
+        start, stop = n * k // strips, n * (k + 1) // strips
+        np.matmul(a[start:stop], b[:, start:], out=c[start:stop, start:])
+        c[stop:, start:stop] = c[start:stop, stop:].T
+    return c
+
+
 class Factored:
     """A matrix with one factorization for all that is asked of it: solutions, inverse, determinant.
 

@@ -30,6 +30,7 @@ from ..expr import (
 from ..program import (
     Combine,
     Constant,
+    Contract,
     Elementwise,
     Input,
     Program,
@@ -72,6 +73,7 @@ class Lowering(Products):
         self.counts = uses(roots)
         self.cores: dict[Expr, Core] = {}
         self.positive: set[Register] = set()
+        self.symmetric: set[Register] = set()
         self.dense: dict[Expr, Register] = {}
         nodes = postorder(roots)
         self.terms = {
@@ -97,7 +99,13 @@ class Lowering(Products):
             if step.target in needed:
                 needed.update(operands_of(step))
                 kept.append(step)
-        return Program(tuple(reversed(kept)), outputs, positive=frozenset(self.positive))
+        halves = {s.target for s in kept if isinstance(s, Contract) and _is_matrix_product(s)}
+        return Program(
+            tuple(reversed(kept)),
+            outputs,
+            positive=frozenset(self.positive),
+            symmetric=frozenset(self.symmetric & halves),
+        )
 
     # ------------------------------------------------------------ cores
 
@@ -154,6 +162,8 @@ class Lowering(Products):
         result, coefficient = self.product(inputs, output, dims, coefficient)
         if result is None:
             return Core(None, (), places), coefficient
+        if node.symmetric and len(result[1]) == node.rank == 2:
+            self.symmetric.add(result[0])
         return Core(*result, places), coefficient
 
     def factors_of(
@@ -359,6 +369,14 @@ class _Merged:
         a, b = self.find(first), self.find(second)
         if a != b:
             self.parent[max(a, b)] = min(a, b)
+
+
+def _is_matrix_product(step: Contract) -> bool:
+    """Rows times columns, of two arrays that are not one: BLAS sees Z'Z by itself."""
+    if len(step.operands) != 2 or step.operands[0] == step.operands[1]:
+        return False
+    (a, b), output = map(set, step.inputs), set(step.output)
+    return all(len(x) == 2 for x in step.inputs) and len(a & b) == 1 and a ^ b == output
 
 
 def axes_of(core: Core) -> Subscript:
