@@ -338,7 +338,7 @@ def planned_as(seed: int) -> Iterator[str]:
         patches += [(blocks, "_SMALL", 1), (blocks, "_CACHE", rows), (blocks, "_LEAST", -np.inf)]
         patches.append((blocks, "_GAIN", -np.inf))
     if "buffers" in ways:
-        patches += [(storage, "LARGE", 1), (running, "_KEPT_FROM", 0)]
+        patches += [(storage, "LARGE", 2), (running, "_KEPT_FROM", 0)]
     if "rewriting" in ways:
         patches += [(distribution, "_GAIN", 1e6), (distribution, "_WORTH", 0.0)]
         patches += [(mirroring, "_SYMMETRIC_FROM", 1), (mirroring, "_SYMMETRIC", 0.0)]

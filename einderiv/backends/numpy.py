@@ -76,21 +76,28 @@ def _matrix_of(step: Instruction) -> tuple[Register, ...]:
     return ()
 
 
-def takes_out(step: Instruction) -> bool:
-    """Can the step write its result where it is told?"""
-    match step:
-        case Combine() | Scatter():
-            return not is_view(step)
-        case Contract():
-            return len(step.operands) == 2
-        case Elementwise():
-            if step.exponent is not None:
-                size = abs(step.exponent)
-                return size <= 2 or size > _REPEATED or size.denominator > 1
-            return _takes_out(ELEMENTWISE[step.function].numpy)
-        case Whole():
-            return step.function != "eps" and _takes_out(WHOLE[step.function].numpy)
-    return False
+def takes_out(program: Program) -> Callable[[Instruction], bool]:
+    """Tells of a step whether it can write its result where it is told."""
+    probe = Contractions(program)
+
+    def answer(step: Instruction) -> bool:
+        match step:
+            case Combine() | Scatter():
+                return not is_view(step)
+            case Contract():
+                if step.target in program.symmetric:
+                    return True
+                return len(step.operands) == 2 and probe.contract_into(step, "out")[1]
+            case Elementwise():
+                if step.exponent is not None:
+                    size = abs(step.exponent)
+                    return size <= 2 or size > _REPEATED or size.denominator > 1
+                return _takes_out(ELEMENTWISE[step.function].numpy)
+            case Whole():
+                return step.function != "eps" and _takes_out(WHOLE[step.function].numpy)
+        return False
+
+    return answer
 
 
 def _takes_out(function: str) -> bool:
@@ -176,8 +183,7 @@ class Writer(Contractions):
                 value = self.symmetric_product(step, out)
                 return [py.commented(py.assign(target, value), _subscripts(step))]
             case Contract():
-                into = getattr(self, "contract_into", None)
-                value = self.contract(step) if into is None else into(step, out)[0]
+                value, _ = self.contract_into(step, out)
                 return [py.commented(py.assign(target, value), _subscripts(step))]
             case Combine():
                 return self.combine(step, target) if out is None else self.combine_in(step, out)
@@ -428,7 +434,7 @@ def runner_of(
 
     `keys`: names of a dict's results or the length of a list; 0 is for one result, None for a tuple.
     """
-    memory = layout(program, sizes, takes_out, workspace) if keys is not None else Layout()
+    memory = layout(program, sizes, takes_out(program), workspace) if keys is not None else Layout()
     writer = Writer(program, memory)
     body = writer.body()
     space: dict[str, Any] = {"__builtins__": {}, "np": np, "range": range}
