@@ -99,10 +99,23 @@ class Executable:
         arrays = [name for name in self._variables if name in leaves]
         return _Final(terms, arrays, symbolic_extents(terms))
 
-    @property
+    @cached_property
     def arguments(self) -> tuple[str, ...]:
-        """The names of the arrays that the program needs, in the order of positional calls."""
-        return tuple(name for name in self._final.arrays if name not in self._fixed)
+        """The names of the arrays that the program needs, in the order of positional calls.
+
+        An array that only tells an extent is one of them.
+        """
+        final = self._final
+        needed = set(final.arrays)
+        told = set(self._sizes).union(*(self._variables[x].shape for x in {*needed, *self._fixed}))
+        for name, variable in self._variables.items():
+            if (
+                not told.issuperset(final.extents)
+                and set(variable.shape) & set(final.extents) - told
+            ):
+                needed.add(name)
+                told.update(variable.shape)
+        return tuple(x for x in self._variables if x in needed and x not in self._fixed)
 
     def _plan(self, sizes: Mapping[str, int]) -> Plan:
         """The program for extents of about these sizes; planned again where they differ much."""
@@ -205,6 +218,11 @@ class Executable:
         ready = self._latest
         if ready is None:
             return self(*arrays, **named)
+        if ready.direct is not None and not named:
+            try:
+                return ready.direct(*arrays)
+            except (ArithmeticError, ValueError):
+                pass  # Python raises where NumPy gives inf or nan
         if named or len(arrays) != len(ready.names):
             given = named or dict(zip(self.arguments, arrays, strict=True))
             return ready([given.get(name) for name in ready.names])

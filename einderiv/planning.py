@@ -54,9 +54,10 @@ def planned(
     """The program for `sizes`; `keys` as `runner_of` takes them, for results in pieces a list."""
     terms = rewritten(terms, sizes, fixed)
     forms = early = None
+    packed: Sequence[str] | int | None = keys
     if structured:
         program, forms = lower_in_pieces(terms, sizes, fixed)
-        keys = len(program.outputs)
+        packed = len(program.outputs) or None  # 0 is for one result that is no list
     else:
         program = lower(terms, sizes, fixed)
     if fixed:
@@ -64,7 +65,7 @@ def planned(
         run, dims = function_of(first)
         early = Early(run, dims, tuple(step.name for step in first.inputs))
     program = with_loops(program, sizes)
-    return Plan(program, *runner_of(program, keys, sizes), forms, early)
+    return Plan(program, *runner_of(program, packed, sizes), forms, early)
 
 
 def magnitude(size: int) -> int:

@@ -62,6 +62,7 @@ class Ready:
     kept: deque[list[Array]] = field(default_factory=deque, repr=False)
     lead: tuple[Any, ...] = ()
     scalar: Runner | None = None  # the program unrolled to numbers, where it is tiny
+    direct: Runner | None = field(init=False, default=None)  # the same, for arrays in order
     accepts: Callable[..., bool] = field(
         init=False
     )  # are these arrays of the very shapes and dtypes?
@@ -71,6 +72,9 @@ class Ready:
     def __post_init__(self) -> None:
         # as a decorator errstate takes half the time; overflow and NaN are results here, no warnings
         self.run = np.errstate(all="ignore")(self.run)
+        if self.scalar is not None:
+            self.scalar.__defaults__ = (self.dtype,)
+            self.direct = self.scalar if self.picks is None else None
         self.accepts = acceptor_of(self.signature)
         self.is_plain = not (self.workspace or self.results)
         self.keeps = sum(8 * prod(shape) for shape in self.workspace) <= _KEPT_TO
@@ -88,7 +92,7 @@ class Ready:
         """The same for arrays in the order of the program's inputs; errors are NumPy's."""
         if self.scalar is not None:
             try:
-                return self.scalar(*arrays, self.dtype)
+                return self.scalar(*arrays)
             except (ArithmeticError, ValueError):
                 pass  # Python raises where NumPy gives inf or nan: the arrays tell which
         if self.is_plain:

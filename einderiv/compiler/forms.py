@@ -66,7 +66,12 @@ class _Pieces(Lowering):
     def piece_of(self, node: Expr) -> tuple[list[Operand], Subscript]:
         """One term as factors and places."""
         if not isinstance(node, Contraction) or isinstance(permutation_of(node)[0], Sum):
-            core = self.place(node)
+            if node in self.terms:
+                assert isinstance(node, Contraction)
+                core, left = self.contraction(node)
+                assert left == 1
+            else:
+                core = self.place(node)
             return self._operand_of(core), core.places
         operands, output, places, dims = self.factors_of(node)
         scalars = [register for register, labels in operands if not labels]
