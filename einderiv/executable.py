@@ -142,7 +142,10 @@ class Executable:
         keys = self._keys if isinstance(self._keys, tuple) else None
         several = keys if keys is not None else (() if isinstance(self._keys, int) else None)
         return source_of(
-            self.program, several, {"title": self._title() or "A program derived by einderiv."}
+            self.program,
+            several,
+            {"title": self._title() or "A program derived by einderiv."},
+            self._sizes,
         )
 
     def cost(self, **sizes: int) -> Cost:

@@ -9,6 +9,7 @@ import pytest
 
 import einderiv as ed
 from einderiv import program as steps
+from einderiv.backends import numpy_functions
 from einderiv.compiler.order import best_tree, contraction_order
 
 FACTORISATION = "f = (T[i,j] - U[i,k]*V[j,k])*(T[i,j] - U[i,l]*V[j,l])"
@@ -90,6 +91,38 @@ def test_all_factors_of_a_decomposition_share_two_products_with_the_tensor() -> 
         s for s in p.program.instructions if isinstance(s, steps.Contract) and tensor in s.operands
     ]
     assert len(products) == 2
+
+
+@pytest.mark.parametrize("wins", [True, False])
+@pytest.mark.parametrize(
+    "shape", [(700, 600, 4), (703, 601, 3), (9, 600, 4), (60_007, 9, 8), (0, 60, 4)]
+)
+def test_products_with_a_thin_operand_are_right_in_blocks(
+    shape: tuple[int, int, int], wins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numpy_functions, "blocks_win", lambda: wins)
+    n, m, k = shape
+    T, V, W = rng.normal(size=(n, m)), rng.normal(size=(m, k)), rng.normal(size=(n, k))
+    for T in (T, np.asfortranarray(T), T.astype(np.float32)):
+        assert np.allclose(numpy_functions.thin_product(T, V), T @ V, rtol=1e-5, atol=1e-3)
+        assert np.allclose(numpy_functions.long_product(T.T, W), T.T @ W, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "truth", "helper"),
+    [
+        ("C[i,k] = T[i,j]*V[j,k]", lambda T, V: T @ V, "thin_product"),
+        ("C[k,i] = T[i,j]*V[j,k]", lambda T, V: (T @ V).T, "thin_product"),
+        ("C[i,j] = T[a,i]*V[a,j]", lambda T, V: T.T @ V, "long_product"),
+    ],
+    ids=["rows", "columns", "sum"],
+)
+def test_thin_operands_are_seen_by_their_extents(text: str, truth: Any, helper: str) -> None:
+    big = (60_000, 9) if helper == "long_product" else (700, 600)
+    T, V = rng.normal(size=big), rng.normal(size=(big[0] if "V[a" in text else big[1], 4))
+    p = planned(ed.parse(text), T=T.shape, V=V.shape)
+    assert helper in p.source
+    assert np.allclose(p(T=T, V=V), truth(T, V))
 
 
 # ---------------------------------------------------------------- order

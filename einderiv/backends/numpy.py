@@ -36,8 +36,9 @@ from ..program import (
 )
 from . import numpy_functions
 from . import python_code as py
-from .contractions import LETTERS, Contractions
+from .contractions import LETTERS
 from .loops import BLOCK, loop_statements
+from .skinny import Skinny
 from .storage import Layout, is_view, layout
 
 _TERMS = 100  # of a sum in one expression; a nesting of 1000 is beyond what Python's compiler takes
@@ -76,9 +77,9 @@ def _matrix_of(step: Instruction) -> tuple[Register, ...]:
     return ()
 
 
-def takes_out(program: Program) -> Callable[[Instruction], bool]:
+def takes_out(program: Program, sizes: Mapping[str, int] | None) -> Callable[[Instruction], bool]:
     """Tells of a step whether it can write its result where it is told."""
-    probe = Contractions(program)
+    probe = Skinny(program, sizes)
 
     def answer(step: Instruction) -> bool:
         match step:
@@ -106,11 +107,16 @@ def _takes_out(function: str) -> bool:
     return "out" in getattr(numpy_functions, function).__code__.co_varnames
 
 
-class Writer(Contractions):
+class Writer(Skinny):
     """The statements of a program."""
 
-    def __init__(self, program: Program, memory: Layout | None = None) -> None:
-        super().__init__(program)
+    def __init__(
+        self,
+        program: Program,
+        memory: Layout | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__(program, sizes)
         self.memory = memory or Layout()
         self.factored: set[Register] = set()  # matrices whose factorization stands in a name
         questions = Counter(matrix for step in program.instructions for matrix in _matrix_of(step))
@@ -244,7 +250,7 @@ class Writer(Contractions):
         statements: list[ast.stmt] = []
         terms = zip(step.coefficients, step.operands, step.axes, strict=True)
         for number, (c, register, axes) in enumerate(terms, 1):
-            value = _scaled(abs(c), self.placed(f"v{register}", axes, output))
+            value = py.scaled(abs(c), self.placed(f"v{register}", axes, output))
             if total is None:
                 total = ast.UnaryOp(ast.USub(), value) if c < 0 else value
             else:
@@ -276,7 +282,7 @@ class Writer(Contractions):
         is_full, is_negative = len(axes) == rank, c < 0
         statements: list[ast.stmt] = []
         if abs(c) != 1 or not rest:
-            scaled = _scaling(c, value, py.name(out) if is_full else None)
+            scaled = py.scaling(c, value, py.name(out) if is_full else None)
             statements.append(py.assign(target, scaled))
             value, is_negative = py.name(target), False
         is_own = bool(statements) and is_full
@@ -284,7 +290,7 @@ class Writer(Contractions):
         for c, register, axes in rest:
             other = self.placed(f"v{register}", axes, output)
             if abs(c) != 1:
-                other = _scaled(abs(c), other)
+                other = py.scaled(abs(c), other)
             covered |= set(axes)
             left, right, function = value, other, "np.subtract" if c < 0 else "np.add"
             if is_negative and c > 0:
@@ -332,10 +338,10 @@ class Writer(Contractions):
             else:
                 value = self.placed(f"v{register}", axes, distinct)
                 if c != 1 and number == 0 and not full:
-                    scaled = _scaling(c, value, view)
+                    scaled = py.scaling(c, value, view)
                     statements.append(ast.Expr(scaled))
                     continue
-                value = _scaled(c, value)
+                value = py.scaled(c, value)
             place = ast.Subscript(view, ast.Constant(...), ast.Store())
             if number == 0 and not full:
                 statements.append(ast.Assign([place], value))
@@ -396,25 +402,6 @@ class Writer(Contractions):
         return py.call(self.helper(row.numpy), *operands, axes, **place)
 
 
-def _scaled(c: Fraction, value: ast.expr) -> ast.expr:
-    """c * value as an expression."""
-    if c == 1:
-        return value
-    if c.numerator == 1:
-        return py.binary(value, ast.Div(), py.number(1 / c))
-    return py.binary(py.number(c), ast.Mult(), value)
-
-
-def _scaling(c: Fraction, value: ast.expr, place: ast.expr | None) -> ast.expr:
-    """c * value as a call that writes to `place`."""
-    out = [] if place is None else [place]
-    if c == -1:
-        return py.call(py.path("np.negative"), value, *out)
-    if abs(c.numerator) == 1:
-        return py.call(py.path("np.divide"), value, py.number(1 / c), *out)
-    return py.call(py.path("np.multiply"), value, py.number(c), *out)
-
-
 # ---------------------------------------------------------------- functions
 
 
@@ -434,8 +421,12 @@ def runner_of(
 
     `keys`: names of a dict's results or the length of a list; 0 is for one result, None for a tuple.
     """
-    memory = layout(program, sizes, takes_out(program), workspace) if keys is not None else Layout()
-    writer = Writer(program, memory)
+    memory = (
+        layout(program, sizes, takes_out(program, sizes), workspace)
+        if keys is not None
+        else Layout()
+    )
+    writer = Writer(program, memory, sizes)
     body = writer.body()
     space: dict[str, Any] = {"__builtins__": {}, "np": np, "range": range}
     values = writer.results()

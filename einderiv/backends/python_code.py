@@ -83,6 +83,25 @@ def number(value: Fraction) -> ast.expr:
     return constant(to_float(value))
 
 
+def scaled(c: Fraction, value: ast.expr) -> ast.expr:
+    """c * value as an expression."""
+    if c == 1:
+        return value
+    if c.numerator == 1:
+        return binary(value, ast.Div(), number(1 / c))
+    return binary(number(c), ast.Mult(), value)
+
+
+def scaling(c: Fraction, value: ast.expr, place: ast.expr | None) -> ast.expr:
+    """c * value as a call that writes to `place`."""
+    out = [] if place is None else [place]
+    if c == -1:
+        return call(path("np.negative"), value, *out)
+    if abs(c.numerator) == 1:
+        return call(path("np.divide"), value, number(1 / c), *out)
+    return call(path("np.multiply"), value, number(c), *out)
+
+
 def delete(names: Sequence[str]) -> ast.stmt:
     """`del a, b`."""
     return ast.Delete([ast.Name(text, ast.Del()) for text in names])
