@@ -103,9 +103,9 @@ def test_products_with_a_thin_operand_are_right_in_blocks(
     monkeypatch.setattr(numpy_functions, "blocks_win", lambda: wins)
     n, m, k = shape
     T, V, W = rng.normal(size=(n, m)), rng.normal(size=(m, k)), rng.normal(size=(n, k))
-    for T in (T, np.asfortranarray(T), T.astype(np.float32)):
-        assert np.allclose(numpy_functions.thin_product(T, V), T @ V, rtol=1e-5, atol=1e-3)
-        assert np.allclose(numpy_functions.long_product(T.T, W), T.T @ W, rtol=1e-5, atol=1e-3)
+    for A in (T, np.asfortranarray(T), T.astype(np.float32)):
+        assert np.allclose(numpy_functions.thin_product(A, V), A @ V, rtol=1e-5, atol=1e-3)
+        assert np.allclose(numpy_functions.long_product(A.T, W), A.T @ W, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize(
