@@ -132,8 +132,8 @@ def prod(x: Array, axes: tuple[int, ...]) -> Array:
 
 def prodexcept(x: Array, axes: tuple[int, ...]) -> Array:
     """Each entry: the product of all others along the last axes, by prefix and suffix products."""
-    rest = x.shape[: x.ndim - len(axes)]
-    flat = x.reshape((*rest, -1))
+    rest, own = x.shape[: x.ndim - len(axes)], x.shape[x.ndim - len(axes) :]
+    flat = x.reshape((*rest, int(np.prod(own))))
     before = np.ones_like(flat)
     after = np.ones_like(flat)
     before[..., 1:] = np.cumprod(flat[..., :-1], axis=-1)
