@@ -154,6 +154,14 @@ class Executable:
         Raises DimensionError where an extent of the program is not given.
         """
         known = checked_sizes({**self._sizes, **sizes})
+        dims = {dim for variable in self._variables.values() for dim in variable.shape}
+        unknown = [dim for dim in sizes if dim not in dims.union(self._final.extents)]
+        if unknown:
+            raise DimensionError(
+                f"{', '.join(unknown)}: no such extent",
+                facts=[f"the program has {', '.join(sorted(map(str, dims))) or 'no extents'}"],
+                hint="correct the name",
+            )
         program = self._plan(known).program
         missing = sorted(_symbolic_extents(program) - set(known))
         if missing:
@@ -282,6 +290,13 @@ class Executable:
         return dict(zip(names, arrays, strict=True))
 
     def _checked(self, given: dict[str, Any], sizes: Mapping[str, int] | None, out: Any) -> Any:
+        again = [name for name in given if name in self._fixed]
+        if again:
+            raise DataError(
+                f"{', '.join(again)}: bound already",
+                facts=[f"the program takes {', '.join(self.arguments) or 'no arrays'}"],
+                hint="drop it, or call the program that was bound",
+            )
         values = checked_arrays({**self._fixed, **given}, self._variables, self._final.arrays)
         extents = resolved_extents(
             values,

@@ -226,5 +226,6 @@ def written(out: Any, results: Sequence[Array]) -> Any:
     )
     for array, result in zip(arrays, results, strict=True):
         if array is not result:
-            np.copyto(array, result)
+            with np.errstate(all="ignore"):  # a float32 array may not hold the number
+                np.copyto(array, result, casting="same_kind")
     return out

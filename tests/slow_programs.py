@@ -190,7 +190,7 @@ def sampled(seed: int) -> Case:
 
 DIMS = {"i": "n", "p": "n", "j": "d", "q": "d", "k": "k", "r": "k"}
 FUNCTIONS = "tanh sin sigmoid softplus abs relu exp expm1 erf atan cos step".split()
-FAMILIES = (  # with a in n, b in d, c in k
+FAMILIES = (
     "{s}(X[i,j]*th[j] - y[i])*(X[i,q]*th[q] - y[i])/size[i]",
     "w[i]*(X[i,j]*th[j] - y[i])^2 + 1/3*th[q]*th[q]",
     "(T[i,j] - U[i,k]*V[j,k])*(T[i,j] - U[i,r]*V[j,r]) + 2*U[i,k]*U[i,k]",
@@ -222,7 +222,7 @@ FAMILY_SHAPES = {
 
 
 def chained(seed: int) -> Case:
-    """A larger program with extents by name: a family of the field, or random products of sums and functions."""
+    """A larger program with extents by name: one of the field, or sums of random products."""
     rng = random.Random(seed)
     sizes = {
         "n": rng.choice([1, 3, 7, 20, 61]),
@@ -295,12 +295,14 @@ class _Chain:
             other = self.term(letters, depth - 1)
             return f"({one} + {other})" if self.random.random() < 0.6 else f"({other})"
         if kind == "delta" and len(letters) == 2 and len({DIMS[x] for x in letters}) == 1:
-            return f"delta[{','.join(letters)}]"
+            return (
+                f"delta[{','.join(letters)}]*{self.access(letters[:1])}"  # which tells the extent
+            )
         return one
 
     def access(self, letters: Sequence[str]) -> str:
         own = self.random.sample(letters, len(letters))
-        if len(own) < 3 and self.random.random() < 0.1:
+        if 0 < len(own) < 3 and self.random.random() < 0.1:
             own.append(own[0])
         dims = tuple(DIMS[x] for x in own)
         name = f"{''.join(dims).upper() or 'C'}{self.random.choice('xyz')}"

@@ -1,7 +1,7 @@
 """Compiled programs against a slow interpreter of terms, in every way that a program can be called.
 
-Oracle: `slow_value` runs the unoptimised term with np.einsum, node by node; it shares nothing with simplifier,
-compiler and backend. Programs: those of random_programs.py, and larger ones with extents by name (slow_programs.py).
+Oracle: `slow_value` of slow_programs.py, which runs the unoptimised term node by node with np.einsum.
+Programs: those of random_programs.py, and larger ones with extents by name.
 The planner's thresholds are lowered for most of them, so that small arrays too run in loops and buffers.
 A failure names its seed: `python benchmarks/programs.py --programs 1 --seed SEED` finds a smaller text.
 """

@@ -279,6 +279,10 @@ def test_bound_arrays_may_be_given_in_steps_and_mistakes_are_told() -> None:
     assert p.bind(A=A).bind(x=x)(y) == pytest.approx(x @ A @ y)
     with pytest.raises(ed.DataError, match="no such tensor"):
         p.bind(B=A)
+    with pytest.raises(ed.DataError, match="x: bound already"):
+        p.bind(x=x)(x=x, A=A, y=y)
+    with pytest.raises(ed.DimensionError, match="q: no such extent"):
+        p.cost(i=3, j=4, q=5)
     with pytest.raises(ed.DimensionError, match="two values"):
         p.bind(A=A)(x=np.ones(5), y=y)
 
