@@ -72,7 +72,7 @@ _NUMBERS = "biufcO"  # kinds of dtype that einsum multiplies
 _FEW_PAIRED = 8_000  # multiplications below which they are one loop
 _SMALL_INNER = 100  # b[i,j] c[i,j] summed over j: below, a matrix product for each i takes longer
 _MANY_IN_ROWS = (
-    100_000  # b[i,j] c[i,j] summed over j: below, NumPy's loop is as fast as dots of BLAS
+    20_000  # b[i,j] c[i,j] summed over j: below, NumPy's loop is as fast as dots of BLAS
 )
 _ROOM = 1 << 24  # entries (128 MiB) that our own order may use, however small the operands
 
@@ -382,13 +382,13 @@ def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> b
     if rows and columns and shared - output:
         return product.multiplications <= gemm
     if not shared and a | b <= output and dtype.kind == "f":
-        return True  # an outer product: writing it takes the time
+        return len(output) <= 3  # an outer product: writing it takes the time
     if shared & output:  # a loop over small products: the overhead of each counts
         inner = prod(product.extents[x] for x in (a | b) - (shared & output))
         is_dot = not rows and not columns and a == b
         last = {labels[-1] for labels in product.inputs}
         if is_dot and dtype.kind == "f" and shared - output == last:
-            return inner < 2 * _SMALL_INNER or product.multiplications <= _MANY_IN_ROWS
+            return inner < _SMALL_INNER // 2 or product.multiplications <= _MANY_IN_ROWS
         if shared - output and (is_dot or inner < _SMALL_INNER):
             return True
     return product.multiplications <= other

@@ -191,6 +191,7 @@ def sampled(seed: int) -> Case:
 DIMS = {"i": "n", "p": "n", "j": "d", "q": "d", "k": "k", "r": "k"}
 FUNCTIONS = "tanh sin sigmoid softplus abs relu exp expm1 erf atan cos step".split()
 FAMILIES = (
+    "sum[i,j,k](X[i,j]*V[j,k])*sum[j](V[j,k])*c[k]",
     "{s}(X[i,j]*th[j] - y[i])*(X[i,q]*th[q] - y[i])/size[i]",
     "w[i]*(X[i,j]*th[j] - y[i])^2 + 1/3*th[q]*th[q]",
     "(T[i,j] - U[i,k]*V[j,k])*(T[i,j] - U[i,r]*V[j,r]) + 2*U[i,k]*U[i,k]",

@@ -31,7 +31,7 @@ KERNELS = {
     "ij,ij->i": "IfExp",
     "kij,ikj->ik": "IfExp",
     "bij,bjk->bik": "MatMult",
-    "bij,jk->ibk": "transpose",
+    "bij,jk->ibk": "IfExp",
     "ijk,jl->ikl": "IfExp",
     "ijk,jl->ilk": "IfExp",
     "jl,aijk->ikal": "IfExp",

@@ -193,19 +193,25 @@ class Contractions:
         return self.transposed(py.name(name), [labels.index(label) for label in wanted])
 
     def between(self, step: Contract, summed: Label, joined: ast.expr) -> ast.expr:
-        """A matrix times the last axis but one of a larger array: for each block, unless blocks are small."""
+        """A matrix times one of the last two axes of a larger array: block by block, unless they are small."""
         operands = list(zip(step.operands, step.inputs, strict=True))
         for (small, own), (large, labels) in (operands, operands[::-1]):
-            if len(own) != 2 or len(labels) < 3 or labels[-2] != summed:
+            if len(own) != 2 or len(labels) < 3 or summed not in labels[-2:]:
                 continue
             (other,) = (label for label in own if label != summed)
-            matrix = self.matrix(f"v{small}", own, [other, summed])
-            product = py.binary(matrix, ast.MatMult(), py.name(f"v{large}"))
-            made = [*labels[:-2], other, labels[-1]]
+            array = py.name(f"v{large}")
+            if labels[-2] == summed:
+                matrix = self.matrix(f"v{small}", own, [other, summed])
+                product = py.binary(matrix, ast.MatMult(), array)
+                made, least = [*labels[:-2], other, labels[-1]], _SMALL_BLOCK
+            else:
+                matrix = self.matrix(f"v{small}", own, [summed, other])
+                product = py.binary(array, ast.MatMult(), matrix)
+                made, least = [*labels[:-1], other], 10 * _SMALL_BLOCK
             value = self.transposed(product, [made.index(label) for label in step.output])
             dims = dict(step.extents)
-            block = self.product([dims[summed], dims[labels[-1]]])
-            is_large = ast.Compare(block, [ast.GtE()], [py.constant(_SMALL_BLOCK)])
+            block = self.product([dims[labels[-2]], dims[labels[-1]]])
+            is_large = py.compare(block, ast.GtE(), py.constant(least))
             return ast.IfExp(is_large, value, joined)
         return joined
 
