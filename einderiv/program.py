@@ -8,7 +8,7 @@ Invariant: operands are registers assigned before; labels are integers local to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from .expr import Dim, Label, Shape, Subscript
@@ -126,14 +126,6 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
-    """How one contraction runs best: a row of the compiler's kernel table and its numbers (block sizes)."""
-
-    name: str
-    arguments: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Loop:
     """Instructions from `start` to before `stop` that run block by block along one axis of their arrays.
 
@@ -156,14 +148,13 @@ Instruction = (
 class Program:
     """Instructions in order and the registers that are the results.
 
-    `kernels` and `loops` are advice: without it, or with other advice, a program computes the same.
+    `loops` are advice: without them, or with others, a program computes the same.
     `positive`: matrices that are declared symmetric and positive definite. `symmetric`: products of two
     matrices that are.
     """
 
     instructions: tuple[Instruction, ...]
     outputs: tuple[Register, ...]
-    kernels: Mapping[Register, Kernel] = field(default_factory=dict)
     loops: tuple[Loop, ...] = ()
     positive: frozenset[Register] = frozenset()
     symmetric: frozenset[Register] = frozenset()

@@ -146,6 +146,8 @@ class _Interpreter:
             return self.note(_MATRIX[node.function](x))
         rest = x.shape[: x.ndim - node.width]
         count = int(np.prod(x.shape[x.ndim - node.width :]))
+        if not count and "prod" not in node.function:
+            raise ValueError(f"{node.function} of nothing")
         shape = tuple(self.size(dim) for dim in node.shape)
         return self.note(_ROWS[node.function](x.reshape((*rest, count))).reshape(shape))
 

@@ -357,7 +357,8 @@ def resized(case: Case, terms: dict[str, ed.Expression], p: Any) -> list[str]:
         }
         try:
             arrays = case.others(rng.randrange(10**6), blank)
-            check.expected(arrays)
+            if not all(np.all(np.isfinite(x)) for x, _ in check.expected(arrays)):
+                continue  # a logsumexp of nothing, a singular matrix
         except (
             ValueError,
             np.linalg.LinAlgError,
@@ -391,10 +392,12 @@ def test_a_program_that_computes_twice_the_term_is_noticed(monkeypatch):
 
 
 def test_results_that_share_memory_are_noticed():
-    case = case_of(1)
+    arrays = {"x": np.arange(3.0)}
+    case = Case(0, "z[i] = 2*x[i]", None, None, {"x": "real"}, arrays)
     check = Check(case, {"value": case.parsed()}, Held(ed.compile(case.parsed())))
     check.calls()
     assert any(line.startswith("memory") for line in check.found), check.found
+    assert any(line.startswith("a result after later calls") for line in check.found), check.found
 
 
 class Held:

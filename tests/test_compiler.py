@@ -313,3 +313,9 @@ def test_one_factorization_serves_value_gradient_and_hessian(assumed: str) -> No
     assert np.allclose(mixed, inverse)
     with pytest.raises(ed.DataError, match="singular"):
         p(A=np.zeros((6, 6)), a=a, b=b)
+
+
+def test_total_of_a_large_product_is_right() -> None:
+    A, B = rng.normal(size=(300, 200)), rng.normal(size=(200, 90))
+    p = planned(ed.parse("s = A[i,j]*B[j,k]*ones[i,k:k]"), A=A.shape, B=B.shape)
+    assert p(A=A, B=B) == pytest.approx((A @ B).sum())

@@ -193,7 +193,7 @@ class Contractions:
         return self.transposed(py.name(name), [labels.index(label) for label in wanted])
 
     def between(self, step: Contract, summed: Label, joined: ast.expr) -> ast.expr:
-        """A matrix times one of the last two axes of a larger array: block by block, unless they are small."""
+        """A matrix times one of the last two axes of a larger array: by blocks, unless they are small."""
         operands = list(zip(step.operands, step.inputs, strict=True))
         for (small, own), (large, labels) in (operands, operands[::-1]):
             if len(own) != 2 or len(labels) < 3 or summed not in labels[-2:]:

@@ -294,7 +294,8 @@ class Factored:
         import os
 
         counts = [os.environ.get(f"{name}_NUM_THREADS") for name in ("OPENBLAS", "OMP", "MKL")]
-        if "1" not in counts and len(os.sched_getaffinity(0)) > 1:
+        alone = getattr(os, "sched_getaffinity", None) and len(os.sched_getaffinity(0)) == 1
+        if not a.size or not ("1" in counts or alone):
             return
         try:
             from scipy.linalg import get_lapack_funcs

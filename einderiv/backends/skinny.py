@@ -46,7 +46,9 @@ class Skinny(Contractions):
                 return None
             extents[label] = extent
         summed = [label for label in a if label in b and label not in output]
-        if len(summed) != 1 or len(extents) != 3 or prod(extents.values()) <= _PACKED:
+        if len(summed) != 1 or len(extents) != 3 or len(set(output)) != 2:
+            return None
+        if prod(extents.values()) <= _PACKED:
             return None
         first, second = step.operands
         rows, columns = output

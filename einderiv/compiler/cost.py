@@ -180,7 +180,7 @@ def table_of(program: Program, sizes: Mapping[str, int]) -> str:
         rows.append(
             (
                 f"v{step.target}{' |' if position in looped else ''}",
-                _shown(step) + _kernel(program, step),
+                _shown(step),
                 shape,
                 f"{flops_of(step, program, sizes):,}",
                 f"{size:,}",
@@ -197,12 +197,6 @@ def table_of(program: Program, sizes: Mapping[str, int]) -> str:
     outputs = ", ".join(f"v{register}" for register in program.outputs)
     notes = [f"|: together, {loop.rows:,} rows at a time" for loop in program.loops]
     return "\n".join([*lines, *notes, f"result: {outputs}"])
-
-
-def _kernel(program: Program, step: Instruction) -> str:
-    """What a contraction runs on, where the compiler has said so."""
-    chosen = program.kernels.get(step.target)
-    return "" if chosen is None else f"  [{chosen.name}]"
 
 
 def _shown(step: Instruction) -> str:
