@@ -89,7 +89,8 @@ class _Interpreter:
     def node(self, node: expr.Expr, children: list[Array]) -> Array:
         match node:
             case expr.Variable():
-                return np.asarray(self.arrays[node.name], dtype=float)
+                # in one order: x == max(x) is wrong where x is summed in two
+                return np.array(self.arrays[node.name], dtype=float, order="C")
             case expr.Literal():
                 return float(node.value)
             case expr.Extent():

@@ -357,6 +357,8 @@ def resized(case: Case, terms: dict[str, ed.Expression], p: Any) -> list[str]:
         }
         try:
             arrays = case.others(rng.randrange(10**6), blank)
+            if any(arrays[name].shape != x.shape for name, x in blank.items()):
+                continue  # a regular matrix must be square
             if not all(np.all(np.isfinite(x)) for x, _ in check.expected(arrays)):
                 continue  # a logsumexp of nothing, a singular matrix
         except (

@@ -301,9 +301,8 @@ class Writer(Skinny):
             statements.append(py.assign(target, made))
             value, is_own, is_negative = py.name(target), bool(place), both
         if is_negative:
-            statements.append(
-                py.assign(target, py.call(py.path("np.negative"), value, py.name(target)))
-            )
+            turned = py.scaling(Fraction(-1), value, py.name(target))
+            statements.append(py.assign(target, turned))
         return statements
 
     def scatter(self, step: Scatter, target: str, out: str | None) -> list[ast.stmt]:

@@ -35,7 +35,7 @@ def zeros_in(buffer: Array | None, shape: tuple[int, ...], dtype: Array) -> Arra
 
 def sigmoid(x: Array, out: Array | None = None) -> Array:
     """1/(1 + exp(-x)): where exp(-x) overflows it is 0, as it should be."""
-    e = np.asarray(np.negative(x, out))
+    e = np.asarray(np.multiply(x, -1, out))
     np.exp(e, e)
     np.add(e, 1, e)
     np.divide(1, e, e)
@@ -48,7 +48,7 @@ def softplus(x: Array, out: Array | None = None) -> Array:
         return np.where(x.real > 0, x, 0) + np.log1p(np.exp(np.where(x.real > 0, -x, x)))
     positive = np.maximum(x, 0)
     e = np.asarray(np.abs(x, out))
-    np.negative(e, e)
+    np.multiply(e, -1, e)
     np.exp(e, e)
     np.log1p(e, e)
     np.add(e, positive, e)

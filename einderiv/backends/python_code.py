@@ -95,8 +95,8 @@ def scaled(c: Fraction, value: ast.expr) -> ast.expr:
 def scaling(c: Fraction, value: ast.expr, place: ast.expr | None) -> ast.expr:
     """c * value as a call that writes to `place`."""
     out = [] if place is None else [place]
-    if c == -1:
-        return call(path("np.negative"), value, *out)
+    if c == -1 and not out:  # np.negative in place is wrong for some strides in NumPy 2.4
+        return call(path("np.negative"), value)
     if abs(c.numerator) == 1:
         return call(path("np.divide"), value, number(1 / c), *out)
     return call(path("np.multiply"), value, number(c), *out)
