@@ -7,7 +7,7 @@ Invariant: operands are registers assigned before; labels are integers local to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -170,6 +170,19 @@ def operands_of(step: Instruction) -> tuple[Register, ...]:
     if isinstance(step, Input | Constant | Size):
         return ()
     return tuple(register for register in step.operands if register is not None)
+
+
+def needed_for(
+    instructions: Sequence[Instruction], outputs: Sequence[Register]
+) -> tuple[Instruction, ...]:
+    """The instructions that some registers depend on, in order."""
+    needed = set(outputs)
+    kept = []
+    for step in reversed(instructions):
+        if step.target in needed:
+            needed.update(operands_of(step))
+            kept.append(step)
+    return tuple(reversed(kept))
 
 
 def why_not_valid(program: Program) -> str | None:

@@ -59,7 +59,7 @@ class Ready:
     is_single: bool
     finish: Callable[[Any], Any] | None = None
     pool: deque[list[Array]] = field(default_factory=deque, repr=False)
-    kept: deque[list[Array]] = field(default_factory=deque, repr=False)
+    kept: deque[list[Array]] = field(default_factory=lambda: deque(maxlen=1), repr=False)
     lead: tuple[Any, ...] = ()
     scalar: Runner | None = None  # the program unrolled to numbers, where it is tiny
     direct: Runner | None = field(init=False, default=None)  # the same, for arrays in order

@@ -319,3 +319,14 @@ def test_total_of_a_large_product_is_right() -> None:
     A, B = rng.normal(size=(300, 200)), rng.normal(size=(200, 90))
     p = planned(ed.parse("s = A[i,j]*B[j,k]*ones[i,k:k]"), A=A.shape, B=B.shape)
     assert p(A=A, B=B) == pytest.approx((A @ B).sum())
+
+
+def test_arrays_given_for_results_do_not_pile_up() -> None:
+    p = ed.compile(ed.parse("C[i,j] = exp(A[i,j])*B[i,j]"))
+    A, B = rng.normal(size=(400, 400)), rng.normal(size=(400, 400))
+    tracemalloc.start()
+    for _ in range(30):
+        p(A=A, B=B, out=np.empty((400, 400)))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 6 * A.nbytes

@@ -18,6 +18,7 @@ from ..program import (
     Register,
     Size,
     Solve,
+    needed_for,
     operands_of,
 )
 
@@ -45,7 +46,9 @@ def split(program: Program, fixed: Collection[str]) -> tuple[Program, Program]:
     inputs: list[Instruction] = [
         Input(step.target, f"{BOUND}{number}", step.shape) for number, step in enumerate(handed)
     ]
-    first = _needed(program, tuple(step.target for step in handed))
+    results = tuple(step.target for step in handed)
+    early_steps = needed_for(program.instructions, results)
+    first = replace(program, instructions=early_steps, outputs=results)
     return first, replace(program, instructions=(*inputs, *late))
 
 
@@ -64,13 +67,3 @@ def _with_factors(
             step = replace(step, operands=(factor.target, right), is_factored=True)
         steps.append(step)
     return steps, list(made.values())
-
-
-def _needed(program: Program, outputs: tuple[Register, ...]) -> Program:
-    needed = set(outputs)
-    kept = []
-    for step in reversed(program.instructions):
-        if step.target in needed:
-            needed.update(operands_of(step))
-            kept.append(step)
-    return replace(program, instructions=tuple(reversed(kept)), outputs=outputs)

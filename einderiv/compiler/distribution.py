@@ -90,7 +90,7 @@ class Distribution(Rewriting):
     def _partners(self, node: Contraction, place: int) -> list[frozenset[int]]:
         """Sets of operands to multiply each term with: those that the sum meets first, and so on."""
         arrays = [k for k in range(len(node.children)) if node.inputs[k]]
-        if not all(node.inputs[k] for k in (place,)) or len(arrays) < 2:
+        if place not in arrays or len(arrays) < 2:
             return []
         if len(arrays) > 6:
             return [frozenset(arrays) - {place}]

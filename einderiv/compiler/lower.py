@@ -38,7 +38,7 @@ from ..program import (
     Scatter,
     Size,
     Whole,
-    operands_of,
+    needed_for,
 )
 from ..structure import base_and_exponent, permutation_of, split_scale
 from ..walk import postorder, uses
@@ -93,15 +93,10 @@ class Lowering(Products):
 
     def finished(self, outputs: tuple[Register, ...]) -> Program:
         """The program for some registers."""
-        needed = set(outputs)
-        kept = []
-        for step in reversed(self.steps):
-            if step.target in needed:
-                needed.update(operands_of(step))
-                kept.append(step)
+        kept = needed_for(self.steps, outputs)
         halves = {s.target for s in kept if isinstance(s, Contract) and _is_matrix_product(s)}
         return Program(
-            tuple(reversed(kept)),
+            kept,
             outputs,
             positive=frozenset(self.positive),
             symmetric=frozenset(self.symmetric & halves),
