@@ -68,7 +68,7 @@ class Coverage:
             for step in program.instructions:
                 name = getattr(step, "function", "")
                 self.steps[f"{type(step).__name__} {name}".strip()] += 1
-            layout = storage.layout(program, sizes, takes_out(program, sizes), True)
+            layout = storage.layout(program, sizes, takes_out(program), True)
             self.memory["plans"] += 1
             self.memory["loops"] += len(program.loops)
             self.memory["written over an operand"] += len(layout.over)

@@ -30,8 +30,11 @@ import numpy as np
 
 from .arrays import Array
 from .backends.numpy import Runner, function_of
+from .backends.numpy import c_einsum as loop
+from .compiler import kernels
 from .compiler.lower import Lowering
 from .compiler.order import contraction_order
+from .compiler.pairs import oriented
 from .errors import EinderivError
 from .expr import Label, Subscript
 from .notation.equations import LETTERS, Subscripts
@@ -44,36 +47,20 @@ Path = tuple[tuple[int, ...], ...]
 Order = bool | str | tuple[Any, ...]
 
 
-def _numpy_loop() -> Kernel:
-    """numpy.einsum in one loop, without its search for an order and for other libraries: 0.5 us of 1.4 us."""
-    try:
-        from numpy._core.multiarray import c_einsum
-    except ImportError:  # it is no public name
-        return np.einsum
-    kernel: Kernel = c_einsum
-    return kernel
-
-
-loop = _numpy_loop()
-
 _MOST_OPERANDS = 60  # of one NumPy loop; its limit is 64 arrays, the result among them
 
-#  dtypes    multiplications below which one NumPy loop is faster than a program: measured on
-#            matrix products (left) and on products with less reuse (right)
+_PROGRAM = 0.8e-6  # seconds that calling a program takes beside its kernels
+_COMPLEX = 3.0  # complex arithmetic by that of real numbers
 _FEW = {
-    "f": (2_000, 8_000),
-    "d": (2_000, 8_000),
-    "F": (600, 4_000),
-    "D": (600, 4_000),
-    "?": (600, 600),
-}
+    "f": 2_000,
+    "d": 2_000,
+    "F": 600,
+    "D": 600,
+    "?": 600,
+}  # multiplications in one loop, of many operands
 _PAIRED = "bhilqBHILQgG"  # dtypes computed with NumPy's loop over each pair
 _NUMBERS = "biufcO"  # kinds of dtype that einsum multiplies
 _FEW_PAIRED = 8_000  # multiplications below which they are one loop
-_SMALL_INNER = 100  # b[i,j] c[i,j] summed over j: below, a matrix product for each i takes longer
-_MANY_IN_ROWS = (
-    20_000  # b[i,j] c[i,j] summed over j: below, NumPy's loop is as fast as dots of BLAS
-)
 _ROOM = 1 << 24  # entries (128 MiB) that our own order may use, however small the operands
 
 
@@ -228,9 +215,13 @@ def _typical(extent: int) -> int:
 
 @lru_cache(maxsize=512)
 def _compiled(
-    inputs: tuple[Subscript, ...], output: Subscript, steps: tuple[Step, ...], early: bool
+    inputs: tuple[Subscript, ...],
+    output: Subscript,
+    steps: tuple[Step, ...],
+    early: bool,
+    extents: Sizes,
 ) -> tuple[Runner, tuple[Label, ...]]:
-    """The program that runs the steps, and the labels whose extents it wants."""
+    """The program that runs the steps, planned for extents, and the labels whose extents it wants."""
     labels = sorted(set(chain(*inputs)))
     dims = {label: f"n{label}" for label in labels}
     lowering = Lowering((), {})
@@ -239,8 +230,7 @@ def _compiled(
         shape = tuple(dims[x] for x in own)
         register = lowering.emit(Input, f"x{place}", shape=shape)
         if early:  # A[i,j] x[i] -> (sum_j A[i,j]) x[i]
-            others = set(output).union(*inputs[:place], *inputs[place + 1 :])
-            needed = tuple(dict.fromkeys(x for x in own if x in others))
+            needed = _needed(inputs, output, place)
             if needed != own:
                 register, own = lowering.pair([(register, own)], needed, dims), needed
         left.append((register, own))
@@ -248,7 +238,9 @@ def _compiled(
         chosen = [left[k] for k in step.places]
         left = [entry for k, entry in enumerate(left) if k not in step.places]
         left.append((lowering.pair(chosen, step.output, dims), step.output))
-    run, wanted = function_of(Program(tuple(lowering.steps), (left[0][0],)))
+    sizes = {dims[label]: extents[label] for label in labels}
+    program = kernels.with_kernels(Program(tuple(lowering.steps), (left[0][0],)), sizes)
+    run, wanted = function_of(program)
     return run, tuple(int(dim[1:]) for dim in wanted)
 
 
@@ -328,10 +320,12 @@ def kernel_of(text: str, order: Order, dtype: np.dtype[Any] | None, *operands: A
     shapes, dtypes = operands[::2], operands[1::2]
     product = product_of(text, shapes)
     whole: Kernel = partial(loop, text)
-    if len(shapes) == 1 or len(product.extents) > len(LETTERS):
-        return whole  # perhaps a view; or labels that strings have no letters for
+    if len(product.extents) > len(LETTERS):
+        return whole  # labels that strings have no letters for
     common = _common_dtype(dtypes) if dtype is None else dtype
-    if isinstance(order, bool) and _is_for_one_loop(product, common, order):
+    if len(shapes) == 1 and not _is_faster_alone(product, common):
+        return whole  # perhaps a view
+    if len(shapes) > 1 and isinstance(order, bool) and _is_for_one_loop(product, common, order):
         return whole
     extents = product.extents
     if isinstance(order, bool):
@@ -339,11 +333,12 @@ def kernel_of(text: str, order: Order, dtype: np.dtype[Any] | None, *operands: A
     steps = _steps(product.inputs, product.output, extents, order or True)
     if 0 in product.extents and common.kind in _NUMBERS:
         return Zeros(tuple(product.extents[label] for label in product.output), common)
-    if common.char not in _FEW or any(len(step.places) != 2 for step in steps):
+    if common.char not in _FEW or any(len(step.places) > 2 for step in steps):
         strings = tuple((step.places, string_of(step.inputs, step.output)) for step in steps)
         return Pairwise(strings, common, product.views)
     early = order is not False and common.kind != "b"
-    run, wanted = _compiled(product.inputs, product.output, steps, early)
+    typical = tuple(map(_typical, product.extents))
+    run, wanted = _compiled(product.inputs, product.output, steps, early, typical)
     return Compiled(
         run,
         common,
@@ -352,6 +347,17 @@ def kernel_of(text: str, order: Order, dtype: np.dtype[Any] | None, *operands: A
         not any(product.views) and all(own == common for own in dtypes),
         not product.output,
     )
+
+
+def _is_faster_alone(product: Product, dtype: np.dtype[Any]) -> bool:
+    """Is there a kernel for sums of one array that is faster than NumPy's loop?"""
+    if dtype.kind != "f" or dtype.char not in _FEW or 0 in product.extents:
+        return False
+    sizes = dict(enumerate(product.extents))
+    ((labels,), output) = product.inputs, product.output
+    kernel, seconds = kernels.cheapest_single(labels, output, sizes)
+    loop_seconds = kernels.single_loop_price(labels, output, sizes)
+    return kernel.name == "ones" and seconds + _PROGRAM < loop_seconds
 
 
 def _common_dtype(dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
@@ -373,22 +379,33 @@ def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> b
     if dtype.char not in _FEW:
         few = dtype.char not in _PAIRED or product.multiplications <= _FEW_PAIRED
         return few or count == 2
-    gemm, other = _FEW[dtype.char]
-    if count > 2:
-        return product.multiplications <= gemm
-    a, b = map(set, product.inputs)
-    output = set(product.output)
-    shared, rows, columns = a & b, (a - b) & output, (b - a) & output
-    if rows and columns and shared - output:
-        return product.multiplications <= gemm
-    if not shared and a | b <= output and dtype.kind == "f":
-        return len(output) <= 3  # an outer product: writing it takes the time
-    if shared & output:  # a loop over small products: the overhead of each counts
-        inner = prod(product.extents[x] for x in (a | b) - (shared & output))
-        is_dot = not rows and not columns and a == b
-        last = {labels[-1] for labels in product.inputs}
-        if is_dot and dtype.kind == "f" and shared - output == last:
-            return inner < _SMALL_INNER // 2 or product.multiplications <= _MANY_IN_ROWS
-        if shared - output and (is_dot or inner < _SMALL_INNER):
-            return True
-    return product.multiplications <= other
+    if count > 2 or dtype.kind == "b":
+        return product.multiplications <= _FEW[dtype.char]
+    one, several = _prices(product.inputs, product.output, tuple(map(_typical, product.extents)))
+    scale = _COMPLEX if dtype.kind == "c" else 1.0
+    return scale * (one - several) <= _PROGRAM
+
+
+@lru_cache(maxsize=4096)
+def _prices(
+    inputs: tuple[Subscript, ...], output: Subscript, extents: Sizes
+) -> tuple[float, float]:
+    """Seconds of one loop over two operands, and of kernels: sums of each operand, then their product."""
+    sizes = dict(enumerate(extents))
+    several = 0.0
+    needed = []
+    for place, own in enumerate(inputs):
+        kept = _needed(inputs, output, place)
+        if kept != own:
+            several += kernels.cheapest_single(own, kept, sizes)[1]
+        needed.append(kept)
+    (a, b), (first, second) = inputs, needed
+    one = kernels.loop_price(a, b, output, sizes)
+    product = oriented(first, second, output, {x: sizes[x] for x in (*first, *second)})
+    return one, several + kernels.cheapest(product)[1]
+
+
+def _needed(inputs: Sequence[Subscript], output: Subscript, place: int) -> Subscript:
+    """The labels of an operand that the result or another operand has: it can be summed over the others."""
+    others = set(output).union(*inputs[:place], *inputs[place + 1 :])
+    return tuple(dict.fromkeys(x for x in inputs[place] if x in others))

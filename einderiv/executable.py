@@ -29,7 +29,7 @@ from .backends.scalars import LARGEST_EXTENT, scalar_function
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
 from .compiler.forms import Form
-from .compiler.products import ASSUMED_EXTENT
+from .compiler.kernels import ASSUMED_EXTENT
 from .errors import DataError, DimensionError, ResourceLimitError
 from .expr import Expr, Variable
 from .planning import Plan, magnitude, planned, shape_of
@@ -145,7 +145,6 @@ class Executable:
             self.program,
             several,
             {"title": self._title() or "A program derived by einderiv."},
-            self._sizes,
         )
 
     def cost(self, **sizes: int) -> Cost:

@@ -12,6 +12,7 @@ from .backends.numpy import Memory, Runner, function_of, runner_of
 from .compiler.binding import BOUND, split
 from .compiler.blocks import with_loops
 from .compiler.forms import Form, lower_in_pieces
+from .compiler.kernels import with_kernels
 from .compiler.lower import lower
 from .compiler.rewriting import rewritten
 from .expr import Expr, Shape
@@ -62,9 +63,10 @@ def planned(
         program = lower(terms, sizes, fixed)
     if fixed:
         first, program = split(program, fixed)
+        first = with_kernels(first, sizes)
         run, dims = function_of(first)
         early = Early(run, dims, tuple(step.name for step in first.inputs))
-    program = with_loops(program, sizes)
+    program = with_kernels(with_loops(program, sizes), sizes)
     return Plan(program, *runner_of(program, packed, sizes), forms, early)
 
 

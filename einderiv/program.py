@@ -45,7 +45,11 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The contraction of one or two registers; no delta, no ones."""
+    """The contraction of one or two registers; no delta, no ones.
+
+    `kernel`: what it runs on, by its name in the table of `compiler/kernels.py`. Every kernel that serves
+    the labels gives the same result for all extents; "loop" serves everything.
+    """
 
     target: Register
     operands: tuple[Register, ...]
@@ -53,6 +57,7 @@ class Contract:
     output: Subscript
     extents: tuple[tuple[Label, Dim], ...]
     shape: Shape
+    kernel: str = "loop"
 
 
 @dataclass(frozen=True, slots=True)

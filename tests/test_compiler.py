@@ -68,7 +68,7 @@ def test_half_of_a_symmetric_hessian_is_computed(n: int) -> None:
     e = ed.parse("x[i]*B[j,i]*A[j,k]*B[k,l]*x[l]").hessian("x")
     A, B = rng.normal(size=(n, n)), rng.normal(size=(n, n))
     p = planned(e, A=(n, n), B=(n, n))
-    assert "symmetric_product" in p.source
+    assert ("symmetric_product" in p.source) == (n >= 384)  # below, one product is faster
     H, truth = p(A=A, B=B), B.T @ (A + A.T) @ B
     assert np.allclose(H, truth, rtol=1e-9, atol=1e-9 * np.abs(truth).max())
     half = n // 2

@@ -6,20 +6,20 @@ In: `Contract` steps. Out: syntax trees over the names v0, v1, ... and n0, n1, .
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ..expr import Dim, Label, Subscript
 from ..program import Contract, Program
 from . import python_code as py
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# entries of a block below which copying all of them for one product is faster than a product for each
-_SMALL_BLOCK = 200
-_LONG_ROW = 32  # entries of a row from which BLAS's inner product is faster than NumPy's loop
 
 
 class Contractions:
     """Writes contractions, and keeps what the code around them needs: names of extents, helpers."""
+
+    loop_name = "np.einsum"  # by which the code calls it
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -41,44 +41,34 @@ class Contractions:
         return py.path(path) if "." in path else self.helper(path)
 
     def contract(self, step: Contract) -> ast.expr:
-        """A product, a matrix product or a sum, whichever the labels allow."""
+        """The contraction as one expression."""
         return self.contract_into(step, None)[0]
 
     def contract_into(self, step: Contract, out: str | None) -> tuple[ast.expr, bool]:
         """The same, written to `out` where the kernel writes its result in that order; was it used?"""
-        value = self.kernel(step)
-        if out is None or not step.output or len(step.operands) == 1:
+        if len(step.operands) == 1:
+            return SINGLE_WRITERS[step.kernel](self, step), False
+        if is_turned(step):
+            step = replace(step, operands=step.operands[::-1], inputs=step.inputs[::-1])
+        value = WRITERS[step.kernel](self, step)
+        if out is None or not step.output:
             return value, False
         place = py.name(out)
         if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult | ast.MatMult):
             name = "np.multiply" if isinstance(value.op, ast.Mult) else "np.matmul"
             return py.call(py.path(name), value.left, value.right, place), True
-        if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-            if value.func.attr == "dot":
+        if step.kernel == "half":
+            assert isinstance(value, ast.Call)
+            return py.call(value.func, *value.args, place), True
+        if step.kernel == "dot" and isinstance(value, ast.Call):
+            if isinstance(value.func, ast.Attribute) and value.func.attr == "dot":
                 return py.call(value.func, *value.args, place), True
-            if value.func.attr in ("einsum", "vecdot"):
-                return py.call(value.func, *value.args, out=place), True
+        if step.kernel in ("loop", "vecdot"):
+            assert isinstance(value, ast.Call)
+            # the public function takes None for memory of its own, which C einsum does not
+            function = py.path("np.einsum") if step.kernel == "loop" else value.func
+            return py.call(function, *value.args, out=place), True
         return value, False
-
-    def kernel(self, step: Contract) -> ast.expr:
-        """The contraction as one expression."""
-        if len(step.operands) == 1:
-            return self.unary(step)
-        (first, second), (a, b) = step.operands, step.inputs
-        distinct = len(set(a)) == len(a) and len(set(b)) == len(b)
-        summed = [label for label in a if label in b and label not in step.output]
-        alone = [x for x in (*a, *b) if x not in step.output and x not in summed]
-        if distinct and not alone and not summed:
-            return py.binary(
-                self.placed(f"v{first}", a, step.output),
-                ast.Mult(),
-                self.placed(f"v{second}", b, step.output),
-            )
-        if distinct and not alone:
-            product = self.matrix_product(step)
-            if product is not None:
-                return product
-        return self.einsum(step)
 
     def einsum(self, step: Contract) -> ast.expr:
         letters: dict[Label, str] = {}
@@ -88,19 +78,63 @@ class Contractions:
         inputs = ",".join("".join(letters[x] for x in labels) for labels in step.inputs)
         subscripts = f"{inputs}->{''.join(letters[x] for x in step.output)}"
         operands = [py.name(f"v{register}") for register in step.operands]
-        return py.call(py.path("np.einsum"), py.constant(subscripts), *operands)
+        return py.call(py.path(self.loop_name), py.constant(subscripts), *operands)
 
-    def unary(self, step: Contract) -> ast.expr:
+    # ------------------------------------------------------------ one array
+
+    def sum(self, step: Contract) -> ast.expr:
+        """A view, after the sums if there are any."""
         (register,), (labels,) = step.operands, step.inputs
         value = py.name(f"v{register}")
-        if len(set(labels)) < len(labels):
-            return self.einsum(step)
         gone = [axis for axis, label in enumerate(labels) if label not in step.output]
         if gone:
-            value = py.call(py.path("np.add.reduce"), value, axis=py.numbers(gone))
+            axes = py.constant(gone[0]) if len(gone) == 1 else py.numbers(gone)
+            value = py.call(py.path("np.add.reduce"), value, axis=axes)
+        return self.matrix_of(value, [x for x in labels if x in step.output], step.output)
+
+    def product_with_ones(self, step: Contract) -> ast.expr:
+        """Sums over the first axes, the last axes, or the last but one."""
+        (register,), (labels,) = step.operands, step.inputs
+        value = py.name(f"v{register}")
+        dims = dict(step.extents)
+        gone = [label for label in labels if label not in step.output]
         rest = [label for label in labels if label in step.output]
-        order = [rest.index(label) for label in step.output]
-        return value if order == sorted(order) else self.transposed(value, order)
+        ones = py.call(py.path("np.ones"), self.product([dims[x] for x in gone]), py.name("dtype"))
+        if labels[: len(gone)] == tuple(gone):
+            if len(labels) > 2:
+                value = self.shaped(value, dims, [gone, rest])
+            made = py.method(ones, "dot", value)
+        elif labels[-len(gone) :] == tuple(gone):
+            if len(labels) > 2:
+                value = self.shaped(value, dims, [rest, gone])
+            made = py.method(value, "dot", ones)
+        else:
+            made = py.binary(ones, ast.MatMult(), value)
+            return self.matrix_of(made, rest, step.output)
+        if len(rest) > 1:
+            made = self.shaped(made, dims, [[label] for label in rest])
+        return self.matrix_of(made, rest, step.output)
+
+    def diagonal_view(self, step: Contract) -> ast.expr:
+        """The entries with two equal indices; their axis comes last."""
+        (register,), (labels,) = step.operands, step.inputs
+        (twice,) = (label for label in dict.fromkeys(labels) if labels.count(label) == 2)
+        first = labels.index(twice)
+        axes = [0, first, labels.index(twice, first + 1)]
+        value = py.method(py.name(f"v{register}"), "diagonal", *map(py.constant, axes))
+        made = [*(label for label in labels if label != twice), twice]
+        return self.matrix_of(value, made, step.output)
+
+    # ------------------------------------------------------------ two arrays
+
+    def multiply(self, step: Contract) -> ast.expr:
+        """Entry by entry, axes of extent one where an operand has none."""
+        (first, second), (a, b) = step.operands, step.inputs
+        return py.binary(
+            self.placed(f"v{first}", a, step.output),
+            ast.Mult(),
+            self.placed(f"v{second}", b, step.output),
+        )
 
     def transposed(self, value: ast.expr, order: Sequence[int]) -> ast.expr:
         if list(order) == list(range(len(order))):
@@ -124,61 +158,99 @@ class Contractions:
             return value
         return ast.Subscript(value, py.tuple(places) if len(places) > 1 else places[0], ast.Load())
 
-    def matrix_product(self, step: Contract) -> ast.expr | None:
-        """`batch x rows x summed` times `batch x summed x columns`, views where possible."""
+    def roles(self, step: Contract) -> tuple[list[Label], list[Label], list[Label], list[Label]]:
+        """Batch, rows, columns, summed; those of one operand in its order of memory."""
+        (a, b), output = step.inputs, step.output
+        return (
+            [x for x in output if x in a and x in b],
+            [x for x in a if x in output and x not in b],
+            [x for x in b if x in output and x not in a],
+            [x for x in a if x in b and x not in output],
+        )
+
+    def operands(self, step: Contract) -> tuple[ast.expr, ast.expr, list[Label]]:
+        """`batch x rows x summed`, `batch x summed x columns`, and the labels of their product."""
         (first, second), (a, b) = step.operands, step.inputs
-        output = step.output
-        summed = [label for label in a if label in b and label not in output]
-        batch = [label for label in output if label in a and label in b]
-        rows = [label for label in output if label in a and label not in b]
-        columns = [label for label in output if label in b and label not in a]
-        if batch and not rows and not columns:
-            return self.row_products(step, batch, summed)
-        if len(rows) > 1 or len(columns) > 1 or len(summed) > 1:
-            rows = [label for label in a if label in rows]  # in the order of memory: no copy
-            columns = [label for label in b if label in columns]
-            joined = self.fused(step, batch, rows, columns, summed)
-            return joined if batch or len(summed) > 1 else self.between(step, summed[0], joined)
-        if not rows and columns:
-            first, second, a, b, rows, columns = second, first, b, a, columns, rows
+        batch, rows, columns, summed = self.roles(step)
         left = self.matrix(f"v{first}", a, [*batch, *rows, *summed])
         right = self.matrix(f"v{second}", b, [*batch, *summed, *columns])
-        if batch and not columns:
-            last = py.tuple([ast.Constant(...), py.constant(None)])
-            product = py.binary(left, ast.MatMult(), ast.Subscript(right, last, ast.Load()))
-            zero = py.tuple([ast.Constant(...), py.constant(0)])
+        return left, right, [*batch, *rows, *columns]
+
+    def dot(self, step: Contract) -> ast.expr:
+        """Two matrices, or vectors."""
+        left, right, made = self.operands(step)
+        return self.matrix_of(py.method(left, "dot", right), made, step.output)
+
+    def turned_dot(self, step: Contract) -> ast.expr:
+        """b'a', transposed."""
+        return self.dot(replace(step, operands=step.operands[::-1], inputs=step.inputs[::-1]))
+
+    def blocks_of_rows(self, step: Contract) -> ast.expr:
+        """A product whose second matrix has few columns, by a helper."""
+        left, right, made = self.operands(step)
+        self.helper("blocks_win")
+        value = py.call(self.helper("thin_product"), left, right)
+        return self.matrix_of(value, made, step.output)
+
+    def blocks_of_columns(self, step: Contract) -> ast.expr:
+        """A product whose first matrix has few rows, likewise."""
+        exchanged = replace(step, operands=step.operands[::-1], inputs=step.inputs[::-1])
+        return self.blocks_of_rows(exchanged)
+
+    def blocks_of_sum(self, step: Contract) -> ast.expr:
+        """A product with a long sum, by a helper."""
+        left, right, made = self.operands(step)
+        self.helper("blocks_win")
+        value = py.call(self.helper("long_product"), left, right)
+        return self.matrix_of(value, made, step.output)
+
+    def half(self, step: Contract) -> ast.expr:
+        """Rows times columns where the result is symmetric: little more than half of it is computed."""
+        left, right, made = self.operands(step)
+        value = py.call(self.helper("symmetric_product"), left, right)
+        return self.matrix_of(value, made, step.output)
+
+    def matmul(self, step: Contract) -> ast.expr:
+        """A product for each entry of the batch."""
+        left, right, made = self.operands(step)
+        _, rows, columns, _ = self.roles(step)
+        dots = ast.Constant(...)
+        if not columns:
+            right = ast.Subscript(right, py.tuple([dots, py.constant(None)]), ast.Load())
+        if not rows:
+            last = py.tuple([dots, py.constant(None), ast.Slice()])
+            left = ast.Subscript(left, last, ast.Load())
+        product = py.binary(left, ast.MatMult(), right)
+        if not columns:
+            zero = py.tuple([dots, py.constant(0)])
             product = ast.Subscript(product, zero, ast.Load())
-        elif batch:
-            product = py.binary(left, ast.MatMult(), right)
-        else:
-            product = py.method(left, "dot", right)  # the same as @, 0.5 us sooner
-        made = [*batch, *rows, *columns]
-        return self.transposed(product, [made.index(label) for label in output])
+        elif not rows:
+            zero = py.tuple([dots, py.constant(0), ast.Slice()])
+            product = ast.Subscript(product, zero, ast.Load())
+        return self.matrix_of(product, made, step.output)
 
-    def fused(
-        self,
-        step: Contract,
-        batch: Sequence[Label],
-        rows: Sequence[Label],
-        columns: Sequence[Label],
-        summed: Sequence[Label],
+    def shaped(
+        self, value: ast.expr, dims: Mapping[Label, Dim], groups: Sequence[Sequence[Label]]
     ) -> ast.expr:
-        """The same with any number of axes, or none, in the place of each: joined, multiplied, split."""
+        """An array whose axes are the groups, each joined."""
+        shape = [self.product([dims[x] for x in group]) for group in groups]
+        return py.method(value, "reshape", py.tuple(shape))
+
+    def joined(self, step: Contract) -> ast.expr:
+        """Any number of axes, or none, in the place of each: joined, multiplied, split."""
         dims = dict(step.extents)
-        (first, second), (a, b) = step.operands, step.inputs
-
-        def shaped(value: ast.expr, groups: Sequence[Sequence[Label]]) -> ast.expr:
-            shape = [self.product([dims[x] for x in group]) for group in groups]
-            return py.method(value, "reshape", py.tuple(shape))
-
+        left, right, made = self.operands(step)
+        batch, rows, columns, summed = self.roles(step)
         single = [[label] for label in batch]
-        left = self.matrix(f"v{first}", a, [*batch, *rows, *summed])
-        right = self.matrix(f"v{second}", b, [*batch, *summed, *columns])
-        left = shaped(left, [*single, rows, summed])
-        right = shaped(right, [*single, summed, columns])
-        made = [*batch, *rows, *columns]
-        split = shaped(py.binary(left, ast.MatMult(), right), [[label] for label in made])
-        return self.transposed(split, [made.index(label) for label in step.output])
+        left = self.shaped(left, dims, [*single, rows, summed])
+        right = self.shaped(right, dims, [*single, summed, columns])
+        product = py.binary(left, ast.MatMult(), right)
+        split = self.shaped(product, dims, [[label] for label in made])
+        return self.matrix_of(split, made, step.output)
+
+    def turned_joined(self, step: Contract) -> ast.expr:
+        """The same with the operands exchanged."""
+        return self.joined(replace(step, operands=step.operands[::-1], inputs=step.inputs[::-1]))
 
     def product(self, dims: Sequence[Dim]) -> ast.expr:
         """The number of entries of some axes together."""
@@ -192,44 +264,34 @@ class Contractions:
     def matrix(self, name: str, labels: Subscript, wanted: Sequence[Label]) -> ast.expr:
         return self.transposed(py.name(name), [labels.index(label) for label in wanted])
 
-    def between(self, step: Contract, summed: Label, joined: ast.expr) -> ast.expr:
-        """A matrix times one of the last two axes of a larger array: by blocks, unless they are small."""
-        operands = list(zip(step.operands, step.inputs, strict=True))
-        for (small, own), (large, labels) in (operands, operands[::-1]):
-            if len(own) != 2 or len(labels) < 3 or summed not in labels[-2:]:
-                continue
-            (other,) = (label for label in own if label != summed)
-            array = py.name(f"v{large}")
-            if labels[-2] == summed:
-                matrix = self.matrix(f"v{small}", own, [other, summed])
-                product = py.binary(matrix, ast.MatMult(), array)
-                made, least = [*labels[:-2], other, labels[-1]], _SMALL_BLOCK
-            else:
-                matrix = self.matrix(f"v{small}", own, [summed, other])
-                product = py.binary(array, ast.MatMult(), matrix)
-                made, least = [*labels[:-1], other], 10 * _SMALL_BLOCK
-            value = self.transposed(product, [made.index(label) for label in step.output])
-            dims = dict(step.extents)
-            block = self.product([dims[labels[-2]], dims[labels[-1]]])
-            is_large = py.compare(block, ast.GtE(), py.constant(least))
-            return ast.IfExp(is_large, value, joined)
-        return joined
+    def matrix_of(
+        self, value: ast.expr, made: Sequence[Label], wanted: Sequence[Label]
+    ) -> ast.expr:
+        """A value whose axes are labelled `made`, in the order `wanted`."""
+        return self.transposed(value, [list(made).index(label) for label in wanted])
 
-    def row_products(
-        self, step: Contract, batch: Sequence[Label], summed: Sequence[Label]
-    ) -> ast.expr | None:
-        """One inner product for each row; None where the rows are not the last axis of both."""
-        (first, second), (a, b) = step.operands, step.inputs
-        if len(summed) != 1 or a[-1] != summed[0] or b[-1] != summed[0]:
-            return None
-        left = self.matrix(f"v{first}", a, [*batch, *summed])
-        right = self.matrix(f"v{second}", b, [*batch, *summed])
+    def blocks(self, step: Contract) -> ast.expr:
+        """A matrix times one of the last two axes of a larger array, block by block."""
+        operands = list(zip(step.operands, step.inputs, strict=True))
+        *_, (summed,) = self.roles(step)
+        if len(operands[0][1]) != 2 or summed not in operands[1][1][-2:] or len(operands[1][1]) < 3:
+            operands = operands[::-1]
+        (small, own), (large, labels) = operands
+        (other,) = (label for label in own if label != summed)
+        array = py.name(f"v{large}")
+        if labels[-2] == summed:
+            matrix = self.matrix(f"v{small}", own, [other, summed])
+            product = py.binary(matrix, ast.MatMult(), array)
+            return self.matrix_of(product, [*labels[:-2], other, labels[-1]], step.output)
+        matrix = self.matrix(f"v{small}", own, [summed, other])
+        product = py.binary(array, ast.MatMult(), matrix)
+        return self.matrix_of(product, [*labels[:-1], other], step.output)
+
+    def vecdot(self, step: Contract) -> ast.expr:
+        """One inner product for each row."""
+        left, right, _ = self.operands(step)
         # vecdot conjugates its first operand; a real array is its own conjugate, not a copy
-        product = py.call(py.path("np.vecdot"), py.method(left, "conj"), right)
-        is_long = ast.Compare(
-            self.dim(dict(step.extents)[summed[0]]), [ast.GtE()], [py.constant(_LONG_ROW)]
-        )
-        return ast.IfExp(is_long, product, self.einsum(step))
+        return py.call(py.path("np.vecdot"), py.method(left, "conj"), right)
 
     def diagonal(self, target: str, places: Subscript, distinct: Subscript) -> ast.expr:
         if len(distinct) == len(places):
@@ -237,4 +299,38 @@ class Contractions:
         letters = {label: LETTERS[k] for k, label in enumerate(distinct)}
         left = "".join(letters[label] for label in places)
         right = "".join(letters[label] for label in distinct)
-        return py.call(py.path("np.einsum"), py.constant(f"{left}->{right}"), py.name(target))
+        return py.call(py.path(self.loop_name), py.constant(f"{left}->{right}"), py.name(target))
+
+
+def is_turned(step: Contract) -> bool:
+    """Do columns stand before the rows in the result, so that the operands had better be exchanged?"""
+    for label in step.output:
+        if (label in step.inputs[0]) != (label in step.inputs[1]):
+            return label in step.inputs[1]
+    return False
+
+
+Write = Callable[[Contractions, Contract], ast.expr]
+# how each kernel of the compiler's table is written
+WRITERS: dict[str, Write] = {
+    "multiply": Contractions.multiply,
+    "dot": Contractions.dot,
+    "turned dot": Contractions.turned_dot,
+    "blocks of rows": Contractions.blocks_of_rows,
+    "blocks of columns": Contractions.blocks_of_columns,
+    "blocks of the sum": Contractions.blocks_of_sum,
+    "half": Contractions.half,
+    "vecdot": Contractions.vecdot,
+    "matmul": Contractions.matmul,
+    "blocks": Contractions.blocks,
+    "joined": Contractions.joined,
+    "turned joined": Contractions.turned_joined,
+    "loop": Contractions.einsum,
+}
+SINGLE_WRITERS: dict[str, Write] = {
+    "view": Contractions.sum,
+    "diagonal": Contractions.diagonal_view,
+    "sum": Contractions.sum,
+    "ones": Contractions.product_with_ones,
+    "loop": Contractions.einsum,
+}

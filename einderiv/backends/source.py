@@ -22,10 +22,9 @@ def source_of(
     program: Program,
     keys: Sequence[str] | None,
     told: Mapping[str, Any],
-    sizes: Mapping[str, int] | None = None,
 ) -> str:
     """A module that needs nothing but NumPy (and SciPy where it says so); for reading, not run here."""
-    writer = Writer(program, sizes=sizes)
+    writer = Writer(program)
     body = writer.body()
     parameters = {step.target: _parameter(step, program) for step in program.inputs}
     arrays = [py.name(parameter) for parameter in parameters.values()]

@@ -86,6 +86,7 @@ def layout(
     for register in program.outputs:
         last[register] = len(steps)
     home: dict[Register, _Storage] = {}
+    diagonals: set[Register] = set()  # NumPy does not let them be written
     looped = {k for loop in program.loops for k in range(loop.start, loop.stop)}
     leaving = set(program.outputs)  # registers that a loop must hand on whole
     for position, step in enumerate(steps):
@@ -98,6 +99,8 @@ def layout(
     for position, step in enumerate(steps):
         operands = operands_of(step)
         if is_view(step):
+            if isinstance(step, Contract) and step.kernel == "diagonal":
+                diagonals.add(step.target)
             home[step.target] = home[operands[0]]
             home[step.target].registers.append(step.target)
             continue
@@ -107,6 +110,7 @@ def layout(
             if position in looped:
                 large = large and not leaving.intersection(operands_of(step))
             over = _overwritten(step, position, last, home, shapes) if large else None
+            over = None if over in diagonals else over
         if over is not None:
             made.over[step.target] = over
             home[step.target] = home[over]

@@ -112,7 +112,7 @@ def cost_of(program: Program, sizes: Mapping[str, int], itemsize: int = 8) -> Co
 
 def _peak(program: Program, sizes: Mapping[str, int]) -> int:
     """The most entries that are held at once."""
-    memory = layout(program, sizes, takes_out(program, sizes), workspace=True)
+    memory = layout(program, sizes, takes_out(program), workspace=True)
     home: dict[int, int] = {}  # register -> the register whose memory it is in
     size: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -171,8 +171,8 @@ def _parts_in_loops(program: Program, sizes: Mapping[str, int]) -> dict[int, int
 
 
 def table_of(program: Program, sizes: Mapping[str, int]) -> str:
-    """The plan, one line an instruction: what it does, its shape, operations and size."""
-    rows = [("step", "operation", "shape", "flops", "entries")]
+    """The plan, one line an instruction: what it does, its kernel, its shape, operations and size."""
+    rows = [("step", "operation", "kernel", "shape", "flops", "entries")]
     looped = {k: loop for loop in program.loops for k in range(loop.start, loop.stop)}
     for position, step in enumerate(program.instructions):
         shape = "(" + ", ".join(map(str, step.shape)) + ")"
@@ -181,17 +181,18 @@ def table_of(program: Program, sizes: Mapping[str, int]) -> str:
             (
                 f"v{step.target}{' |' if position in looped else ''}",
                 _shown(step),
+                step.kernel if isinstance(step, Contract) else "",
                 shape,
                 f"{flops_of(step, program, sizes):,}",
                 f"{size:,}",
             )
         )
-    widths = [max(len(row[k]) for row in rows) for k in range(5)]
+    widths = [max(len(row[k]) for row in rows) for k in range(6)]
     lines = []
     for row in rows:
-        left = "  ".join(text.ljust(width) for text, width in zip(row[:3], widths, strict=False))
+        left = "  ".join(text.ljust(width) for text, width in zip(row[:4], widths, strict=False))
         right = "  ".join(
-            text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)
+            text.rjust(width) for text, width in zip(row[4:], widths[4:], strict=True)
         )
         lines.append(f"{left}  {right}".rstrip())
     outputs = ", ".join(f"v{register}" for register in program.outputs)

@@ -13,7 +13,7 @@ from ..canonical import contract, power, scale
 from ..expr import Contraction, Expr, Label, Subscript
 from ..properties import Interval, is_nonnegative
 from ..structure import HALF, Factor, split_scale
-from .order import pair_price
+from .kernels import pair_price
 from .prices import Rewriting, Sizes, dims_of, product_price
 
 _SYMMETRIC_FROM = 48  # rows from which a symmetric product takes less time than a general one

@@ -4,9 +4,9 @@ In: label sets of the operands, the output, extents, and which partial products 
 Out: pairs of positions, as opt_einsum gives them; results go to the end of the list.
 Invariant: planning is bounded: every order is tried up to a few operands, opt_einsum plans beyond.
 
-The price of a pair is an estimate in seconds on one core: arithmetic, memory traffic, and what a call costs.
-Absolute numbers matter little, ratios do: they say when one more pass over a large array is cheaper than
-more arithmetic, and when a call more costs more than either.
+The price of a pair is that of the cheapest kernel in `kernels.py`: arithmetic, memory traffic, and what a
+call costs. It says when one more pass over a large array is cheaper than more arithmetic, and when a call
+more costs more than either.
 """
 
 from __future__ import annotations
@@ -14,64 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..expr import Label, Subscript
+from .kernels import pair_price
 
 _EXHAUSTIVE = 6  # operands; all orders of six are priced in about a millisecond
 _DYNAMIC = 14  # operands that opt_einsum's dynamic programming plans within 50 ms
 
-_FLOPS = 40e9  # a second, of a matrix product
-_FEW_FLOPS = 10e9  # of products with a thin operand
-_READING = 25e9  # bytes a second
-_WRITING = 8e9  # the same, of memory that is fresh
-_CALL = 1e-6  # seconds a call
-_RUN = 8e-9  # seconds each innermost loop of a broadcast product
-_ITEM = 8  # bytes an entry
-
 Known = Callable[[int, int], bool]  # does the product of these two sets of operands exist already?
-
-
-def pair_price(
-    first: Sequence[Label],
-    second: Sequence[Label],
-    output: Sequence[Label],
-    extents: Mapping[Label, int],
-) -> float:
-    """Estimated seconds of one product of two arrays.
-
-    >>> extents = {0: 1000, 1: 1000, 2: 1000}
-    >>> pair_price([0, 1], [1, 2], [0, 2], extents) > 10 * pair_price([0, 1], [1], [0], extents)
-    True
-    """
-    a, b, out = set(first), set(second), set(output)
-    points = entries_a = entries_b = entries_out = 1.0
-    rows = columns = 1.0
-    for label in a | b:
-        extent = extents[label]
-        points *= extent
-        if label in a:
-            entries_a *= extent
-        if label in b:
-            entries_b *= extent
-        if label in out:
-            entries_out *= extent
-            if label not in b:
-                rows *= extent
-            elif label not in a:
-                columns *= extent
-    moved = (entries_a + entries_b) * _ITEM / _READING + entries_out * _ITEM / _WRITING
-    if len(a | b) == len(out):  # nothing is summed: one broadcast multiplication
-        inner = 1.0
-        kind = None
-        for label in reversed(output):
-            membership = (label in a, label in b)
-            if kind not in (None, membership):
-                break
-            kind = membership
-            inner *= extents[label]
-        return _CALL + moved + entries_out / max(inner, 1.0) * _RUN
-    thin = min(rows, columns)
-    if thin < 2:
-        return _CALL + moved
-    return _CALL + max(moved, 2 * points / (_FLOPS if thin >= 8 else _FEW_FLOPS))
 
 
 def contraction_order(

@@ -12,8 +12,8 @@ from math import prod
 from ..expr import Contraction, Delta, Dim, Expr, Label, Ones, Subscript, Sum, Variable
 from ..rebuilding import with_children
 from ..walk import postorder, rebuild, uses
-from .order import best_tree, contraction_order, pair_price
-from .products import ASSUMED_EXTENT
+from .kernels import ASSUMED_EXTENT, pair_price
+from .order import best_tree, contraction_order
 
 PASS = 1.2e-9  # seconds an entry of one more pass over an array
 

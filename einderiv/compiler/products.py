@@ -11,9 +11,9 @@ from fractions import Fraction
 
 from ..expr import Dim, Label, Shape, Subscript
 from ..program import Combine, Contract, Input, Instruction, Register, Solve, operands_of
+from .kernels import ASSUMED_EXTENT
 from .order import contraction_order
 
-ASSUMED_EXTENT = 64  # for planning where no extent is known
 Operand = tuple[Register, Subscript]
 
 
