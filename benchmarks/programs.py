@@ -12,7 +12,6 @@ there is any.
 from __future__ import annotations
 
 import argparse
-import ast
 import re
 import sys
 import time
@@ -28,24 +27,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from einderiv.backends import storage
-from einderiv.backends.numpy import Writer, takes_out
+from einderiv.backends.numpy import takes_out
+from einderiv.compiler.kernels import KERNELS, SINGLE_KERNELS
+from einderiv.program import Contract
 from tests.slow_programs import Case, case_of
 from tests.test_compiled_programs import complaints
 
 ROOT = Path(__file__).resolve().parents[1]
 WATCHED = ("compiler", "backends", "executable.py", "running.py", "planning.py")
-KERNELS = {
-    "einsum": r"np\.einsum\(",
-    "dot": r"\.dot\(",
-    "matmul": r" @ |np\.matmul\(",
-    "vecdot": r"np\.vecdot\(",
-    "multiply": r"np\.multiply\(| \* ",
-    "blocks of thin products": r"(thin|long)_product\(",
-    "reshape": r"\.reshape\(",
-    "transpose": r"\.transpose\(|\.T\b",
-    "add.reduce": r"np\.add\.reduce\(",
-    "chosen while running": r" if .* else ",
-}
 
 
 class Coverage:
@@ -68,6 +57,8 @@ class Coverage:
             for step in program.instructions:
                 name = getattr(step, "function", "")
                 self.steps[f"{type(step).__name__} {name}".strip()] += 1
+                if isinstance(step, Contract):
+                    self.kernels[step.kernel] += 1
             layout = storage.layout(program, sizes, takes_out(program), True)
             self.memory["plans"] += 1
             self.memory["loops"] += len(program.loops)
@@ -75,21 +66,21 @@ class Coverage:
             self.memory["buffers"] += len(plan.memory.workspace)
             self.memory["results told where"] += len(plan.memory.results)
             self.memory["results copied"] += len(layout.copied)
-            writer = Writer(program, layout, sizes)
-            text = ast.unparse(ast.fix_missing_locations(ast.Module(writer.body(), [])))
-            for kernel, pattern in KERNELS.items():
-                self.kernels[kernel] += bool(re.search(pattern, text))
 
     def __str__(self) -> str:
         tables = (
             ("planned with", self.ways),
             ("instructions", self.steps),
-            ("plans with", self.kernels),
+            ("contractions on", self.kernels),
             ("memory", self.memory),
         )
-        return "\n".join(
+        lines = [
             f"{title}: {', '.join(f'{name} {count}' for name, count in counts.most_common())}"
             for title, counts in tables
+        ]
+        missing = {k.name for k in (*KERNELS, *SINGLE_KERNELS)} - set(self.kernels)
+        return "\n".join(
+            [*lines, f"kernels that never ran: {', '.join(sorted(missing)) or 'none'}"]
         )
 
 
