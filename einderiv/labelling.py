@@ -51,6 +51,8 @@ def _search(factors: Sequence[Factor], output: Subscript) -> tuple[tuple[int, ..
     """The least encoding over all ways to break ties."""
     ranks = {key: place for place, key in enumerate(sorted({op.order for op, _ in factors}))}
     classes = [ranks[operand.order] for operand, _ in factors]
+    if len(ranks) == len(factors) and not any(operand.symmetric for operand, _ in factors):
+        return tuple(sorted(range(len(factors)), key=classes.__getitem__)), {}  # nothing is tied
     start = {label: place for place, label in enumerate(output)}
     summed = list(dict.fromkeys(x for _, labels in factors for x in labels if x not in start))
     start.update(dict.fromkeys(summed, len(output)))
@@ -91,8 +93,9 @@ def _encode(
 
 def _colours_of(factor: Factor, colours: Colours) -> Subscript:
     operand, labels = factor
-    found = [colours[label] for label in labels]
-    return tuple(sorted(found)) if operand.symmetric else tuple(found)
+    if operand.symmetric:
+        return tuple(sorted([colours[label] for label in labels]))
+    return tuple([colours[label] for label in labels])
 
 
 def _first_tie(colours: Colours, summed: list[Label]) -> list[Label]:
