@@ -97,6 +97,9 @@ class Contractions:
         (register,), (labels,) = step.operands, step.inputs
         value = py.name(f"v{register}")
         dims = dict(step.extents)
+        if not step.output:
+            rows = self.product_with_ones(replace(step, output=labels[:-1]))
+            return py.call(py.path("np.add.reduce"), rows, axis=py.constant(None))
         gone = [label for label in labels if label not in step.output]
         rest = [label for label in labels if label in step.output]
         ones = py.call(py.path("np.ones"), self.product([dims[x] for x in gone]), py.name("dtype"))

@@ -231,14 +231,17 @@ def loop(pair: Pair) -> float:
 
 def sums(one: Single) -> float:
     """np.add.reduce."""
-    rows = one.entries / max(one.extents[one.labels[-1]], 1)
+    rows = one.entries / max(one.extents[one.labels[-1]], 1) if one.output else 1
     inner = len(one.labels) - 1 in one.summed
     return CALL + rows * 10e-9 + one.entries * (0.14e-9 if inner else 0.1e-9)
 
 
 def ones(one: Single) -> float:
-    """Sums as a product with a vector of ones."""
-    return 2.5 * CALL + one.entries * 0.085e-9
+    """Sums as a product with a vector of ones; all entries by rows, then the rows."""
+    rows = one.entries / max(one.extents[one.labels[-1]], 1)
+    along = len(one.labels) - 1 in one.summed
+    total = 2.5 * CALL + one.entries * 0.085e-9 + along * rows * 0.8e-9
+    return total if one.output else total + CALL + rows * 0.15e-9
 
 
 def view(one: Single) -> float:

@@ -135,9 +135,12 @@ def _is_sum(one: Single) -> bool:
 
 
 def _is_product_with_ones(one: Single) -> bool:
-    """Sums over the first axes, the last, or the last but one: as a matrix product they copy nothing."""
+    """Sums over the first axes, the last, or the last but one: as a matrix product they copy nothing.
+
+    The sum of all entries goes by rows, and then over the rows pairwise.
+    """
     axes, rank = one.summed, len(one.labels)
-    if not one.is_distinct or not axes or len(axes) == rank:
+    if not one.is_distinct or not axes or rank < 2:
         return False
     return ends(axes, rank) is not None or axes == (rank - 2,)
 

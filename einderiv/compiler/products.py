@@ -126,7 +126,11 @@ class Products:
     def arrays_product(
         self, arrays: Sequence[Operand], output: Subscript, dims: Mapping[Label, Dim]
     ) -> Operand:
-        """The contraction of arrays, pair by pair."""
+        """The contraction of arrays, pair by pair; an array alone with a summed label is summed at once."""
+        arrays = [
+            self.summed_early(k, arrays, output, dims) if len(arrays) > 1 else arrays[k]
+            for k in range(len(arrays))
+        ]
         extents = {label: self.extent(dim) for label, dim in dims.items()}
         known = _Known(self, arrays, output, dims)
         path = contraction_order([labels for _, labels in arrays], output, extents, known)
@@ -146,6 +150,21 @@ class Products:
             left.append(self.natural_pair(chosen, labels, dims))
         (result,) = left
         return result
+
+    def summed_early(
+        self,
+        place: int,
+        arrays: Sequence[Operand],
+        output: Subscript,
+        dims: Mapping[Label, Dim],
+    ) -> Operand:
+        """A[i,j] x[i] -> (sum_j A[i,j]) x[i]"""
+        register, labels = arrays[place]
+        others = set(output).union(*(own for k, (_, own) in enumerate(arrays) if k != place))
+        if others.issuperset(labels):
+            return arrays[place]
+        needed = tuple(dict.fromkeys(x for x in labels if x in others))
+        return self.pair([(register, labels)], needed, dims), needed
 
     # ------------------------------------------------------------ one or two
 
