@@ -125,7 +125,8 @@ class Executable:
             plan = self._plans.get(key)
             if plan is None:
                 keys: Any = 0 if self._keys is None else self._keys
-                plan = planned(final.terms, sizes, keys, self._structured, frozenset(self._fixed))
+                fixed, limit = frozenset(self._fixed), self._memory_limit
+                plan = planned(final.terms, sizes, keys, self._structured, fixed, limit)
                 if len(self._plans) >= _MOST_PLANS:
                     self._plans.pop(next(iter(self._plans)))
                 self._plans[key] = plan

@@ -30,10 +30,10 @@ def compile(
 ) -> Executable:
     """One expression, a list or a dict of them as one program; what they share is computed once.
 
-    `shapes` gives the shapes to plan for; `memory_limit` ("1GiB", or bytes) refuses what would need more;
-    `dtype` converts all arrays; with `structured` a result with Kronecker deltas or outer products in it
-    comes as a `StructuredTensor`, its factors, wherever they are smaller than the array. Tensors of the same
-    name in several expressions are one tensor.
+    `shapes` gives the shapes to plan for; with `memory_limit` ("1GiB", or bytes) it runs in blocks where it
+    would need more, or refuses; `dtype` converts all arrays; with `structured` a result with Kronecker
+    deltas or outer products in it comes as a `StructuredTensor`, its factors, wherever they are smaller than
+    the array. Tensors of the same name in several expressions are one tensor.
 
     >>> J = parse("(X[a,b]*th[b] - Y[a])*(X[a,c]*th[c] - Y[a])")
     >>> p = compile({"value": J, "grad": J.grad("th")})

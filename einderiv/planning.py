@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from .backends.numpy import Memory, Runner, function_of, runner_of
 from .compiler.binding import BOUND, split
-from .compiler.blocks import with_loops
+from .compiler.blocks import with_loops, within_limit
+from .compiler.cost import peak_memory
 from .compiler.forms import Form, lower_in_pieces
 from .compiler.kernels import with_kernels
 from .compiler.lower import lower
@@ -51,8 +52,12 @@ def planned(
     keys: Sequence[str] | int,
     structured: bool,
     fixed: frozenset[str],
+    memory_limit: int | None = None,
 ) -> Plan:
-    """The program for `sizes`; `keys` as `runner_of` takes them, for results in pieces a list."""
+    """The program for `sizes`; `keys` as `runner_of` takes them, for results in pieces a list.
+
+    With a limit of memory it runs in blocks where it would need more.
+    """
     terms = rewritten(terms, sizes, fixed)
     forms = early = None
     packed: Sequence[str] | int | None = keys
@@ -66,7 +71,12 @@ def planned(
         first = with_kernels(first, sizes)
         run, dims = function_of(first)
         early = Early(run, dims, tuple(step.name for step in first.inputs))
-    program = with_kernels(with_loops(program, sizes), sizes)
+    looped = with_kernels(with_loops(program, sizes), sizes)
+    if memory_limit is not None and peak_memory(looped, sizes) > memory_limit:
+        looped = within_limit(
+            program, sizes, memory_limit, lambda p: peak_memory(with_kernels(p, sizes), sizes)
+        )
+    program = with_kernels(looped, sizes)
     return Plan(program, *runner_of(program, packed, sizes), forms, early)
 
 

@@ -185,6 +185,36 @@ def test_memory_limit_refuses_before_anything_is_allocated() -> None:
         p(x=np.ones(100_000))
 
 
+SLICED = {
+    "a kernel sum": ("s[i] = sum[j](exp(-(x[i] - y[j])^2)*w[j])", None),
+    "its gradient": ("s = sum[i,j](exp(-(x[i] - y[j])^2)*w[j])", "x"),
+    "attention": ("J = softmax[j](Q[i,k]*K[j,k])*V[j,c]*G[i,c]", "Q"),
+}
+
+
+@pytest.mark.parametrize("name", SLICED)
+def test_a_limit_of_memory_is_kept_by_blocks_of_an_index(name: str) -> None:
+    text, wrt = SLICED[name]
+    e = ed.parse(text) if wrt is None else ed.parse(text).grad(wrt)
+    rng = np.random.default_rng(7)
+    shapes = {x: tuple(1000 if d in "ij" else 5 for d in e.variables[x]) for x in e.variables}
+    arrays = {x: rng.normal(size=shape) for x, shape in shapes.items()}
+    whole, limit = ed.compile(e), 3_000_000
+    want = whole(**arrays)
+    p = ed.compile(e, memory_limit=limit)
+    assert np.allclose(p(**arrays), want, rtol=1e-12, atol=1e-12)
+    p.release()
+    peaks = []
+    for program in (whole, p):
+        program.release()
+        tracemalloc.start()
+        program(**arrays)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    inputs = sum(array.nbytes for array in arrays.values())
+    assert peaks[0] + inputs > 2 * limit and peaks[1] + inputs <= limit, peaks
+
+
 @varied
 def test_table_has_a_line_for_every_step_and_the_program_is_valid(text: str, formula: Any) -> None:
     p = ed.compile(ed.parse(text))

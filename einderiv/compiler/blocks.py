@@ -13,7 +13,7 @@ another of them makes: those come a loop later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -59,6 +59,30 @@ def with_loops(program: Program, sizes: Mapping[str, int]) -> Program:
     return replace(program, instructions=instructions, loops=tuple(loops))
 
 
+def within_limit(
+    program: Program, sizes: Mapping[str, int], limit: int, peak: Callable[[Program], int]
+) -> Program:
+    """The program in blocks so small that its peak is at most `limit` bytes; as it is where none helps.
+
+    Tried are all axes and blocks from the largest on; `peak` tells what a program holds at once.
+    """
+    if peak(program) <= limit:
+        return program
+    block = limit // 2
+    while block >= _ITEM:
+        search = _Search(program, sizes, block)
+        found = [search.loops_of(slots) for slots in search.classes()]
+        for _, order, loops in filter(None, found):
+            instructions = tuple(program.instructions[position] for position in order)
+            sliced = replace(program, instructions=instructions, loops=tuple(loops))
+            if peak(sliced) <= limit:
+                return sliced
+        if all(loop.rows == 1 for one in found if one for loop in one[2]):
+            break
+        block //= 4
+    return program
+
+
 @dataclass(slots=True)
 class _Group:
     members: list[int]
@@ -66,9 +90,15 @@ class _Group:
 
 
 class _Search:
-    """Classes of axes of a program and what loops along them save."""
+    """Classes of axes of a program and what loops along them save.
 
-    def __init__(self, program: Program, sizes: Mapping[str, int]) -> None:
+    `block`: the bytes of a block, if loops are to save memory, whatever time they take.
+    """
+
+    def __init__(
+        self, program: Program, sizes: Mapping[str, int], block: int | None = None
+    ) -> None:
+        self.block = block
         self.steps = program.instructions
         self.program = program
         self.sizes = sizes
@@ -108,7 +138,7 @@ class _Search:
         return [
             slots
             for slots in found.values()
-            if any(self.bytes_of(register) >= _SMALL for register, _ in slots)
+            if any(self.bytes_of(register) >= (self.block or _SMALL) for register, _ in slots)
         ]
 
     def loops_of(self, slots: set[Slot]) -> tuple[float, list[int], list[Loop]] | None:
@@ -193,8 +223,10 @@ class _Search:
                     saved += size * _WRITE
             else:
                 saved += size * _READ * (reads[register] - 1)
-        rows = max(1, int(_CACHE / max(per_row, 1.0)))
+        rows = max(1, int((self.block or _CACHE) / max(per_row, 1.0)))
         blocks = ceil(extent / rows)
+        if self.block is not None:
+            return rows if blocks > 1 else None
         if blocks < 3:
             return None
         cost = blocks * ((len(members) + len(reads)) * _CALL + 3 * sums * _READ)

@@ -29,6 +29,7 @@ from ..program import (
     Whole,
     operands_of,
 )
+from .kernels import ASSUMED_EXTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,12 @@ def cost_of(program: Program, sizes: Mapping[str, int], itemsize: int = 8) -> Co
             moved += sum(entries(shapes[r], sizes) * itemsize for r in registers)
     peak = _peak(program, sizes) * itemsize
     return Cost(flops, moved, peak, len(program.instructions))
+
+
+def peak_memory(program: Program, sizes: Mapping[str, int], itemsize: int = 8) -> int:
+    """The most bytes that are held at once; extents that are not given count for the assumed one."""
+    dims = {dim for step in program.instructions for dim in step.shape if isinstance(dim, str)}
+    return _peak(program, {**dict.fromkeys(dims, ASSUMED_EXTENT), **sizes}) * itemsize
 
 
 def _peak(program: Program, sizes: Mapping[str, int]) -> int:
