@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,13 @@ def checked_outputs(
             raise DataError(
                 f"{name} has dtype {array.dtype}, the result has {dtype}",
                 hint=f"pass numpy.empty({shape}, dtype={str(dtype)!r})",
+            )
+    for (name, array), (other, second) in combinations(zip(names, arrays, strict=True), 2):
+        if np.may_share_memory(array, second):
+            raise DataError(
+                f"{name} and {other} share memory",
+                facts=["one result would overwrite the other"],
+                hint="pass an array of its own for each result",
             )
     return arrays
 

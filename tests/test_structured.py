@@ -15,6 +15,7 @@ import pytest
 import scipy.sparse
 import scipy.sparse.linalg
 
+import einderiv as ed
 from einderiv.errors import DataError, DimensionError, ResourceLimitError
 from einderiv.structured import StructuredTensor, Term
 from tests.structured_cases import (
@@ -390,3 +391,17 @@ def test_factors_may_be_numpy_scalars_and_views() -> None:
     near(t.dense(), written_out(t))
     near(t @ np.ones((5, 2)), 6 * np.broadcast_to(X.sum(0), (5, 6)))
     assert t.nbytes == 8 + X.nbytes
+
+
+def test_a_number_before_a_sum_does_not_make_it_dense() -> None:
+    e = ed.parse("f = (T[i,j] - U[i,k]*V[j,k])*(T[i,j] - U[i,l]*V[j,l]) + c*U[i,k]*U[i,k]")
+    H = e.hessian("U")
+    rng = np.random.default_rng(6)
+    arrays = {
+        "T": rng.normal(size=(9, 8)),
+        "U": rng.normal(size=(9, 2)),
+        "V": rng.normal(size=(8, 2)),
+    }
+    found = ed.compile(H, structured=True)(arrays, c=0.5)
+    assert isinstance(found, ed.StructuredTensor)
+    assert np.allclose(found.dense(), ed.compile(H)(arrays, c=0.5))

@@ -93,30 +93,17 @@ class Contractions:
         return self.matrix_of(value, [x for x in labels if x in step.output], step.output)
 
     def product_with_ones(self, step: Contract) -> ast.expr:
-        """Sums over the first axes, the last axes, or the last but one."""
+        """Sums over the first axes, the last axes, the last but one, or all: by a helper."""
         (register,), (labels,) = step.operands, step.inputs
-        value = py.name(f"v{register}")
-        dims = dict(step.extents)
-        if not step.output:
-            rows = self.product_with_ones(replace(step, output=labels[:-1]))
-            return py.call(py.path("np.add.reduce"), rows, axis=py.constant(None))
-        gone = [label for label in labels if label not in step.output]
-        rest = [label for label in labels if label in step.output]
-        ones = py.call(py.path("np.ones"), self.product([dims[x] for x in gone]), py.name("dtype"))
-        if labels[: len(gone)] == tuple(gone):
-            if len(labels) > 2:
-                value = self.shaped(value, dims, [gone, rest])
-            made = py.method(ones, "dot", value)
-        elif labels[-len(gone) :] == tuple(gone):
-            if len(labels) > 2:
-                value = self.shaped(value, dims, [rest, gone])
-            made = py.method(value, "dot", ones)
-        else:
-            made = py.binary(ones, ast.MatMult(), value)
-            return self.matrix_of(made, rest, step.output)
-        if len(rest) > 1:
-            made = self.shaped(made, dims, [[label] for label in rest])
-        return self.matrix_of(made, rest, step.output)
+        gone = [axis for axis, label in enumerate(labels) if label not in step.output]
+        value = py.call(self.helper("sums"), py.name(f"v{register}"), py.numbers(gone))
+        return self.matrix_of(value, [x for x in labels if x in step.output], step.output)
+
+    def inner(self, step: Contract) -> ast.expr:
+        """The sum of all products of two arrays, by a helper."""
+        (first, second), (a, b) = step.operands, step.inputs
+        left, right = py.name(f"v{first}"), self.matrix(f"v{second}", b, a)
+        return py.call(self.helper("inner"), left, right)
 
     def diagonal_view(self, step: Contract) -> ast.expr:
         """The entries with two equal indices; their axis comes last."""
@@ -326,6 +313,7 @@ WRITERS: dict[str, Write] = {
     "vecdot": Contractions.vecdot,
     "matmul": Contractions.matmul,
     "blocks": Contractions.blocks,
+    "inner": Contractions.inner,
     "joined": Contractions.joined,
     "turned joined": Contractions.turned_joined,
     "loop": Contractions.einsum,

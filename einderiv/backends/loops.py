@@ -66,8 +66,13 @@ def loop_statements(
     inside: list[ast.stmt] = []
     for register in sliced:
         inside.append(py.assign(f"v{register}", _block(register, loop)))
-    for step in steps:
+    leaving = {*stacked, *summed}
+    last = {r: k for k, step in enumerate(steps) for r in (step.target, *operands_of(step))}
+    for k, step in enumerate(steps):
         inside += write(_of_blocks(step, loop))
+        dead = [r for r in made if last[r] == k and r not in leaving]
+        if dead:  # or two blocks of it are held at once
+            inside.append(py.delete([f"v{register}" for register in sorted(dead)]))
     for register in stacked:
         place = _block(register, loop)
         assert isinstance(place, ast.Subscript)
@@ -77,6 +82,8 @@ def loop_statements(
         inside.append(
             ast.AugAssign(ast.Name(f"f{register}", ast.Store()), ast.Add(), py.name(f"v{register}"))
         )
+    if leaving:
+        inside.append(py.delete([f"v{register}" for register in sorted(leaving)]))
     first = sliced[0]
     length = ast.Subscript(
         ast.Attribute(py.name(f"f{first}"), "shape", ast.Load()),

@@ -234,6 +234,43 @@ def blocks_win() -> Any:
     return known["answer"]
 
 
+def sums(x: Array, axes: tuple[int, ...]) -> Array:
+    """Sums over axes, as products with ones where memory allows; of all entries by rows, then of the rows."""
+    rank = x.ndim
+    kept = [axis for axis in range(rank) if axis not in axes]
+    if not x.flags.c_contiguous and x.size:
+        order = sorted(range(rank), key=lambda axis: -x.strides[axis])
+        turned = x.transpose(order)
+        if not turned.flags.c_contiguous:
+            return np.add.reduce(x, axis=axes)
+        rest = [axis for axis in order if axis in kept]
+        total = sums(turned, tuple(k for k, axis in enumerate(order) if axis in axes))
+        return total.transpose([rest.index(axis) for axis in kept]) if kept else total
+    if not x.size or axes not in (tuple(range(len(axes))), tuple(range(len(kept), rank))):
+        if axes == (rank - 2,) and x.size:
+            return np.ones(x.shape[-2], x.dtype) @ x
+        return np.add.reduce(x, axis=axes)
+    shape = tuple(x.shape[axis] for axis in kept)
+    if not kept:
+        return np.add.reduce(x.reshape((-1, x.shape[-1])).dot(np.ones(x.shape[-1], x.dtype)))
+    if kept[0] == 0:
+        rows = x.reshape((-1, x.size // int(np.prod(shape))))
+        return rows.dot(np.ones(rows.shape[1], x.dtype)).reshape(shape)
+    columns = x.reshape((-1, int(np.prod(shape))))
+    return np.ones(len(columns), x.dtype).dot(columns).reshape(shape)
+
+
+def inner(a: Array, b: Array) -> Array:
+    """The sum of all products of entries of two arrays, in the order in which the first lies in memory."""
+    if not a.flags.c_contiguous:
+        order = sorted(range(a.ndim), key=lambda axis: -a.strides[axis])
+        a, b = a.transpose(order), b.transpose(order)
+    if a.flags.c_contiguous and b.flags.c_contiguous:
+        return a.reshape(-1).dot(b.reshape(-1))
+    axes = list(range(a.ndim))
+    return np.einsum(a, axes, b, axes, [])
+
+
 def thin_product(a: Array, b: Array) -> Array:
     """a @ b for b with few columns, by blocks of rows where that is faster."""
     n, m = a.shape

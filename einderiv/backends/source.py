@@ -12,6 +12,7 @@ import keyword
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..expr import Shape
 from ..program import Input, Program
 from . import numpy_functions
 from . import python_code as py
@@ -22,17 +23,27 @@ def source_of(
     program: Program,
     keys: Sequence[str] | None,
     told: Mapping[str, Any],
+    order: Mapping[str, Shape] | None = None,
 ) -> str:
-    """A module that needs nothing but NumPy (and SciPy where it says so); for reading, not run here."""
+    """A module that needs nothing but NumPy (and SciPy where it says so); for reading, not run here.
+
+    `order`: the arrays by name, in the order of the parameters; one that the program does not compute with
+    tells an extent.
+    """
     writer = Writer(program)
     body = writer.body()
-    parameters = {step.target: _parameter(step, program) for step in program.inputs}
-    arrays = [py.name(parameter) for parameter in parameters.values()]
+    known = {step.name: step for step in program.inputs}
+    wanted = dict.fromkeys([*(order or ()), *known])
+    inputs = [known.get(n) or Input(-1 - k, n, (order or {})[n]) for k, n in enumerate(wanted)]
+    parameters = {step.target: _parameter(step, program) for step in inputs}
+    arrays = [py.name(parameters[step.target]) for step in inputs if step.target >= 0]
     dtype = (
         py.path("np.float64") if not arrays else py.call(writer.helper("working_dtype"), *arrays)
     )
     head: list[ast.stmt] = [py.assign("dtype", py.call(py.path("np.dtype"), dtype))]
     for register, parameter in parameters.items():
+        if register < 0:
+            continue
         converted = py.call(py.path("np.asarray"), py.name(parameter), py.name("dtype"))
         head.append(py.assign(f"v{register}", converted))
     extra = []
@@ -40,7 +51,7 @@ def source_of(
         place = next(
             (
                 (step, axis)
-                for step in program.inputs
+                for step in sorted(inputs, key=lambda step: step.target < 0)
                 for axis, d in enumerate(step.shape)
                 if d == dim
             ),
@@ -49,9 +60,11 @@ def source_of(
         if place is None:
             extra.append(minted)
             continue
-        shape = ast.Attribute(py.name(f"v{place[0].target}"), "shape", ast.Load())
+        shape: ast.expr = ast.Attribute(py.name(f"v{place[0].target}"), "shape", ast.Load())
+        if place[0].target < 0:
+            shape = py.call(py.path("np.shape"), py.name(parameters[place[0].target]))
         head.append(py.assign(minted, ast.Subscript(shape, py.constant(place[1]), ast.Load())))
-    told_text = _documentation(program, parameters, writer.extents, extra, told)
+    told_text = _documentation(inputs, parameters, writer.extents, extra, told)
     quoted = told_text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
     values = writer.results()
     body.append(ast.Return(values[0] if keys is None else py.tuple(values)))
@@ -84,18 +97,18 @@ def _parameter(step: Input, program: Program) -> str:
     minted = name[:1] in ("v", "n") and name[1:].isdigit()
     plain = name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and not minted
     reserved = {"np", "special", "dtype", "f", *dir(numpy_functions)}
-    return name if plain and name not in reserved else f"x{step.target}_{len(taken)}"
+    return name if plain and name not in reserved else f"x{abs(step.target)}_{len(taken)}"
 
 
 def _documentation(
-    program: Program,
+    inputs: Sequence[Input],
     parameters: Mapping[int, str],
     dims: Mapping[str, str],
     extra: Sequence[str],
     told: Mapping[str, Any],
 ) -> str:
     lines = [str(told.get("title", "A program derived by einderiv."))]
-    for step in program.inputs:
+    for step in inputs:
         shape = ", ".join(map(str, step.shape))
         lines.append(f"    {parameters[step.target]}: array of shape ({shape})")
     for dim, minted in dims.items():

@@ -42,6 +42,7 @@ _GAIN = 1.5  # what is saved must be so many times what the loop costs
 _LEAST = 1e-4  # seconds saved
 
 Slot = tuple[Register, int]
+APART = "apart"  # the kernel of a view whose axes are none of those of its array, until kernels are chosen
 
 
 def with_loops(program: Program, sizes: Mapping[str, int]) -> Program:
@@ -68,7 +69,8 @@ def within_limit(
     """
     if peak(program) <= limit:
         return program
-    block = limit // 2
+    plain, program = program, _told_apart(program)
+    block = limit
     while block >= _ITEM:
         search = _Search(program, sizes, block)
         found = [search.loops_of(slots) for slots in search.classes()]
@@ -77,10 +79,39 @@ def within_limit(
             sliced = replace(program, instructions=instructions, loops=tuple(loops))
             if peak(sliced) <= limit:
                 return sliced
-        if all(loop.rows == 1 for one in found if one for loop in one[2]):
+        if found and all(loop.rows == 1 for one in found if one for loop in one[2]):
             break
-        block //= 4
-    return program
+        block //= 2
+    return plain
+
+
+def _told_apart(program: Program) -> Program:
+    """The program with another register for an array that stands twice in a step, as in X[i,d]*X[j,d].
+
+    The second is a view of the first, and its axes are axes of their own: they are not cut together.
+    """
+    fresh = 1 + max(step.target for step in program.instructions)
+    shapes = {step.target: step.shape for step in program.instructions}
+    steps: list[Instruction] = []
+    views: dict[Register, Register] = {}
+    for step in program.instructions:
+        if isinstance(step, Contract | Combine) and len(set(step.operands)) < len(step.operands):
+            own = step.inputs if isinstance(step, Contract) else step.axes
+            operands = list(step.operands)
+            for k, register in enumerate(operands):
+                first = operands.index(register)
+                if first < k and own[first] != own[k]:
+                    if register not in views:
+                        views[register] = fresh
+                        labels = tuple(range(len(shapes[register])))
+                        extents = tuple(zip(labels, shapes[register], strict=True))
+                        view = (fresh, (register,), (labels,), labels, extents, shapes[register])
+                        steps.append(Contract(*view, kernel=APART))
+                        fresh += 1
+                    operands[k] = views[register]
+            step = replace(step, operands=tuple(operands))
+        steps.append(step)
+    return replace(program, instructions=tuple(steps))
 
 
 @dataclass(slots=True)
@@ -129,6 +160,8 @@ class _Search:
 
         for step in self.steps:
             for slots in _carried(step, self.shapes):
+                if isinstance(step, Contract) and step.kernel == APART:
+                    continue
                 first, *rest = slots
                 for slot in rest:
                     parent[find(slot)] = find(first)
@@ -138,7 +171,7 @@ class _Search:
         return [
             slots
             for slots in found.values()
-            if any(self.bytes_of(register) >= (self.block or _SMALL) for register, _ in slots)
+            if self.block or any(self.bytes_of(register) >= _SMALL for register, _ in slots)
         ]
 
     def loops_of(self, slots: set[Slot]) -> tuple[float, list[int], list[Loop]] | None:
@@ -264,6 +297,8 @@ def _is_blockable(
     step: Instruction, axes: Mapping[Register, int], shapes: Mapping[Register, Shape]
 ) -> bool:
     """Can the step run on blocks of those of its operands that have the axis?"""
+    if isinstance(step, Contract) and step.kernel == APART:
+        return False
     if isinstance(step, Input) or not any(register in axes for register in operands_of(step)):
         return False
     carried = _carried(step, shapes)

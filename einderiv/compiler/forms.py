@@ -43,17 +43,9 @@ class _Pieces(Lowering):
 
     def pieces_of(self, root: Expr) -> list[Term] | None:
         """The terms of a result, None where it has no structure."""
-        total, axes = permutation_of(root)
-        if isinstance(total, Sum):
-            pairs = [
-                (c * split_scale(child)[0], split_scale(child)[1])
-                for c, child in zip(total.coefficients, total.children, strict=True)
-            ]
-        else:
-            pairs, axes = [(Fraction(1), root)], tuple(range(root.rank))
         terms = []
         is_structured = False
-        for coefficient, child in pairs:
+        for coefficient, axes, child in _terms_of(root):
             operands, places = self.piece_of(child)
             moved = tuple(places[axis] for axis in axes)
             covered = {label for _, labels in operands for label in labels}
@@ -127,6 +119,23 @@ class _Pieces(Lowering):
             result, _ = self.product(group, group[0][1], dims)
             made += [] if result is None else [result]
         return made
+
+
+def _terms_of(root: Expr) -> list[tuple[Fraction, Subscript, Expr]]:
+    """The terms of a sum, of sums within it, scaled or transposed: coefficient, axes of the root, term."""
+    found = []
+    stack = [(Fraction(1), tuple(range(root.rank)), root)]
+    while stack:
+        coefficient, axes, node = stack.pop()
+        own, inner = split_scale(node) if isinstance(node, Sum) else (Fraction(1), node)
+        total, order = permutation_of(inner)
+        if not isinstance(total, Sum):
+            found.append((coefficient * own, axes, inner))
+            continue
+        placed = tuple(order[axis] for axis in axes)
+        pairs = list(zip(total.coefficients, total.children, strict=True))
+        stack += [(coefficient * own * c, placed, child) for c, child in reversed(pairs)]
+    return found
 
 
 def _groups(operands: Sequence[Operand], output: Subscript) -> list[list[Operand]]:

@@ -36,6 +36,7 @@ _READ = 8 / 25e9  # an entry read from memory
 _WRITE = 8 / 8e9  # an entry written to fresh memory
 _CACHED = 0.12  # what of these is left for arrays that the cache holds
 _CACHE = 1 << 17  # entries
+_EXCHANGED = 1.0e-9  # an entry of an array whose axes do not lie in memory in their order
 _TURNED = 1.05  # a result that lies transposed costs those who read it
 PACKED = 1_000_000  # M N K from which BLAS packs its operands
 THIN = 32  # columns up to which a thin operand is worth blocks
@@ -47,6 +48,8 @@ def _gemm(m: int, n: int, k: int, is_turned: bool = False) -> float:
 
     `is_turned`: is the first operand stored as its transpose? BLAS minds where it does not pack.
     """
+    if m == n == 1:
+        return k * _DOT_POINT
     if m == 1 or n == 1:
         return m * n * k * 0.1e-9
     if m * n * k > PACKED:
@@ -144,6 +147,11 @@ def _joins(own: Subscript, *groups: Sequence[Label]) -> bool:
     return True
 
 
+def _exchanged_axes(pair: Pair, made: Subscript) -> float:
+    """What a result of three axes and more costs those who read it, if its axes come out in another order."""
+    return 0.0 if made == pair.output or len(made) < 3 else pair.entries(made) * _EXCHANGED
+
+
 def _joined(pair: Pair) -> float:
     """The copies and views before and after a matrix product of joined axes."""
     total = 2 * _VIEW
@@ -156,12 +164,20 @@ def _joined(pair: Pair) -> float:
 
 def joined(pair: Pair) -> float:
     """Axes joined to those of matrices, multiplied, split again."""
-    return _MATMUL + _joined(pair) + pair.entries(pair.batch) * (_BLOCK + _product(pair))
+    made = (*pair.batch, *pair.rows, *pair.columns)
+    work = pair.entries(pair.batch) * (_BLOCK + _product(pair))
+    return _MATMUL + _joined(pair) + work + _exchanged_axes(pair, made)
 
 
 def turned_joined(pair: Pair) -> float:
     """The same with the operands exchanged: faster where the second has few columns."""
     return (joined(exchanged(pair)) + _VIEW) * _TURNED
+
+
+def inner(pair: Pair) -> float:
+    """An inner product of two arrays; entry by entry where they lie in memory in different orders."""
+    strided = pair.first != pair.second
+    return 3 * CALL + pair.entries(pair.summed) * (_DOT_POINT + 2 * strided * _STRIDE)
 
 
 def stacked(pair: Pair) -> tuple[Subscript, Subscript] | None:
@@ -184,10 +200,10 @@ def blocks(pair: Pair) -> float:
     count = prod([extents[x] for x in labels[:-2]])
     k, wide = extents[pair.summed[0]], extents[other]
     if labels[-2] == pair.summed[0]:
-        block = _gemm(wide, extents[labels[-1]], k)
+        block, made = _gemm(wide, extents[labels[-1]], k), (*labels[:-2], other, labels[-1])
     else:
-        block = _gemm(extents[labels[-2]], wide, k)
-    return _MATMUL + _VIEW + count * (_BLOCK + block)
+        block, made = _gemm(extents[labels[-2]], wide, k), (*labels[:-1], other)
+    return _MATMUL + _VIEW + count * (_BLOCK + block) + _exchanged_axes(pair, made)
 
 
 def blocks_of_rows(pair: Pair) -> float:

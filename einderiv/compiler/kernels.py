@@ -104,6 +104,12 @@ def _is_stacked(pair: Pair) -> bool:
     return stacked(pair) is not None
 
 
+def _is_inner(pair: Pair) -> bool:
+    """A number from all entries of two arrays with several axes."""
+    number = not pair.batch and not pair.rows and not pair.columns
+    return number and pair.is_matrix_product and len(pair.summed) > 1
+
+
 def _is_joined(pair: Pair) -> bool:
     return pair.is_matrix_product and not _is_rowwise(pair) and not (pair.is_single and pair.batch)
 
@@ -159,6 +165,7 @@ KERNELS: tuple[Kernel[Pair], ...] = (
     Kernel("vecdot",            "bi,bi->b",        _is_vecdot,              prices.vecdot),
     Kernel("matmul",            "bij,bjk->bik",    _is_of_matrices,           prices.matmul),
     Kernel("blocks",            "ijk,jl->ilk",     _is_stacked,             prices.blocks),
+    Kernel("inner",             "ij,ij->",         _is_inner,               prices.inner),
     Kernel("joined",            "ijk,jkl->il",     _is_joined,              prices.joined),
     Kernel("turned joined",     "ijk,il->jkl",     _is_turned_joined,       prices.turned_joined),
     Kernel("loop",              "ij,ij->j",        _is_anything,            prices.loop),

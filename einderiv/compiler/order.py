@@ -12,11 +12,16 @@ more costs more than either.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from math import prod
 
 from ..expr import Label, Subscript
 from .kernels import pair_price
 
 _EXHAUSTIVE = 6  # operands; all orders of six are priced in about a millisecond
+_TRANSPOSED = (
+    0.5e-9  # seconds an entry of a result whose axes are exchanged costs those who read it
+)
 _DYNAMIC = 14  # operands that opt_einsum's dynamic programming plans within 50 ms
 
 Known = Callable[[int, int], bool]  # does the product of these two sets of operands exist already?
@@ -82,6 +87,8 @@ def best_tree(
                 if best is None or price < best[0]:
                     if known is None or not known(part, other):
                         price += pair_price(labels[part], labels[other], labels[mask], extents)
+                        if mask == whole and _is_interleaved(labels[part], labels[other], output):
+                            price += _TRANSPOSED * prod([extents[x] for x in output])
                     if best is None or price < best[0]:
                         best = price, part, other
             part = (part - 1) & mask
@@ -95,6 +102,16 @@ def best_tree(
             tree[mask] = splits[mask]
             stack += splits[mask]
     return prices[whole], tree
+
+
+def _is_interleaved(
+    first: Sequence[Label], second: Sequence[Label], output: Sequence[Label]
+) -> bool:
+    """Do rows and columns alternate in the result, so that a product comes out with its axes exchanged?"""
+    if all(label in output for label in (*first, *second)):
+        return False  # entry by entry, any order can be made
+    alone = [label in first for label in output if (label in first) != (label in second)]
+    return sum(a != b for a, b in pairwise(alone)) > 1
 
 
 def _positions(splits: dict[int, tuple[int, int]], count: int) -> list[tuple[int, ...]]:
