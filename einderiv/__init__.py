@@ -6,6 +6,8 @@
 2*X[a,d]*(X[a,b]*th[b] - Y[a])/n
 """
 
+from .checker import check
+from .difference_quotients import check_derivative
 from .einsum_rules import EinsumRule, einsum_jacobian, einsum_vjp
 from .equality import equal
 from .errors import (
@@ -23,6 +25,7 @@ from .functional import compile, grad, hessian, jacobian, value_and_grad
 from .numpy_einsum import einsum
 from .structured import StructuredTensor
 from .tensors import tensor, tensors
+from .verdicts import Verdict
 
 __version__ = "0.1.0"
 
@@ -38,6 +41,9 @@ __all__ = [
     "NotationError",
     "ResourceLimitError",
     "StructuredTensor",
+    "Verdict",
+    "check",
+    "check_derivative",
     "compile",
     "einsum",
     "einsum_jacobian",

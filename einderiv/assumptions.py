@@ -17,6 +17,8 @@ from .walk import postorder
 
 def with_assumptions(term: Expr, assumptions: Mapping[str, frozenset[str]]) -> Expr:
     """The term, simplified by what is assumed: Q + Q' is 2 Q for a symmetric Q."""
+    if not assumptions:
+        return term
     places: dict[Expr, Expr] = {
         node: Variable(node.name, node.shape, assumptions[node.name])
         for node in postorder([term])

@@ -20,6 +20,10 @@ import click
 import numpy as np
 
 from . import __version__
+from .cli_check import add_check
+from .cli_code import CODE, code_text
+from .cli_draw import add_draw, write_picture
+from .cli_explain import add_explain
 from .datafiles import Array, check_output, read_arrays, write_array
 from .demo import demo_text
 from .einsum_rules import einsum_report
@@ -273,7 +277,7 @@ def _sizes(items: Sequence[str]) -> dict[str, int]:
     options_metavar="",
     subcommand_metavar="EXPR [--wrt X] ... | COMMAND ...",
     epilog="EXPR may be - (standard input) or @file; one that begins with - stands after --. "
-    "Exit codes: 0 fine, 2 bad input.",
+    "Exit codes: 0 fine, 1 a claim is not correct, 2 bad input.",
 )
 @click.version_option(__version__, message="einderiv %(version)s")
 def commands() -> None:
@@ -292,7 +296,7 @@ def commands() -> None:
 @_expression_options
 @click.option(
     "--to",
-    type=click.Choice(["index", "matrix", "latex", "einsum", "json"]),
+    type=click.Choice(["index", "matrix", "latex", "einsum", *CODE, "dot", "png", "json"]),
     help="What to print; without it the index form, with the matrix form as a comment (for EXPR in "
     "matrix notation the other way round).",
 )
@@ -307,6 +311,10 @@ def diff_command(text: str, to: str | None, as_json: bool, **options: Any) -> No
     expression, result = _derived(text, **options)
     if as_json or to == "json":
         print(json.dumps(_facts(expression, result, **options), ensure_ascii=False))
+    elif to in ("dot", "png"):
+        write_picture(result.draw(), to)
+    elif to in CODE:
+        print(code_text(expression, result, to, **options))
     elif to is None:
         print(_both_forms(result, options["notation"], options["layout"]))
     else:
@@ -469,3 +477,8 @@ def demo_command() -> None:
     """
     for part in demo_text():
         print(part)
+
+
+add_check(commands, _expression_options, _derived, _program_text, _declared, _assumed)
+add_draw(commands, _expression_options, _derived, _sizes)
+add_explain(commands, _expression_options, _derived)

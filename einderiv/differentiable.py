@@ -23,10 +23,14 @@ from .substitution import substituted
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The axes of a derivative: those of the expression, then those of each variable; or the reverse."""
+    """The axes of a derivative: those of the expression, then those of each variable; or the reverse.
+
+    `by`: the variables, in order.
+    """
 
     ranks: tuple[int, ...]
     denominator: bool = False
+    by: tuple[str, ...] = ()
 
     def is_transposed(self, layout: str | None) -> bool:
         """Does the matrix form in `layout` show the two axes in the other order than the array?
@@ -114,14 +118,15 @@ class Differentiable(Symbolic):
     def _layout_reversed(self, groups: Sequence[tuple[str, ...]]) -> Self:
         names = tuple(name for group in reversed(groups) for name in group)
         axes = tuple(self._indices.index(name) for name in names)
-        layout = Layout(self._layout.ranks, denominator=True)
+        layout = Layout(self._layout.ranks, denominator=True, by=self._layout.by)
         return self._with(transpose(self._term, axes), names, layout=layout)
 
     def _differentiated(self, x: Variable, names: tuple[str, ...]) -> Self:
         (term,) = simplify([self._term])
         (result,) = simplify([gradient(term, [x])[x]])
         before = (term.rank,) if self._layout.denominator else self._layout.ranks
-        return self._with(result, (*self._indices, *names), layout=Layout((*before, x.rank)))
+        layout = Layout((*before, x.rank), by=(*self._layout.by, x.name))
+        return self._with(result, (*self._indices, *names), layout=layout)
 
     def grad(self, *variables: str) -> Any:
         """The gradient of a scalar: one Expression for one variable, a dict for several or none (all).
@@ -139,8 +144,8 @@ class Differentiable(Symbolic):
         found = gradient(term, [x for x, _ in wanted])
         terms = simplify([found[x] for x, _ in wanted])
         results = [
-            self._with(t, names, layout=Layout((0, t.rank)))
-            for t, (_, names) in zip(terms, wanted, strict=True)
+            self._with(t, names, layout=Layout((0, t.rank), by=(x.name,)))
+            for t, (x, names) in zip(terms, wanted, strict=True)
         ]
         if len(variables) == 1:
             return results[0]

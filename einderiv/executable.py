@@ -32,6 +32,7 @@ from .compiler.forms import Form
 from .compiler.kernels import ASSUMED_EXTENT
 from .errors import DataError, DimensionError, ResourceLimitError
 from .expr import Expr, Variable
+from .pictures.plans import PlannedProgram
 from .planning import Plan, magnitude, planned, shape_of
 from .program import Program
 from .running import Ready, owned, refuse_complex, translated, written
@@ -53,12 +54,12 @@ class _Final:
     extents: list[str]
 
 
-class Executable:
+class Executable(PlannedProgram):
     """A compiled program: call it with arrays by name, or in the order of `arguments`.
 
     `source`: the Python source that does the same without einderiv; `cost(n=..., d=...)`: its price;
-    `str()`: the plan as a table; `unchecked`: a call without checks; `release()`: gives back the memory that
-    is kept between calls. Thread-safe; plans are made for the sizes of the first arrays.
+    `str()`: the plan as a table, `draw()`: as a picture; `unchecked`: a call without checks; `release()`:
+    gives back the memory kept between calls. Thread-safe; plans are for the sizes of the first arrays.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class Executable:
             self.program,
             several,
             {"title": self._title() or "A program derived by einderiv."},
+            {name: self._variables[name].shape for name in self.arguments},
         )
 
     def cost(self, **sizes: int) -> Cost:
@@ -473,6 +475,7 @@ class Executable:
         if cost.peak_memory > self._memory_limit:
             raise ResourceLimitError(
                 f"the program needs {cost.peak_memory:,} bytes, the limit is {self._memory_limit:,}",
+                facts=["its arguments and results are counted"],
                 hint="raise memory_limit, or ask for a product with a vector (hvp) instead of a Hessian",
             )
 

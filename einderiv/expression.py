@@ -16,10 +16,15 @@ from .context import Context, named
 from .differentiable import Differentiable, Layout, check_layout
 from .errors import DimensionError, NotationError, axes_in_words
 from .executable import Executable
+from .explainer.derivation import Derivation, Question
 from .expr import Dim, Expr, Shape
 from .flat import dump, load
 from .notation.elaborator import Meaning
 from .notation.python import PythonOperators
+from .pictures.picture import Picture
+from .pictures.spy import Spy, row_axes
+from .pictures.views import expression_html, picture_of
+from .printers.code_function import Origin, function_code
 from .printers.einsum import EinsumText, to_einsum
 from .printers.latex import to_latex
 from .printers.matrix import matrix_text_of, not_matrix_form
@@ -198,8 +203,51 @@ class Expression(PythonOperators, Differentiable):
         """
         return to_einsum(self.term, self._indices, self._context.hints())
 
+    def code(
+        self, target: str = "numpy", name: str = "f", with_grad: bool | str | Sequence[str] = False
+    ) -> str:
+        """A standalone function in NumPy, PyTorch or JAX ("numpy", "torch", "jax") as text.
+
+        It needs nothing but the target's library. `with_grad`: return the value and the gradient by a tensor;
+        by a list of them, or all (True), as a dict.
+
+        >>> print(parse("x[i]*Q[i,j]*x[j]").grad("x").code().splitlines()[-1].strip())
+        return (Q + Q.T) @ x
+        """
+        layout = self._layout
+        origin = Origin(len(layout.ranks) - 1, layout.by, denominator=layout.denominator)
+        hints = self._context.hints()
+        return function_code(self, hints, target, name, with_grad, origin)
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        return expression_html(self.latex(), str(self))
+
+    def draw(self, kind: str | None = None) -> Picture:
+        """A picture: `kind` "network" (tensors, joined by summed indices) or "graph" (operations).
+
+        By default a product of tensors is a network. `.dot` is Graphviz text; `.svg()`, `.png()` and a
+        notebook's display need `pip install "einderiv[plot]"`.
+
+        >>> parse("A[i,j]*x[j]").draw()
+        <Picture network: 3 nodes, 2 edges; .dot .svg() .png() .save(path)>
+        """
+        return picture_of(self.term, self._indices, self._context.hints(), str(self), kind)
+
+    def spy(self, sizes: Mapping[str, int] | None = None, rows: int | None = None) -> Spy:
+        """Where a derivative can be other than zero, as a matrix; known from its deltas, not evaluated.
+
+        Rows are the expression's axes, columns the variable's (`rows`: how many axes are rows); drawn for
+        `sizes`, else for small ones. `print` shows it in a terminal.
+
+        >>> parse("Y[i,p] = X[i,j]*B[j,p]").diff("X").spy().description
+        '4 blocks of 3 x 5 on the diagonal (i = k), all equal'
+        """
+        layout, rank = self._layout, self.term.rank
+        rows = row_axes(layout.ranks, rank, rows, layout.denominator)
+        return Spy(self.term, self._indices, self._context.hints(), rows, sizes)
 
     # ------------------------------------------------------------ evaluating
 
@@ -254,6 +302,24 @@ class Expression(PythonOperators, Differentiable):
         a^2 - b^2
         """
         return self._with(expand([self._term])[0])
+
+    def explain(self, wrt: str, *, method: str = "index", layout: str = "numerator") -> Derivation:
+        """Why the derivative by `wrt` is what it is: steps, each with its rule and checked to be an equality.
+
+        Methods: "index" (product and chain rule with Kronecker deltas), "differential" (dF as a trace),
+        "adjoint" (forward values, then adjoints backwards). `print` shows a ladder, a notebook formulas.
+
+        >>> d = parse("y[i] = A[i,j]*x[j]").explain("x[k]")
+        >>> [step.rule for step in d.steps[-2:]]
+        ['deltas contracted', 'matrix form']
+        """
+        from .explainer.methods import explained, named_apart  # importing einderiv stays quick
+
+        wrt = named_apart(wrt, self._context, self._indices)
+        answer = self.diff(wrt, layout=layout)
+        x, names = self._context.target(wrt, self._indices)
+        given = (self._term, self._indices, x, names, self._context)
+        return explained(Question(self, *given, answer, layout), method)
 
     def substitute(
         self, expressions: Mapping[str, str | Expression] | None = None, /, **more: str | Expression

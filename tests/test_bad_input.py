@@ -87,6 +87,7 @@ def test_memory_limit_is_checked_before_anything_is_allocated() -> None:
     assert isinstance(caught.value, ed.EinderivError)
     assert str(caught.value) == (
         f"the program needs {needed:,} bytes, the limit is 1,073,741,824\n"
+        "  its arguments and results are counted\n"
         "  raise memory_limit, or ask for a product with a vector (hvp) instead of a Hessian"
     )
 

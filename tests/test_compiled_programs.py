@@ -270,7 +270,7 @@ class Check:
         sizes = {}
         for e in self.terms.values():
             sizes.update(extents_of(e, arrays))
-        inputs = [arrays[step.name] for step in self.p.program.inputs]
+        inputs = [arrays[name] for name in self.p.arguments]
         extra = list(inspect.signature(space["f"]).parameters)[len(inputs) :]
         with np.errstate(all="ignore"):
             results = space["f"](*inputs, *(sizes[told[name]] for name in extra))

@@ -18,9 +18,10 @@ TOP = "einderiv"  # einderiv/__init__.py
 
 # Rows from the bottom to the top; `name.*` stands for all modules of a sub-package.
 LAYERS = (
-    ("errors", "functions", "containers", "fingerprints"),
+    ("errors", "functions", "containers", "fingerprints", "digits"),
     ("datafiles", "expr", "notation.syntax", "notation.grammar"),
     (
+        "explainer.records",
         "program",
         "walk",
         "labelling",
@@ -69,13 +70,14 @@ LAYERS = (
         "flat",
         "reference",
     ),
-    ("rules", "algebra", "factoring", "substitution", "properties"),
+    ("rules", "algebra", "factoring", "substitution", "properties", "evaluating"),
     ("differentiator", "simplifier", "compiler.*"),
-    ("uniting", "structured_terms"),
-    ("structured_forms", "structured_solve"),
+    ("uniting", "structured_terms", "generic_extents"),
+    ("structured_forms", "structured_solve", "points"),
     ("structured",),
-    ("running", "limits", "planning"),
-    ("assumptions", "context", "executable", "explainer", "checker", "reading"),
+    ("running", "limits", "planning", "pictures.*"),
+    ("assumptions", "context", "executable", "reading"),
+    ("explainer.*",),
     (
         "notation.python",
         "notation.python_axes",
@@ -96,14 +98,19 @@ LAYERS = (
     ("tensors", "tracing"),
     ("transforms",),
     ("functional",),
-    ("equality",),
+    ("equality", "claims", "verdicts"),
+    ("difference_quotients", "counterexamples", "kinks"),
+    ("deciding",),
+    ("mistakes",),
+    ("checker",),
     (TOP,),
-    ("demo",),  # what a user of the package could have written, like the command line
+    # what a user of the package could have written, like the command line
+    ("demo", "cli_check", "cli_code", "cli_draw", "cli_explain"),
     ("cli",),
     ("__main__",),
 )
 # Modules of one layer may import each other within these; the graph as a whole has no cycle.
-FAMILIES = ("notation", "backends", "printers", "compiler")
+FAMILIES = ("notation", "backends", "printers", "compiler", "pictures", "explainer")
 
 MAX_LINES = 500  # beyond, a module does more than one thing
 
@@ -115,7 +122,9 @@ THIRD_PARTY = {
     "scipy":       (ANYWHERE,                True),
     "lark":        (("notation.parser",),    False),
     "opt_einsum":  (("compiler.order",),     False),
-    "click":       (("cli",),                False),
+    "click":       (("cli", "cli_check", "cli_draw", "cli_explain"), False),
+    "matplotlib":  (("pictures.drawing",),   True),
+    "networkx":    (("pictures.springs",),   True),
     "jax":         (("backends.jax",),       True),
     "torch":       (("backends.torch",),     True),
     "dask":        (("backends.dask",),      True),

@@ -53,7 +53,7 @@ def test_equal_terms_parsed_apart_with_other_letters_are_computed_once() -> None
     e, other = ed.parse("y[i] = exp(A[i,j]*x[j])"), ed.parse("z[p] = 2*exp(A[p,q]*x[q])")
     p = ed.compile([e, other])
     assert count(p, steps.Elementwise) == count(p, steps.Contract) == 1
-    assert [step.name for step in p.program.inputs] == ["A", "x"]
+    assert list(p.arguments) == ["A", "x"]
     first, second = p(A=np.ones((2, 3)), x=np.ones(3))
     assert np.array_equal(second, 2 * first)
 
@@ -185,6 +185,36 @@ def test_memory_limit_refuses_before_anything_is_allocated() -> None:
         p(x=np.ones(100_000))
 
 
+def test_the_source_takes_arrays_in_the_order_of_arguments() -> None:
+    p = ed.compile(ed.parse("Y[i,l] = tanh(A[i,j]*B[j,k])*C[k,l]"))
+    A, B, C = np.random.default_rng(3).random((3, 4, 4))
+    assert p.arguments == ("A", "B", "C")
+    assert np.allclose(run_alone(p.source, {"A": A, "B": B, "C": C}, ["A", "B", "C"]), p(A, B, C))
+
+
+def test_results_may_not_share_memory_that_is_given() -> None:
+    p = ed.compile([ed.parse("Y[i,j] = A[i,j]^2"), ed.parse("Z[i,j] = A[j,i] + 1")])
+    out = np.empty((2, 4, 4))
+    with pytest.raises(ed.DataError, match="share memory"):
+        p(A=np.ones((4, 4)), out=[out[0], out[0]])
+    first, second = p(A=np.ones((4, 4)), out=list(out))
+    assert (first == 1).all() and (second == 2).all()
+
+
+@pytest.mark.parametrize("limit", [500_000, 700_000, 1_000_000, 2_000_000, 3_000_000])
+def test_a_tensor_with_itself_runs_in_blocks_at_every_limit(limit: int) -> None:
+    e = ed.parse("sum[i,j](exp(X[i,d]*X[j,d]))")
+    X = np.random.default_rng(4).normal(size=(600, 3))
+    p = ed.compile(e, memory_limit=limit)
+    assert np.isclose(p(X=X), np.exp(X @ X.T).sum(), rtol=1e-12)
+    p.release()
+    tracemalloc.start()
+    p(X=X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak + X.nbytes <= limit
+
+
 SLICED = {
     "a kernel sum": ("s[i] = sum[j](exp(-(x[i] - y[j])^2)*w[j])", None),
     "its gradient": ("s = sum[i,j](exp(-(x[i] - y[j])^2)*w[j])", "x"),
@@ -241,7 +271,7 @@ def test_value_is_that_of_the_formula(text: str, formula: Any) -> None:
 def test_source_runs_alone_and_gives_the_same(text: str, formula: Any) -> None:
     p = ed.compile(ed.parse(text))
     arrays = arrays_for(ed.parse(text))
-    ours = run_alone(p.source, arrays, [step.name for step in p.program.inputs])
+    ours = run_alone(p.source, arrays, list(p.arguments))
     assert np.allclose(ours, p(arrays), rtol=1e-14, atol=1e-15)  # tiny ones run on numbers
 
 
@@ -257,7 +287,7 @@ def test_any_name_is_a_tensor_name(name: str) -> None:
     assert close(e(arrays), wanted)
     assert close(e.diff(name)(arrays).shape, (2, 2))
     p = ed.compile(e)
-    assert close(run_alone(p.source, arrays, [step.name for step in p.program.inputs]), wanted)
+    assert close(run_alone(p.source, arrays, list(p.arguments)), wanted)
 
 
 def test_extents_that_no_array_tells_are_given_as_sizes() -> None:

@@ -29,7 +29,7 @@ from ..notation.syntax import (
 from ..notation.trees import indices_of, tree_nodes
 from .text import number_text
 
-_SUM, _TERM, _FACTOR, _BASE = range(4)  # how tightly a place binds
+SUM, TERM, FACTOR, BASE = range(4)  # how tightly a place binds
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
     "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
@@ -102,36 +102,38 @@ def _subscript(indices: Sequence[Index] | None) -> str:
 
 
 def _rendered(root: Node) -> str:
-    pieces: list[str] = []
-    stack: list[Task] = [(root, _SUM)]
+    written: list[str] = []
+    stack: list[Task] = [(root, SUM)]
     while stack:
         task = stack.pop()
         if isinstance(task, str):
-            pieces.append(task)
+            written.append(task)
         else:
             stack.extend(reversed(list(_expanded(*task))))
-    return "".join(pieces)
+    return "".join(written)
 
 
 def _expanded(node: Node, place: int) -> Iterable[Task]:
-    inside = list(_pieces(node))
-    return [r"\left(", *inside, r"\right)"] if _binds(node) < place else inside
+    inside = list(pieces(node))
+    return [r"\left(", *inside, r"\right)"] if binds(node) < place else inside
 
 
-def _binds(node: Node) -> int:
+def binds(node: Node) -> int:
+    """How tightly a node's own sign binds."""
     match node:
         case Sum() | Comparison() | Negative():
-            return _SUM
+            return SUM
         case Product():
-            return _TERM
+            return TERM
         case Power():
-            return _FACTOR
+            return FACTOR
         case Call() if node.function in (*functions.REDUCTIONS,) and node.kept:
-            return _TERM
-    return _BASE
+            return TERM
+    return BASE
 
 
-def _pieces(node: Node) -> Iterable[Task]:
+def pieces(node: Node) -> Iterable[Task]:
+    """A node as texts, and children with the place that they stand in."""
     match node:
         case Number():
             yield _number(number_text(node.value))
@@ -140,20 +142,20 @@ def _pieces(node: Node) -> Iterable[Task]:
         case Access():
             yield from _access(node)
         case Group():
-            yield from (r"\left(", (node.inner, _SUM), r"\right)")
+            yield from (r"\left(", (node.inner, SUM), r"\right)")
         case Negative():
-            yield from ("-", (node.operand, _TERM))
+            yield from ("-", (node.operand, TERM))
         case Power():
-            yield from ("{", (node.base, _BASE), "}^{", (_inside(node.exponent), _SUM), "}")
+            yield from ("{", (node.base, BASE), "}^{", (_inside(node.exponent), SUM), "}")
         case Product():
             yield from _product(node)
         case Sum():
             for position, (minus, term) in enumerate(node.terms):
                 if position or minus:
                     yield (" - " if minus else " + ") if position else "-"
-                yield term, _TERM
+                yield term, TERM
         case Comparison():
-            yield from ((node.left, _SUM), f" {_RELATION[node.operator]} ", (node.right, _SUM))
+            yield from ((node.left, SUM), f" {_RELATION[node.operator]} ", (node.right, SUM))
         case Call():
             yield from _call(node)
 
@@ -213,7 +215,7 @@ def _juxtaposed(factors: Sequence[Node]) -> Iterable[Task]:
         if position:
             yield r" \cdot " if isinstance(factor, Number) else r" "
         inner = _inside(factor) if alone else factor
-        yield inner, _SUM if alone else _FACTOR
+        yield inner, SUM if alone else FACTOR
 
 
 def _call(node: Call) -> Iterable[Task]:
@@ -221,30 +223,30 @@ def _call(node: Call) -> Iterable[Task]:
     over = _subscript(node.kept)
     if name in _ABOVE and node.kept:
         yield f"{_ABOVE[name]}{over} "
-        yield arguments[0], _TERM
+        yield arguments[0], TERM
     elif name in ("inv", "cholesky", "tril") and node.kept is None and node.subscript:
         mark = {"inv": "^{-1}"}.get(name, "")
         head = "" if mark else f"\\operatorname{{{name}}}"
         yield from (
             head,
             r"\left(",
-            (arguments[0], _BASE),
+            (arguments[0], BASE),
             f"{mark}\\right){_subscript(node.subscript)}",
         )
     elif node.kept is not None or name in functions.MATRIX_FUNCTIONS:
         shown = {"det": r"\det", "logdet": r"\log\det"}.get(name, f"\\operatorname{{{name}}}")
-        yield from (f"{shown}{over}", r"\left(", (arguments[0], _SUM), r"\right)")
+        yield from (f"{shown}{over}", r"\left(", (arguments[0], SUM), r"\right)")
         yield _subscript(node.subscript)
     elif name in functions.ELEMENTWISE:
-        yield from _filled(functions.ELEMENTWISE[name].latex, arguments)
+        yield from filled(functions.ELEMENTWISE[name].latex, arguments)
     else:
-        yield from (f"\\operatorname{{{name}}}", r"\left(", (arguments[0], _SUM), r"\right)")
+        yield from (f"\\operatorname{{{name}}}", r"\left(", (arguments[0], SUM), r"\right)")
 
 
-def _filled(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
+def filled(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
     """A row's template with trees in the place of `{0}`, `{1}`; doubled braces are braces."""
     for piece in re.split(r"(\{\d\}|\{\{|\}\})", template):
         if re.fullmatch(r"\{\d\}", piece):
-            yield arguments[int(piece[1])], _SUM
+            yield arguments[int(piece[1])], SUM
         elif piece:
             yield piece.replace("{{", "{").replace("}}", "}")

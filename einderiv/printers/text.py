@@ -37,7 +37,7 @@ def to_text(text: syntax.Text) -> str:
 def _statement(statement: syntax.Declaration | Definition) -> str:
     if isinstance(statement, syntax.Declaration):
         return declaration_text(statement)
-    body = rendered(statement.expression, _pieces, arithmetic_binds)
+    body = rendered(statement.expression, pieces, arithmetic_binds)
     if statement.name is None:
         return body
     return f"{statement.name}{_indices(statement.indices)} = {body}"
@@ -152,7 +152,7 @@ def declaration_text(statement: syntax.Declaration) -> str:
     return " ".join([f"{statement.name} : ({sizes})", *statement.assumptions])
 
 
-def _pieces(node: Node) -> Iterable[Task]:
+def pieces(node: Node) -> Iterable[Task]:
     match node:
         case Access():
             yield node.name + _indices(node.indices)

@@ -279,7 +279,7 @@ class _Statement(Letters):
         names: dict[Label, str] = dict(zip(node.output, place.names, strict=True))
         used = place.scope.used.union(place.names)
         factors = arranged_factors(factors, node.output)
-        factors = _distinct_labels(factors, dims, self.lets)
+        factors = distinct_labels(factors, dims, self.lets)
         for factor in factors:
             for label in factor.labels:
                 if label not in names:
@@ -441,7 +441,7 @@ class _Statement(Letters):
         return tree
 
 
-def _distinct_labels(
+def distinct_labels(
     factors: list[Factor], dims: dict[Label, Dim], lets: Mapping[Expr, str]
 ) -> list[Factor]:
     """f(x)_ii as f(x[i,j])*delta[i,j], where the operand has no subscript of its own to repeat i in."""

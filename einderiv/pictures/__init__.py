@@ -1,0 +1,1 @@
+"""Pictures: tensor networks, graphs of operations, plans of programs, patterns of zeros."""
