@@ -49,6 +49,28 @@ def split_scale(expr: Expr) -> tuple[Fraction, Expr]:
     return ONE, expr
 
 
+def with_decimals_inside(node: Sum) -> Sum:
+    """0.001*(1000*x + 1) as x + 0.001, for a reader; other sums as they are.
+
+    >>> from .canonical import add, literal
+    >>> from .expr import Variable
+    >>> total = add([(1, Variable("x", ())), (Fraction(1, 1000), literal(1))], ())
+    >>> with_decimals_inside(total).coefficients == (1, Fraction(1, 1000))
+    True
+    """
+    if len(node.children) != 1 or not isinstance(node.children[0], Sum):
+        return node
+    content, total = node.coefficients[0], node.children[0]
+    power = content.denominator
+    while power % 10 == 0:
+        power //= 10
+    coefficients = tuple(content * c for c in total.coefficients)
+    is_small = power == 1 < content.denominator and len(total.children) > 1
+    if not is_small or all(c.denominator > 1 for c in coefficients):
+        return node
+    return Sum(total.children, coefficients, total.shape)
+
+
 def is_view(expr: Expr) -> bool:
     """Is this a transpose, diagonal or broadcast: no summed label, at most one operand with data?"""
     return (

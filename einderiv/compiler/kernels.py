@@ -300,7 +300,7 @@ def chosen(
 
     `is_symmetric`: is the result known to be; `is_one`: is it a product of an array with itself?
 
-    >>> chosen([(0, 1)], (1,), {0: 500, 1: 500}), chosen([(0, 1)], (), {0: 500, 1: 500})
+    >>> chosen([(0, 1)], (1,), {0: 500, 1: 500}), chosen([(0, 1)], (1,), {0: 5, 1: 5})
     ('ones', 'sum')
     """
     if len(inputs) == 1:

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import BackendError, ResourceLimitError
+from ..printers.derivations import broken
 from ..printers.graphs import GREY, INK, STYLES, Graph, Node
 from .layered import Places, Point, Size, layered
 from .springs import spread
@@ -257,7 +258,10 @@ def _wrapped(text: str) -> list[str]:
     """Up to three lines for the caption."""
     lines: list[str] = []
     for line in text.split("\n"):
-        lines += [line[k : k + _CAPTION] for k in range(0, len(line), _CAPTION)]
+        for part in broken(
+            line, _CAPTION
+        ):  # before operators, and within words only where it must be
+            lines += [part[k : k + _CAPTION] for k in range(0, len(part), _CAPTION)]
     if len(lines) > 3:
         lines = [*lines[:2], f"{lines[2][: _CAPTION - 1]}…"]
     return lines

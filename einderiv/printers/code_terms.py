@@ -25,7 +25,7 @@ from ..expr import (
     Sum,
     Variable,
 )
-from ..structure import HALF, base_and_exponent, broadcast_axes
+from ..structure import HALF, base_and_exponent, broadcast_axes, with_decimals_inside
 from ..walk import postorder, uses
 from .code_products import product_of
 from .code_targets import Target
@@ -116,6 +116,7 @@ class Translator(Words):
     def _sum(self, node: Sum) -> Values:
         if not node.children:
             return Values(self.make.value(0), ())
+        node = with_decimals_inside(node)
         entries = sorted(
             zip(node.coefficients, node.children, strict=True),
             key=lambda e: (e[0] < 0, bool(e[1].rank and broadcast_axes(e[1]))),

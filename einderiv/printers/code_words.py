@@ -123,6 +123,10 @@ class Words:
         if self.target.name == "torch":
             dtype = self._of_like("dtype") if self.like is not None else self.make.name("float", 0)
             return self.make.node("method", (truth, dtype), ("to",), truth.rank)
+        if self.target.name == "jax" and self.like is not None:
+            return self.make.node(
+                "method", (truth, self._of_like("dtype")), ("astype",), truth.rank
+            )
         return self.call("where", [truth, one, zero], truth.rank)
 
     def transposed(self, code: Code, axes: Sequence[int]) -> Code:

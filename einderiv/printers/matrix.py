@@ -30,7 +30,7 @@ from ..expr import (
 )
 from ..notation import syntax
 from ..notation.syntax import Definition, Name, Node
-from ..structure import HALF, base_and_exponent, broadcast_axes
+from ..structure import HALF, base_and_exponent, broadcast_axes, with_decimals_inside
 from ..walk import postorder, trampoline
 from .arrange import arranged_terms, flipped
 from .chains import (
@@ -189,6 +189,7 @@ class MatrixPrinter:
         if not node.children:
             sizes = [dim_tree(dim) for dim in node.shape]
             return _whole(call_tree("zeros", *sizes), node)
+        node = with_decimals_inside(node)
         if len(node.children) == 1:
             return (yield from self._scaled(node.coefficients[0], node.children[0]))
         entries = sorted(arranged_terms(node), key=_repeats_itself)

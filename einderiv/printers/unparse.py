@@ -39,6 +39,7 @@ from ..notation.syntax import Call, Definition, Group, Index, Name, Node
 from ..structure import (
     base_and_exponent,
     split_scale,
+    with_decimals_inside,
 )
 from ..walk import postorder, trampoline
 from .arrange import Factor, arranged_factors, arranged_terms, closed_parts_inlined, flipped
@@ -226,6 +227,8 @@ class _Statement(Letters):
     def sum(self, place: Place, node: Sum) -> Visit:
         if not node.children:
             return self.access("zeros", place.names, told=False)
+        if node.children[0] not in self.lets:
+            node = with_decimals_inside(node)
         if len(node.children) == 1:
             return (yield from self.scaled(place, node.coefficients[0], node.children[0]))
         terms = []
