@@ -28,8 +28,9 @@ from .kinks import crossings, other_sides
 from .points import PRIME, Array, Sizes, decimals, integers, leaves
 from .reference import PoleError, is_rational
 from .simplifier import expand, simplify
+from .substitution import substituted
 from .uniting import symbolic_extents
-from .walk import fold, postorder
+from .walk import dependents, fold, postorder
 
 Values = dict[Variable, Array]
 
@@ -43,6 +44,9 @@ _SCALES = (Decimal(1), Decimal("0.3"), Decimal(3), Decimal(10), Decimal("0.01"))
 _STABLE = Decimal("1e-5")  # a difference that both precisions give to five digits is one
 _ROUNDED = Decimal("1e-20")  # of the values: a difference so small, and not stable, is rounding
 _FACTS = Decimal("1e-25")  # agreement at a sample, of the largest entry
+_EXTREME = Decimal("1e-60")  # constants this close to a whole number are told from it
+# no whole numbers but at simple arguments, where they are simplified
+_NEVER_WHOLE = frozenset("exp expm1 tanh erf erfc sigmoid softplus sinh cosh".split())
 _WILD = Decimal("1e12")  # larger samples stand next to a pole
 
 
@@ -64,11 +68,56 @@ def decide(a: Expr, b: Expr, variables: Mapping[str, Variable]) -> Decision:
     if isinstance(difference, Literal) and difference.value:
         return Decision(False, "canonical", "the difference is a number other than zero")
     try:
-        return _modular(a, b) or _precise(a, b)
+        found = _modular(a, b)
+        if found is None:
+            found = _precise(a, b)
+            found = _told_from_constants(a, b, found, variables)
+        elif found.equal and _differ_at_a_point(a, b):
+            found = Decision(False, "high precision", f"a difference in {DIGITS} digits")
+        return found
     except TooLargeError:
         equal = agree_in_floats(a, b, dict(variables))
     words = "agreement to 8 digits" if equal else "a difference in the first 8 digits"
     return Decision(equal, "floating point", f"{words} at random points in floating point")
+
+
+def _differ_at_a_point(a: Expr, b: Expr) -> bool:
+    """Do digits show a difference that the primes divide?"""
+    rng = random.Random(23)
+    sizes = Sizes([a, b], rng).next(0)
+    values = {x: decimals(x, sizes, rng, Decimal(1), False, True, False) for x in leaves([a, b])}
+    try:
+        pairs, _ = _at_two_precisions(a, b, values, sizes)
+    except TooLargeError:
+        return False
+    return pairs is not None and any(_compared(*entry) == "differ" for entry in pairs)
+
+
+def _told_from_constants(
+    a: Expr, b: Expr, found: Decision, variables: Mapping[str, Variable]
+) -> Decision:
+    """exp(-1000000) is not 0: what is closer to a whole number than digits show stands as an unknown."""
+    nodes = list(postorder([a, b]))
+    moving = dependents([a, b], [node for node in nodes if isinstance(node, Variable)])
+    unknown: dict[Expr, Expr] = {}
+    for node in nodes:
+        if node in moving or node.rank or symbolic_extents([node]):
+            continue
+        if isinstance(node, Map) and node.function in _NEVER_WHOLE:
+            with localcontext(context(2 * DIGITS)):
+                value = Precise({}, {}).value(node)[()]
+                near = value.to_integral_value() if value.is_finite() else value
+                if value.is_finite() and abs(value - near) < _EXTREME:
+                    unknown[node] = Variable(f"?{len(unknown)}", ())
+    if not found.equal or not unknown:
+        return found
+    first, second = substituted([a, b], unknown)
+    others = {**variables, **{x.name: x for x in unknown.values() if isinstance(x, Variable)}}
+    if decide(first, second, others).equal:
+        return found
+    return Decision(
+        False, "high precision", "a difference smaller than digits show: exp(-10^6) is not 0"
+    )
 
 
 def _normal(term: Expr) -> Expr:
@@ -232,7 +281,8 @@ def _precise(a: Expr, b: Expr) -> Decision:
     points = coverage.full or coverage.partial
     if sides:
         count = 0
-        for sizes, values in crossings([a, b], rng):
+        scales = sorted({scale for scale, _ in plans} | {Decimal("0.1"), Decimal(1)})
+        for sizes, values in crossings([a, b], rng, scales):
             pairs, _ = _at_two_precisions(a, b, values, sizes)
             if pairs is not None and any(_compared(*entry) == "differ" for entry in pairs):
                 return Decision(False, "high precision", "a difference beside a kink")

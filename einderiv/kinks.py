@@ -27,23 +27,40 @@ Sides = dict[Expr, list[int]]
 _SEGMENTS = 8
 _CROSSINGS = 24  # in all
 _PER_KINK = 3
-_HALVINGS = 24
+_HALVINGS = 40
 _DIGITS = 30
 _SEARCHED = 8  # kinks that were met on one side only, and are searched for their other side
 _STARTS = 3
-_POWERS = (0, 1, 2, 3, 4, 6, 9, 13, -3)  # of ten: how far from zero it is looked for
+_POWERS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    6,
+    9,
+    13,
+    20,
+    45,
+    -3,
+    -7,
+    -12,
+    -25,
+)  # of ten: how far from zero it is looked for
 _CLIMBS = 40  # steps towards the kink from each start
 
 
-def crossings(terms: Sequence[Expr], rng: random.Random) -> Iterator[tuple[dict[str, int], Values]]:
-    """Points close to kinks, in pairs: one on each side."""
+def crossings(
+    terms: Sequence[Expr], rng: random.Random, scales: Sequence[Decimal]
+) -> Iterator[tuple[dict[str, int], Values]]:
+    """Points close to kinks, in pairs: one on each side; entries are of the magnitudes `scales`."""
     sizing = Sizes(terms, rng)
     symmetric = symmetric_names(*terms)
     met: dict[Expr, int] = {}
-    for number in range(_SEGMENTS):
+    for number in range(2 * len(scales) + _SEGMENTS):
         sizes = sizing.next(0)
         try:
-            ends = [_point(terms, sizes, rng, number, symmetric) for _ in range(2)]
+            ends = [_point(terms, sizes, rng, number, symmetric, scales) for _ in range(2)]
             sides = [_sides(terms, values, sizes) for values in ends]
         except TooLargeError:
             sizing.shrink()
@@ -162,11 +179,12 @@ def _point(
     rng: random.Random,
     number: int,
     symmetric: set[str],
+    scales: Sequence[Decimal],
 ) -> Values:
     """Arrays of different magnitudes, so that each part of a kink's argument decides it at some point."""
     values = {}
     for x in leaves(terms):
-        scale = Decimal(10) ** rng.choice((-2, -1, 0, 0, 1))
+        scale = rng.choice(scales)
         values[x] = decimals(x, sizes, rng, scale, True, number % 4 == 3, x.name in symmetric)
     return values
 

@@ -70,19 +70,23 @@ def within_limit(
     if peak(program) <= limit:
         return program
     plain, program = program, _told_apart(program)
-    block = limit
-    while block >= _ITEM:
+    block, best = limit, plain
+    last = _ITEM
+    while block >= last:
         search = _Search(program, sizes, block)
         found = [search.loops_of(slots) for slots in search.classes()]
         for _, order, loops in filter(None, found):
             instructions = tuple(program.instructions[position] for position in order)
             sliced = replace(program, instructions=instructions, loops=tuple(loops))
             if peak(sliced) <= limit:
-                return sliced
+                if best is plain:
+                    last = block // 4  # smaller still, as NumPy's own temporaries are not counted
+                best = sliced
+                break
         if found and all(loop.rows == 1 for one in found if one for loop in one[2]):
             break
         block //= 2
-    return plain
+    return best
 
 
 def _told_apart(program: Program) -> Program:

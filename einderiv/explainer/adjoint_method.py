@@ -162,6 +162,7 @@ class _Listing:
             self._note(),
             self._partial(self.x.name, question.names),
             tuple(given),
+            ("forward values", "adjoints"),
         )
 
     def _local(self, node: Expr) -> Expr:

@@ -69,6 +69,7 @@ class Derivation:
     note: str = ""
     title: Line = field(default_factory=lambda: Line(""))
     given: tuple[tuple[Line, Line], ...] = ()  # left and right sides: the expression, definitions
+    headings: tuple[str, str] | None = None  # of what is given and of the steps
 
     def __str__(self) -> str:
         from ..printers.derivations import to_ladder
@@ -82,13 +83,13 @@ class Derivation:
         """One `aligned` block that KaTeX and MathJax accept, without dollar signs."""
         from ..printers.derivations_latex import to_aligned
 
-        return to_aligned(self.title, self.given, self.steps, self.note)
+        return to_aligned(self.title, self.given, self.steps, self.note, self.headings)
 
     def html(self) -> str:
         """A fragment that stands alone: no scripts, folded steps in `<details>`."""
         from ..printers.derivations_html import to_html
 
-        return to_html(self.title, self.given, self.steps, self.note)
+        return to_html(self.title, self.given, self.steps, self.note, self.headings)
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"

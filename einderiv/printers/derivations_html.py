@@ -34,12 +34,19 @@ _STYLE = f"""
 
 
 def to_html(
-    title: Line, given: Sequence[tuple[Line, Line]], steps: Sequence[Step], note: str
+    title: Line,
+    given: Sequence[tuple[Line, Line]],
+    steps: Sequence[Step],
+    note: str,
+    headings: tuple[str, str] | None = None,
 ) -> str:
     """The given equations, then each left-hand side with its right-hand sides and rules."""
-    parts = ['<div class="einderiv">', f"<style>{_STYLE}</style>", "<table>"]
+    parts = ['<div class="einderiv">', f"<style>{_STYLE}</style>"]
+    parts += [f"<p>{escape(headings[0])}</p>"] if headings else []
+    parts.append("<table>")
     parts += [_row(_both(left), _both(right), "") for left, right in given]
     parts.append("</table>")
+    parts += [f"<p>{escape(headings[1])}</p>"] if headings else []
     parts += _table(steps, title)
     parts += [f"<p>{escape(line)}</p>" for line in note.split("\n") if line]
     parts.append("</div>")

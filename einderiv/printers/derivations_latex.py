@@ -29,10 +29,16 @@ _ESCAPED = {
 
 
 def to_aligned(
-    title: Line, given: Sequence[tuple[Line, Line]], steps: Sequence[Step], note: str
+    title: Line,
+    given: Sequence[tuple[Line, Line]],
+    steps: Sequence[Step],
+    note: str,
+    headings: tuple[str, str] | None = None,
 ) -> str:
     """The given equations, then each left-hand side with its right-hand sides and rules."""
     rows = [f"{formula(left)} &= {formula(right)}" for left, right in given]
+    if headings is not None:
+        rows = [f"&{words(headings[0])}", *rows, f"&{words(headings[1])}"]
     shown: str | None = None
     for step in steps:
         left = title if step.left is None else step.left
