@@ -210,7 +210,14 @@ def table_of(text: str, place: str) -> Table:
                 f"{place}, line {number} has {len(row)} cells, line {rows[0][0]} has {width}",
                 hint="give every line the same number of commas",
             )
-    headless = all(_number(cell) is not None for cell in rows[0][1])
+    numbers = [_number(cell) is not None for cell in rows[0][1]]
+    if any(numbers) and not all(numbers):
+        raise DataError(
+            f"{place}, line {rows[0][0]} is neither a header nor numbers",
+            facts=[f"it reads {', '.join(rows[0][1])}"],
+            hint="write names only, or numbers only",
+        )
+    headless = all(numbers)
     return Table(place, () if headless else rows[0][1], tuple(rows[not headless :]))
 
 

@@ -539,3 +539,12 @@ def test_every_option_has_a_help_text():
 def test_commands_are_a_click_group_for_those_who_embed_them():
     result = CliRunner().invoke(cli.commands, [QUADRATIC, "--wrt", "x[d]"])
     assert (result.exit_code, result.output) == (0, shown(ed.parse(QUADRATIC).diff("x[d]")))
+
+
+def test_a_first_line_of_names_and_numbers_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "half.csv"
+    path.write_text("1,a\n3,4\n", encoding="utf-8")
+    assert cli.main(["run", "B[i,j]*B[i,j]", "--data", f"B={path}"]) == 2
+    assert "neither a header nor numbers" in capsys.readouterr().err

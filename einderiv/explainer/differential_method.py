@@ -13,7 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..assumptions import with_assumptions
-from ..errors import DerivativeError, EinderivError, NotMatrixFormError, axes_in_words
+from ..errors import (
+    DerivativeError,
+    DimensionError,
+    EinderivError,
+    NotationError,
+    NotMatrixFormError,
+    axes_in_words,
+)
 from ..expr import Apply, Delta, Dim, Expr, Map, Shape, Sum, Variable
 from ..notation.syntax import Call, Definition, Group, Node, Transpose
 from ..printers.chains import form_tree
@@ -69,6 +76,8 @@ def derive(question: Question) -> Derivation:
             _NotReadBackError
         ):  # the notation writes it in another way: exp of a product of numbers
             return _Differential(question, simplify([question.term])[0]).derivation()
+    except (NotationError, DimensionError) as problem:
+        raise _refusal_of(problem) from problem
     except NotMatrixFormError as problem:
         raise NotMatrixFormError(
             f"the differential method needs matrix notation: {problem.message}",
@@ -432,6 +441,15 @@ def _functions(term: Expr) -> set[str]:
 
 def _dims(variables: Iterable[Variable]) -> Iterable[Dim]:
     return (dim for x in variables for dim in x.shape)
+
+
+def _refusal_of(problem: EinderivError) -> EinderivError:
+    """A line that matrix notation cannot say, though each part of it has a matrix form."""
+    return NotMatrixFormError(
+        "a line of the derivation has no matrix form",
+        facts=[" ".join(problem.message.split()) or "its sizes cannot be told"],
+        hint=_WAY_OUT,
+    )
 
 
 def _refusal(tree: Node) -> EinderivError:

@@ -180,7 +180,10 @@ def _product(node: Product) -> Iterable[Task]:
     above = [factor for divides, factor in node.factors if not divides]
     below = [factor for divides, factor in node.factors if divides]
     if below and _shares_an_index(below):  # \frac{1}{x_i y_i} would sum below the line
-        if above:
+        above = [f for f in above if not (isinstance(f, Number) and f.value == 1)]
+        if len(above) == 1:
+            yield above[0], FACTOR  # with its brackets: what follows is multiplied
+        elif above:
             yield from _juxtaposed(above)
         for factor in below:
             yield r" \frac{1}{"

@@ -270,6 +270,8 @@ def _total(parts: list[Part], dim: Dim) -> Form:
             left, right = compound
             return _product_between(left, diagonal(pointwise(rest)), right)
     chain = pointwise(parts) if parts else ones(dim)
+    if tree_text(chain_tree(chain)) == "1":
+        chain = ones(dim)  # what was multiplied has cancelled, entry by entry
     while len(chain) > 1 and chain[-1].ones is not None:
         chain = chain[:-1]  # sum(A*ones) is sum(A)
     if len(chain) == 1 and chain[0].within:
