@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from .walk import postorder
 
 Array = Any
 
-_PRIME = 2**61 - 1
+_PRIMES = (2**61 - 1, 2**89 - 1, 2**127 - 1)  # one for each point
 _POINTS = 3
 _POINTS_OF_A_SUM = 20_000  # added up one after the other
 _WILD = 1e8  # larger values are those of inverses of nearly singular matrices
@@ -94,17 +95,18 @@ def _modular(a: Expr, b: Expr, variables: dict[str, Variable]) -> tuple[bool, st
     points = 0
     for _ in range(20 * _POINTS):
         sizes = _sizes([a, b], variables, rng)
+        prime = _PRIMES[points]
         values = {
-            x: _random_array(x, sizes, lambda: rng.randrange(1, _PRIME)) for x in _leaves(a, b)
+            x: _random_array(x, sizes, partial(rng.randrange, 1, prime)) for x in _leaves(a, b)
         }
         try:
-            left, right = (modular_value(t, values, sizes, _PRIME) for t in (a, b))
+            left, right = (modular_value(t, values, sizes, prime) for t in (a, b))
         except PoleError:
             continue
         if not np.array_equal(left, right):
             return False, "modular"
         points += 1
-        if points == _POINTS:
+        if points == len(_PRIMES):
             return True, "modular"
     return agree_in_floats(a, b, variables), "floating point"
 
