@@ -177,6 +177,14 @@ def operands_of(step: Instruction) -> tuple[Register, ...]:
     return tuple(register for register in step.operands if register is not None)
 
 
+def is_turned(first: Subscript, second: Subscript, output: Subscript) -> bool:
+    """Do columns stand before the rows in the result, so that the operands had better be exchanged?"""
+    for label in output:
+        if (label in first) != (label in second):
+            return label in second
+    return False
+
+
 def needed_for(
     instructions: Sequence[Instruction], outputs: Sequence[Register]
 ) -> tuple[Instruction, ...]:

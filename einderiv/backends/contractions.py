@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..expr import Dim, Label, Subscript
-from ..program import Contract, Program
+from ..program import Contract, Program, is_turned
 from . import python_code as py
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -48,7 +48,8 @@ class Contractions:
         """The same, written to `out` where the kernel writes its result in that order; was it used?"""
         if len(step.operands) == 1:
             return SINGLE_WRITERS[step.kernel](self, step), False
-        if is_turned(step):
+        first, second = step.inputs
+        if is_turned(first, second, step.output):
             step = replace(step, operands=step.operands[::-1], inputs=step.inputs[::-1])
         value = WRITERS[step.kernel](self, step)
         if out is None or not step.output:
@@ -290,14 +291,6 @@ class Contractions:
         left = "".join(letters[label] for label in places)
         right = "".join(letters[label] for label in distinct)
         return py.call(py.path(self.loop_name), py.constant(f"{left}->{right}"), py.name(target))
-
-
-def is_turned(step: Contract) -> bool:
-    """Do columns stand before the rows in the result, so that the operands had better be exchanged?"""
-    for label in step.output:
-        if (label in step.inputs[0]) != (label in step.inputs[1]):
-            return label in step.inputs[1]
-    return False
 
 
 Write = Callable[[Contractions, Contract], ast.expr]

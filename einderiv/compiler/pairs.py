@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from ..expr import Label, Subscript
+from ..program import is_turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +100,6 @@ def exchanged(pair: Pair) -> Pair:
         columns=pair.rows,
         summed=tuple([x for x in pair.second if x in pair.summed]),
     )
-
-
-def is_turned(first: Subscript, second: Subscript, output: Subscript) -> bool:
-    """Do columns stand before the rows in the result, so that the operands had better be exchanged?"""
-    for label in output:
-        if (label in first) != (label in second):
-            return label in second
-    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,8 @@ from ..notation.syntax import (
     Sum,
 )
 from ..notation.trees import indices_of, tree_nodes
-from .text import number_text
+from .text import BASE, BRACKETS_LATEX, FACTOR, SUM, TERM, Task, number_text, rendered
 
-SUM, TERM, FACTOR, BASE = range(4)  # how tightly a place binds
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
     "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
@@ -43,13 +42,11 @@ _SPECIAL = {
 }
 _ABOVE = {"sum": r"\sum", "prod": r"\prod"}
 
-Task = str | tuple[Node, int]
-
 
 def to_latex(text: syntax.Text) -> str:
     """The statements of a surface tree."""
     lines = [
-        (_left(s), _rendered(s.expression))
+        (_left(s), rendered(s.expression, pieces, binds, BRACKETS_LATEX))
         for s in text.statements
         if isinstance(s, syntax.Definition)
     ]
@@ -99,23 +96,6 @@ def _subscript(indices: Sequence[Index] | None) -> str:
     names = [name_latex(index.name) for index in indices]
     joint = "" if all(len(index.name) == 1 and index.name.isascii() for index in indices) else ","
     return f"_{{{joint.join(names)}}}"
-
-
-def _rendered(root: Node) -> str:
-    written: list[str] = []
-    stack: list[Task] = [(root, SUM)]
-    while stack:
-        task = stack.pop()
-        if isinstance(task, str):
-            written.append(task)
-        else:
-            stack.extend(reversed(list(_expanded(*task))))
-    return "".join(written)
-
-
-def _expanded(node: Node, place: int) -> Iterable[Task]:
-    inside = list(pieces(node))
-    return [r"\left(", *inside, r"\right)"] if binds(node) < place else inside
 
 
 def binds(node: Node) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from .. import functions
 from ..notation.syntax import Call, Node, Number, Pointwise, Power, Product, Transpose
 from . import latex
-from .text import ATOM, BASE, FACTOR, SUM, TERM, Task, arithmetic_binds
+from .text import ATOM, BASE, BRACKETS_LATEX, FACTOR, SUM, TERM, Task, arithmetic_binds, rendered
 
 _SIGN = {".*": r" \odot ", "./": r" \oslash "}
 _VERT = {"norm1": r"_{1}", "norm2": r"_{2}"}
@@ -34,19 +34,7 @@ def matrix_latex(root: Node) -> str:
     >>> print(matrix_latex(Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0))))
     {x}^{\mathsf{T}} x
     """
-    shown: list[str] = []
-    stack: list[Task] = [(root, SUM)]
-    while stack:
-        task = stack.pop()
-        if isinstance(task, str):
-            shown.append(task)
-            continue
-        node, place = task
-        inside = list(_pieces(node))
-        if _binds(node) < place:
-            inside = [r"\left(", *inside, r"\right)"]
-        stack.extend(reversed(inside))
-    return "".join(shown)
+    return rendered(root, _pieces, _binds, BRACKETS_LATEX)
 
 
 def _binds(node: Node) -> int:
@@ -81,7 +69,7 @@ def _pieces(node: Node) -> Iterable[Task]:
                 yield piece if isinstance(piece, str) else (piece[0], _PLACE[piece[1]])
 
 
-_PLACE = {latex.SUM: SUM, latex.TERM: TERM, latex.FACTOR: FACTOR, latex.BASE: ATOM}
+_PLACE = {SUM: SUM, TERM: TERM, FACTOR: FACTOR, BASE: ATOM}  # a transpose binds tighter
 
 
 def _product(node: Product) -> Iterable[Task]:

@@ -65,10 +65,10 @@ def _text_binds(node: Node) -> int:
 def tree_latex(node: Node) -> str:
     """LaTeX without dollar signs; a derivative that stands alone has its operator in front."""
     pieces: list[str] = []
-    stack: list[latex.Task] = [(node, latex.SUM)]
+    stack: list[text.Task] = [(node, text.SUM)]
     if isinstance(node, Partial) and not node.is_short:
-        stack = [r"\right)", (node.inner, latex.SUM), r"} \left("]
-        stack += [(node.variable, latex.BASE), r"\frac{\partial}{\partial "]
+        stack = [r"\right)", (node.inner, text.SUM), r"} \left("]
+        stack += [(node.variable, text.BASE), r"\frac{\partial}{\partial "]
     while stack:
         task = stack.pop()
         if isinstance(task, str):
@@ -82,17 +82,17 @@ def tree_latex(node: Node) -> str:
             continue
         shown = list(latex.pieces(inner))
         if latex.binds(inner) < place:
-            shown = [r"\left(", *shown, r"\right)"]
+            shown = [text.BRACKETS_LATEX[0], *shown, text.BRACKETS_LATEX[1]]
         stack.extend(reversed(shown))
     return "".join(pieces)
 
 
-def _latex_pieces(node: Partial) -> Iterable[latex.Task]:
+def _latex_pieces(node: Partial) -> Iterable[text.Task]:
     yield r"\frac{\partial "
     if node.is_short:
-        yield node.inner, latex.BASE
+        yield node.inner, text.BASE
     else:
-        yield from (r"\left(", (node.inner, latex.SUM), r"\right)")
+        yield from (r"\left(", (node.inner, text.SUM), r"\right)")
     yield r"}{\partial "
-    yield node.variable, latex.BASE
+    yield node.variable, text.BASE
     yield "}"

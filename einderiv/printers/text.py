@@ -75,7 +75,15 @@ Task = str | tuple[Node, int]
 Pieces = Callable[[Node], Iterable[Task]]
 
 
-def rendered(root: Node, pieces: Pieces, binds: Callable[[Node], int]) -> str:
+BRACKETS_LATEX = (r"\left(", r"\right)")
+
+
+def rendered(
+    root: Node,
+    pieces: Pieces,
+    binds: Callable[[Node], int],
+    brackets: tuple[str, str] = ("(", ")"),
+) -> str:
     """A tree as text: `pieces` writes a node, `binds` says how tightly its own sign binds.
 
     A node stands in brackets where its place binds tighter than it.
@@ -90,7 +98,7 @@ def rendered(root: Node, pieces: Pieces, binds: Callable[[Node], int]) -> str:
         node, place = task
         inside = list(pieces(node))
         if binds(node) < place:
-            inside = ["(", *inside, ")"]
+            inside = [brackets[0], *inside, brackets[1]]
         stack.extend(reversed(inside))
     return "".join(shown)
 
