@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 import einderiv as ed
-from einderiv.walk import postorder
+from einderiv.terms.walk import postorder
 
 
 def network(layers: int, residual: bool = False) -> str:

@@ -4,7 +4,7 @@
 
 One thread, kernels of a pattern interleaved, the least of five medians, arrays in C's order. A row is marked
 where the chosen kernel takes more than 1.15 times the time of the fastest and more than 0.3 us longer. The
-constants of `einderiv/compiler/kernel_prices.py` are fitted to this table.
+constants of `einderiv/programs/compiler/pairs.py` are fitted to this table.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.patterns import timed
-from einderiv.backends.numpy import function_of
-from einderiv.compiler.kernels import chosen, serving
 from tests.test_kernels import PATTERNS, labels_of, program_of
+
+from benchmarks.patterns import timed
+from einderiv.programs.backends.numpy import function_of
+from einderiv.programs.compiler.kernels import chosen, serving
 
 SHAPES = (3, 17, 60, 300, 1000)  # the extent of each label
 THIN = 5  # the extent of one label, the others being large

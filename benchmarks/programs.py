@@ -2,7 +2,7 @@
 
     python benchmarks/programs.py --programs 2000 --seed 0
 
-Each program is called in every way there is (tests/test_compiled_programs.py): by name, by position,
+Each program is called in every way there is (tests/programs/test_compiled_programs.py): by name, by position,
 unchecked, into given arrays, with strided, read-only and float32 arrays, bound, in two threads, in pieces, as
 source alone, for other extents. Out: counts of instructions, kernels, loops, writes in place; with `--lines`
 the lines of compiler and backend that never ran; each disagreement with a smaller text. Exit status 1 where
@@ -26,12 +26,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from einderiv.backends import storage
-from einderiv.backends.numpy import takes_out
-from einderiv.compiler.kernels import KERNELS, SINGLE_KERNELS
-from einderiv.program import Contract
-from tests.slow_programs import Case, case_of
 from tests.test_compiled_programs import complaints
+
+from einderiv.programs.backends import storage
+from einderiv.programs.backends.numpy import takes_out
+from einderiv.programs.compiler.kernels import KERNELS, SINGLE_KERNELS
+from einderiv.programs.program import Contract
+from tests.slow_programs import Case, case_of
 
 ROOT = Path(__file__).resolve().parents[1]
 WATCHED = ("compiler", "backends", "executable.py", "running.py", "planning.py")

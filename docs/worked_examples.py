@@ -2,7 +2,7 @@
 """The page of worked examples, made by running einderiv: `python docs/worked_examples.py` writes it anew.
 
 In: the table below. Out: `docs/worked_examples.md`. Nothing on the page is typed by hand: derivations, matrix
-forms and code are what the engine gives; `tests/test_worked_examples.py` says when the page is stale.
+forms and code are what the engine gives; `tests/derivations/test_worked_examples.py` says when the page is stale.
 """
 
 from __future__ import annotations

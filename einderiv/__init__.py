@@ -4,12 +4,13 @@
 >>> J = ed.parse("(X[a,b]*th[b] - Y[a])*(X[a,c]*th[c] - Y[a])/n")
 >>> print(J.grad("th[d]"))
 2*X[a,d]*(X[a,b]*th[b] - Y[a])/n
+
+The rooms behind these names: docs/architecture.md. A room is loaded when one of its names is first used.
 """
 
-from .checker import check
-from .difference_quotients import check_derivative
-from .einsum_rules import EinsumRule, einsum_jacobian, einsum_vjp
-from .equality import equal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .errors import (
     BackendError,
     DataError,
@@ -20,12 +21,21 @@ from .errors import (
     NotMatrixFormError,
     ResourceLimitError,
 )
-from .expression import Expression, parse
-from .functional import compile, grad, hessian, jacobian, value_and_grad
-from .numpy_einsum import einsum
-from .structured import StructuredTensor
-from .tensors import tensor, tensors
-from .verdicts import Verdict
+
+if TYPE_CHECKING:
+    from .checking import Verdict, check, check_derivative, equal
+    from .expressions import (
+        Expression,
+        compile,
+        grad,
+        hessian,
+        jacobian,
+        parse,
+        tensor,
+        tensors,
+        value_and_grad,
+    )
+    from .programs import EinsumRule, StructuredTensor, einsum, einsum_jacobian, einsum_vjp
 
 __version__ = "0.1.0"
 
@@ -57,3 +67,19 @@ __all__ = [
     "tensors",
     "value_and_grad",
 ]
+
+_CHECKING = ("Verdict", "check", "check_derivative", "equal")
+_PROGRAMS = ("EinsumRule", "StructuredTensor", "einsum", "einsum_jacobian", "einsum_vjp")
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from its room, which is loaded now."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = "checking" if name in _CHECKING else "programs" if name in _PROGRAMS else "expressions"
+    value = globals()[name] = getattr(import_module(f".{room}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

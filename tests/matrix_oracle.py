@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from einderiv.notation import syntax
-from einderiv.notation.syntax import Node
+from einderiv.notations import syntax
+from einderiv.notations.syntax import Node
 
 Array = np.ndarray[Any, Any]
 

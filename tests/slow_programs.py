@@ -18,8 +18,8 @@ import numpy as np
 from scipy import special
 
 import einderiv as ed
-from einderiv import expr
-from einderiv.walk import postorder
+from einderiv.terms import expr
+from einderiv.terms.walk import postorder
 from tests.random_programs import Tensor, random_program
 
 Array = Any

@@ -1,6 +1,6 @@
-"""Imports run downwards only, and each third-party library stays in its place.
+"""Rooms, and the imports between them: they run down the list, through each room's `__init__`.
 
-The table below is the layout of the package. A new module is placed here first.
+`ROOMS` is the layout of the package; docs/architecture.md says what each room is for.
 """
 
 import ast
@@ -16,122 +16,41 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "einderiv"
 TOP = "einderiv"  # einderiv/__init__.py
 
-# Rows from the bottom to the top; `name.*` stands for all modules of a sub-package.
-LAYERS = (
-    ("errors", "functions", "containers", "fingerprints", "digits"),
-    ("datafiles", "expr", "notation.syntax", "notation.grammar"),
-    (
-        "explainer.records",
-        "program",
-        "walk",
-        "labelling",
-        "structure",
-        "notation.complaints",
-        "notation.equations",
-        "notation.matrix_words",
-        "notation.matrix_complaints",
-        "notation.latex_complaints",
-        "notation.matrix_layouts",
-        "notation.dimensions",
-        "notation.trees",
-    ),
-    (
-        "canonical",
-        "arrays",
-        "notation.parser",
-        "notation.tree_builder",
-        "notation.latex_tree",
-        "notation.latex_formulas",
-        "notation.index_tree",
-        "notation.matrix_tree",
-        "notation.matrix_ranks",
-        "notation.subscripts",
-        "notation.ranks",
-        "backends.*",
-    ),
-    (
-        "rebuilding",
-        "notation.scopes",
-        "notation.calls",
-        "notation.elaborator",
-        "notation.einsum",
-        "notation.latex",
-        "notation.latex_matrices",
-        "notation.latex_names",
-        "notation.latex_scripts",
-        "notation.matrix",
-        "notation.matrix_calls",
-        "notation.matrix_kron",
-        "notation.matrix_operators",
-        "notation.matrix_places",
-        "notation.matrix_refusals",
-        "notation.matrix_terms",
-        "printers.*",
-        "flat",
-        "reference",
-    ),
-    ("rules", "algebra", "factoring", "substitution", "properties", "evaluating"),
-    ("differentiator", "simplifier", "compiler.*"),
-    ("uniting", "structured_terms", "generic_extents"),
-    ("structured_forms", "structured_solve", "points"),
-    ("structured",),
-    ("running", "limits", "planning", "pictures.*"),
-    ("assumptions", "context", "executable", "reading"),
-    ("explainer.*",),
-    (
-        "notation.python",
-        "notation.python_axes",
-        "notation.python_functions",
-        "notation.python_indexed",
-        "notation.python_indexing",
-        "notation.python_joined",
-        "notation.python_operands",
-        "notation.python_products",
-        "notation.python_refusals",
-        "notation.python_ufuncs",
-    ),
-    ("einsum_forms", "einsum_programs"),
-    ("einsum_plans", "numpy_einsum"),
-    ("einsum_rules",),
-    ("differentiable",),
-    ("expression",),
-    ("tensors", "tracing"),
-    ("transforms",),
-    ("functional",),
-    ("equality", "claims", "verdicts"),
-    ("difference_quotients", "counterexamples", "kinks"),
-    ("deciding",),
-    ("mistakes",),
-    ("checker",),
-    (TOP,),
-    # what a user of the package could have written, like the command line
-    ("demo", "cli_check", "cli_code", "cli_draw", "cli_explain"),
-    ("cli",),
-    ("__main__",),
+# From the top down. A room imports only from those below it.
+ROOMS = (
+    "__main__",
+    "cli",
+    TOP,
+    "checking",
+    "expressions",
+    "derivations",
+    "printers",
+    "equality",
+    "programs",
+    "calculus",
+    "notations",
+    "terms",
+    "errors",
 )
-# Modules of one layer may import each other within these; the graph as a whole has no cycle.
-FAMILIES = ("notation", "backends", "printers", "compiler", "pictures", "explainer")
 
-MAX_LINES = 500  # beyond, a module does more than one thing
+LONG = 900  # lines, beyond which a file's head gives the reason ("Long because ...")
 
 # Where a third-party library may be imported, and whether only inside a function.
 ANYWHERE = ("*",)
 THIRD_PARTY = {
-    #  library      modules                  deferred only
-    "numpy":       (ANYWHERE,                False),
-    "scipy":       (ANYWHERE,                True),
-    "lark":        (("notation.parser",),    False),
-    "opt_einsum":  (("compiler.order",),     False),
-    "click":       (("cli", "cli_check", "cli_draw", "cli_explain"), False),
-    "matplotlib":  (("pictures.drawing",),   True),
-    "networkx":    (("pictures.springs",),   True),
-    "jax":         (("backends.jax",),       True),
-    "torch":       (("backends.torch",),     True),
-    "dask":        (("backends.dask",),      True),
+    #  library      modules                               inside a function only
+    "numpy":       (ANYWHERE,                             False),
+    "scipy":       (ANYWHERE,                             True),
+    "lark":        (("notations.parser",),                False),
+    "opt_einsum":  (("programs.compiler.order",),         True),
+    "click":       (("cli.commands",),                    False),
+    "mpmath":      (("equality.digits",),                 True),
+    "matplotlib":  (("printers.pictures.drawing",),       True),
+    "networkx":    (("printers.pictures.layout",),        True),
 }  # fmt: skip
 
-# Compiles programs from syntax trees over names minted by us; no text of a user's gets there.
-MAY_EXECUTE = ("backends.numpy", "backends.scalars")
+# They compile programs from syntax trees over names minted by us; no text of a user's gets there.
+MAY_EXECUTE = ("programs.backends.numpy", "programs.backends.scalars")
 
 
 @cache
@@ -145,19 +64,21 @@ def sources() -> dict[str, ast.Module]:
     return trees
 
 
-def layer(name: str) -> int | None:
-    """The row of LAYERS that names the module, or its sub-package."""
-    family = f"{name.partition('.')[0]}.*"
-    return next((k for k, row in enumerate(LAYERS) if name in row or family in row), None)
+@cache
+def is_package(name: str) -> bool:
+    return name == TOP or Path(PACKAGE, *name.split(".")).is_dir()
+
+
+def room(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def absolute(name: str, node: ast.ImportFrom) -> str:
-    """The module an import names: `from ..expr import x` in notation.parser is einderiv.expr."""
+    """The module an import names: `from ..terms import x` in notations.parser is einderiv.terms."""
     if not node.level:
         return node.module or ""
-    is_package = name == TOP or name in FAMILIES
     path = [TOP] if name == TOP else [TOP, *name.split(".")]
-    base = path[: len(path) - node.level + is_package]
+    base = path[: len(path) - node.level + is_package(name)]
     return ".".join([*base, node.module] if node.module else base)
 
 
@@ -173,15 +94,13 @@ def imported(name: str) -> list[tuple[str, int]]:
     return found
 
 
-def own_imports(name: str) -> dict[str, int]:
-    """Modules of this package that a module imports, with the line."""
-    found = {}
+def own_imports(name: str) -> list[tuple[str, str, int]]:
+    """Modules of this package that a module imports from, the name taken from each, and the line."""
+    found = []
     for target, line in imported(name):
-        top, _, inner = target.partition(".")
-        if top == TOP:
-            parts = inner.split(".")
-            known = (".".join(parts[:k]) for k in range(len(parts), 0, -1))
-            found[next((part for part in known if part in sources()), TOP)] = line
+        base, _, what = target.rpartition(".")
+        if base == TOP or base.startswith(f"{TOP}."):
+            found.append((base.removeprefix(f"{TOP}.") or TOP, what, line))
     return found
 
 
@@ -207,38 +126,78 @@ def module_level(tree: ast.AST) -> list[ast.AST]:
     return found
 
 
+def offered(name: str) -> list[str]:
+    """`__all__` of a room."""
+    for node in sources()[name].body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    return []
+
+
 each_module = pytest.mark.parametrize("name", list(sources()))
+each_room = pytest.mark.parametrize(
+    "name", [name for name in ROOMS if name not in ("__main__", TOP, "cli", "errors")]
+)
+
+
+def test_the_package_holds_the_rooms_and_nothing_else():
+    loose = {path.stem for path in PACKAGE.glob("*.py")}
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"}
+    assert loose == {"__init__", "__main__", "errors"}
+    assert folders == set(ROOMS) - {"__main__", TOP, "errors"}
 
 
 @each_module
-def test_module_has_its_place(name):
-    assert layer(name) is not None or name in FAMILIES, (
-        f"{name} stands in no layer: add it to a row of LAYERS in tests/test_layers.py, "
-        f"above everything it imports: {', '.join(own_imports(name)) or 'nothing'}"
-    )
-
-
-@each_module
-def test_module_imports_only_from_below(name):
-    own = layer(name)
-    wrong = []
-    for target, line in own_imports(name).items():
-        below = layer(target)
-        same_family = target.partition(".")[0] == name.partition(".")[0] in FAMILIES
-        if own is None or below is None or below > own or (below == own and not same_family):
-            wrong.append(f"line {line}: {name} (layer {own}) imports {target} (layer {below})")
+def test_imports_run_down_and_through_the_face_of_a_room(name):
+    own, wrong = ROOMS.index(room(name)), []
+    for target, what, line in own_imports(name):
+        if target == TOP and what in ROOMS:
+            target, what = what, "itself"
+        if room(target) == room(name) or (target, what) == (TOP, "__version__"):
+            continue
+        if ROOMS.index(room(target)) < own:
+            wrong.append(f"line {line}: {name} imports {target}, which is above it")
+        elif target != "errors" and what not in offered(target):
+            wrong.append(
+                f"line {line}: {name} imports {what} of {target}: "
+                f"offer it in {room(target)}/__init__.py, or do without"
+            )
     assert not wrong, "\n".join(wrong)
 
 
 def test_no_cycle_of_imports():
-    TopologicalSorter({name: own_imports(name) for name in sources()}).prepare()
+    """A room comes before those above it; in a room, a module before those that import from it."""
+    inside = {
+        name: {
+            f"{target}.{what}" if f"{target}.{what}" in sources() else target
+            for target, what, _ in own_imports(name)
+            if room(target) == room(name)
+        }
+        for name in sources()
+    }
+    TopologicalSorter(inside).prepare()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_sub_package_holds_its_docstring_only(name):
-    """Else importing one module of it would load its neighbours, whatever their layer."""
-    body = sources()[name].body if name in sources() else []
-    assert [node for node in body if not isinstance(node, ast.Expr)] == []
+@each_room
+def test_a_room_says_what_enters_what_leaves_and_what_it_offers(name):
+    tree = sources()[name]
+    head = ast.get_docstring(tree) or ""
+    assert "In:" in head and "Out:" in head, f"{name}/__init__.py says neither In: nor Out:"
+    rest = [node for node in tree.body if not isinstance(node, ast.ImportFrom)]
+    assert [type(node) for node in rest] == [ast.Expr, ast.Assign], "imports and __all__ only"
+    assert len(offered(name)) == len(set(offered(name)))
+
+
+@each_room
+def test_what_a_room_offers_is_used_outside_it(name):
+    taken = {
+        what
+        for module in sources()
+        if room(module) != name
+        for target, what, _ in own_imports(module)
+        if target == name
+    }
+    assert sorted(set(offered(name)) - taken) == []
 
 
 @each_module
@@ -256,7 +215,7 @@ def test_third_party_library_stays_in_its_place(name):
 
 @each_module
 def test_nothing_executes_text(name):
-    """No eval, exec or unpickling but of syntax trees in the one module that is meant to."""
+    """No eval, exec or unpickling but of syntax trees in the modules that are meant to."""
     wrong = []
     for node in ast.walk(sources()[name]):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("eval", "exec", "__import__"):
@@ -266,15 +225,25 @@ def test_nothing_executes_text(name):
 
 
 @each_module
-def test_module_is_short(name):
+def test_a_long_file_gives_its_reason(name):
     path = Path(PACKAGE, *name.split(".")) if name != TOP else PACKAGE
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= MAX_LINES
+    assert lines <= LONG or "Long because" in (ast.get_docstring(sources()[name]) or "")
 
 
 def test_import_loads_no_heavy_library():
-    heavy = ("scipy", "opt_einsum", "click", "jax", "torch", "dask", "matplotlib")
+    heavy = ("scipy", "opt_einsum", "lark", "click", "mpmath", "jax", "torch", "matplotlib")
     program = f"import einderiv, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_package_shows_its_public_names_only():
+    program = (
+        "import einderiv, sys; print(dir(einderiv)); einderiv.parse('x'); print(dir(einderiv))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    first, second = map(ast.literal_eval, done.stdout.splitlines())
+    names = offered(TOP)
+    assert first == second == names

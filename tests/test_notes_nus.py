@@ -12,7 +12,7 @@ import pytest
 from scipy import special
 
 import einderiv as ed
-from einderiv.functions import ELEMENTWISE
+from einderiv.terms.functions import ELEMENTWISE
 
 RNG = np.random.default_rng(5005)
 TIGHT = {"rtol": 1e-11, "atol": 1e-12}  # complex steps have no truncation error: rounding only

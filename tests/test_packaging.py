@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 GRAMMARS = sorted(path.name for path in (ROOT / "grammar").glob("*.lark"))
-DATA = sorted(path.name for path in (ROOT / "einderiv" / "data").glob("*.csv"))
+DATA = sorted(path.name for path in (ROOT / "einderiv" / "cli" / "data").glob("*.csv"))
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "einderiv").rglob("*.py"))
 
 
@@ -62,7 +62,9 @@ def site(archives, tmp_path_factory) -> Path:
 def test_sdist_holds_sources_grammars_tests_and_texts(sdist):
     wanted = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "einderiv/py.typed"}
     wanted |= {"tests/test_packaging.py", ".ci/run", *MODULES}
-    wanted |= {f"grammar/{name}" for name in GRAMMARS} | {f"einderiv/data/{name}" for name in DATA}
+    wanted |= {f"grammar/{name}" for name in GRAMMARS} | {
+        f"einderiv/cli/data/{name}" for name in DATA
+    }
     assert GRAMMARS and DATA
     assert not wanted - sdist
 
@@ -71,7 +73,7 @@ def test_wheel_holds_the_package_its_grammars_and_its_data(wheel):
     names = set(wheel.namelist())
     wanted = {"einderiv/py.typed", *MODULES}
     wanted |= {f"einderiv/grammar/{name}" for name in GRAMMARS}
-    wanted |= {f"einderiv/data/{name}" for name in DATA}
+    wanted |= {f"einderiv/cli/data/{name}" for name in DATA}
     assert not wanted - names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
@@ -100,7 +102,7 @@ def test_installed_wheel_parses_and_differentiates(site, tmp_path):
 def test_installed_grammar_is_the_one_in_the_package(site, tmp_path):
     """No other folder named grammar is near, so what is read can only be the installed copy."""
     program = (
-        "from einderiv.notation.grammar import grammar_text\n"
+        "from einderiv.notations.parser import grammar_text\n"
         "print(grammar_text('index.lark'), end='')\n"
     )
     installed = site / "einderiv" / "grammar" / "index.lark"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import einderiv as ed
-from einderiv.properties import RANGES, interval, is_nonnegative
+from einderiv.calculus.signs import RANGES, interval, is_nonnegative
 from tests.random_programs import random_program
 
 NOT_CALLED = {"pi", "softmax", "logsoftmax", "atan2", "lt", "le", "gt", "ge", "eq", "ne"}

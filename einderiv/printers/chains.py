@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from ..expr import Dim
-from ..notation import syntax
-from ..notation.syntax import Group, Name, Node, Number, Pointwise, Power, Transpose
-from .matrix_text import tree_text
+from ..notations import Group, Name, Node, Number, Pointwise, Power, Transpose, syntax
+from ..terms import Dim
+from .text import matrix_text
 from .trees import NOWHERE, call_tree, is_decimal, number_tree
 
 ONE = Fraction(1)
@@ -138,7 +137,7 @@ def pointwise(parts: Sequence[Part], matrices: bool = False) -> Chain:
 def _pointwise(parts: Sequence[Part]) -> Chain:
     counts: dict[str, tuple[Chain, Fraction]] = {}
     for chain, exponent in parts:
-        key = tree_text(chain_tree(chain))
+        key = matrix_text(chain_tree(chain))
         known = counts.get(key, (chain, Fraction(0)))[1]
         counts[key] = (chain, known + exponent)
     above = [_raised(c, e) for c, e in counts.values() if e > 0]

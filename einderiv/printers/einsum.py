@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import NotationError
-from ..expr import (
+from ..notations import LETTERS, Hints, Subscripts
+from ..terms import (
     Apply,
     Contraction,
     Delta,
@@ -24,12 +25,10 @@ from ..expr import (
     Ones,
     Subscript,
     Variable,
+    split_scale,
 )
-from ..notation.equations import LETTERS, Subscripts
-from ..structure import split_scale
-from .letters import Hints
+from .surface import unparse
 from .text import to_text
-from .unparse import unparse
 
 _MOST = 63  # operands of one numpy.einsum
 

@@ -6,38 +6,11 @@ Invariant: a derivative stands in brackets or under its own fraction line, so it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Iterable
 
-from ..notation.syntax import Access, Group, Index, Name, Node
+from ..notations import Group, Node
 from . import latex, text
-from .trees import NOWHERE
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Partial:
-    """The derivative of `inner` by `variable`."""
-
-    inner: Node
-    variable: Access | Name
-
-    @property
-    def is_short(self) -> bool:
-        """Is it the derivative of something that has a name?"""
-        return isinstance(self.inner, Access | Name)
-
-
-def entry(name: str, names: Sequence[str]) -> Access | Name:
-    """`X[i,j]`, or a name alone."""
-    if not names:
-        return Name(name, NOWHERE)
-    return Access(name, tuple(Index(n, None, NOWHERE) for n in names), NOWHERE, NOWHERE)
-
-
-def as_node(partial: Partial) -> Node:
-    """A derivative where a surface tree is wanted; only the functions of this module print it."""
-    return cast(Node, partial)
+from .trees import Partial
 
 
 def tree_text(node: Node) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from ..notation import syntax
-from ..notation.syntax import (
+from ..notations import (
     Access,
     Call,
     Comparison,
@@ -21,9 +20,12 @@ from ..notation.syntax import (
     Negative,
     Node,
     Number,
+    Pointwise,
     Power,
     Product,
     Sum,
+    Transpose,
+    syntax,
 )
 
 SUM, TERM, FACTOR, BASE, ATOM = range(5)  # how tightly a place binds
@@ -170,3 +172,93 @@ def pieces(node: Node) -> Iterable[Task]:
             yield ")" + _indices(node.subscript)
         case _:
             yield from arithmetic_pieces(node)
+
+
+# Matrix notation as text: what `notation/matrix_tree.py` reads.
+#
+# In: a surface tree of matrix notation. Out: a string, statements separated by newlines.
+# Invariant: as `text.py`, which writes what the notations share.
+
+
+def to_matrix_text(text: syntax.Text) -> str:
+    """The statements of a surface tree, one a line."""
+    return "\n".join(_statement_matrix_text(statement) for statement in text.statements)
+
+
+def _statement_matrix_text(statement: syntax.Declaration | Definition) -> str:
+    if isinstance(statement, syntax.Declaration):
+        return declaration_text(statement)
+    body = matrix_text(statement.expression)
+    return body if statement.name is None else f"{statement.name} = {body}"
+
+
+def matrix_text(root: Node) -> str:
+    """One expression.
+
+    >>> x = syntax.Name("x", (0, 0))
+    >>> matrix_text(syntax.Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0)))
+    "x'*x"
+    """
+    return rendered(root, _pieces, _binds)
+
+
+def _binds(node: Node) -> int:
+    match node:
+        case Pointwise():
+            return FACTOR if node.operator == ".^" else TERM
+        case Transpose():
+            return BASE
+    return arithmetic_binds(node)
+
+
+def _pieces(node: Node) -> Iterable[Task]:
+    match node:
+        case Transpose():
+            yield from ((node.operand, BASE), "'")
+        case Pointwise(operator=".^"):
+            yield from ((node.left, BASE), ".^", (node.right, ATOM))
+        case Pointwise():
+            # the left one may be such a chain itself, but never a matrix product without brackets
+            chained = isinstance(node.left, Pointwise)
+            yield from ((node.left, TERM if chained else FACTOR), node.operator)
+            yield node.right, FACTOR
+        case Call():
+            yield f"{node.function}("
+            yield from argument_pieces(node)
+            yield ")"
+        case _:
+            yield from arithmetic_pieces(node)
+
+
+def broken(line: str, width: int) -> list[str]:
+    """A long right-hand side in several lines, each but the first beginning with an operator.
+
+    >>> broken("aaaa + bbbb*(c - d) - eeee", 14)
+    ['aaaa', '+ bbbb*(c - d)', '- eeee']
+    """
+    pieces = [line]
+    for depth in range(4):
+        for signs in ((" + ", " - "), ("*",)):
+            pieces = [
+                part
+                for piece in pieces
+                for part in ([piece] if len(piece) <= width else _cut(piece, signs, depth, width))
+            ]
+    return pieces
+
+
+def _cut(line: str, signs: tuple[str, ...], depth: int, width: int) -> list[str]:
+    """A line cut before some of the `signs` at a depth of brackets, as few as will do."""
+    inside = 0
+    places = []
+    for place, char in enumerate(line):
+        inside += (char in "([") - (char in ")]")
+        if inside == depth and place and line.startswith(signs, place):
+            places.append(place)
+    lines, start, last = [], 0, 0
+    for place in [*places, len(line)]:
+        if place - start > width and last > start:
+            lines.append(line[start:last].strip())
+            start = last
+        last = place
+    return [*lines, line[start:].strip()]

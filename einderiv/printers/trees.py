@@ -6,10 +6,12 @@ Invariant: what is built reads back with the same structure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
-from ..notation import syntax
-from ..notation.syntax import Access, Call, Group, Name, Node, Number
+from ..notations import Access, Call, Group, Index, Name, Node, Number, syntax
 
 NOWHERE = (0, 0)
 
@@ -86,3 +88,28 @@ def fraction_tree(above: list[Node], below: list[Node], coefficient: Fraction) -
         inner = Group(tree, NOWHERE) if isinstance(tree, syntax.Sum) else tree
         return syntax.Negative(inner, NOWHERE)
     return tree
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partial:
+    """The derivative of `inner` by `variable`."""
+
+    inner: Node
+    variable: Access | Name
+
+    @property
+    def is_short(self) -> bool:
+        """Is it the derivative of something that has a name?"""
+        return isinstance(self.inner, Access | Name)
+
+
+def entry(name: str, names: Sequence[str]) -> Access | Name:
+    """`X[i,j]`, or a name alone."""
+    if not names:
+        return Name(name, NOWHERE)
+    return Access(name, tuple(Index(n, None, NOWHERE) for n in names), NOWHERE, NOWHERE)
+
+
+def as_node(partial: Partial) -> Node:
+    """A derivative where a surface tree is wanted; only the functions of this module print it."""
+    return cast(Node, partial)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import einderiv as ed
-from einderiv.printers.matrix import matrix_text_of
-from einderiv.printers.vec import nearest_tree
+from einderiv.printers.matrix import matrix_text_of, nearest_tree
 from tests.matrix_oracle import Evaluator
 from tests.random_programs import random_program
 

@@ -1,1 +1,0 @@
-"""Backends: they see only a `Program`, never a term."""

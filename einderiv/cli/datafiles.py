@@ -1,0 +1,300 @@
+"""Arrays from files and to files: .npz, .npy and .csv.
+
+In: `file.npz`, `file.csv`, `NAME=file` or `NAME=number`, and the names that are wanted. Out: arrays by name.
+Invariant: no pickle is loaded; an output file is complete or not there; every refusal names the file,
+in a table also the line.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, EinderivError
+
+Array = NDArray[Any]
+Loader = Callable[[], Array]  # an array of a file, not loaded before it is wanted
+
+_NAMED = re.compile(r"([^\W\d]\w*)=(.+)", re.DOTALL)
+
+
+def read_arrays(items: Sequence[str], wanted: Collection[str]) -> dict[str, Array]:
+    """The arrays that the items give, by name.
+
+    `file.npz` gives each of its arrays, `file.csv` each column under its header's name, as far as they
+    are wanted. `NAME=file` gives one array: that of a .npy, the one of this name (or the only one) of
+    a .npz, the whole table of a .csv as a matrix, or as a vector where it has one column.
+    `NAME=3.5` gives a scalar. Raises DataError: unreadable, nothing wanted in it, a name given twice.
+    """
+    arrays: dict[str, Array] = {}
+    origin: dict[str, str] = {}
+    for item in items:
+        for name, load in _loaders(item, wanted).items():
+            if name in arrays:
+                raise DataError(
+                    f"{name} is given twice",
+                    facts=[f"by {origin[name]}", f"by {item}"],
+                    hint="drop one of them",
+                )
+            arrays[name], origin[name] = load(), item
+    return arrays
+
+
+def _loaders(item: str, wanted: Collection[str]) -> dict[str, Loader]:
+    named = _NAMED.fullmatch(item)
+    if named:
+        name, text = named.groups()
+        return {name: lambda: _one_array(name, text)}
+    suffix = _suffix(item, "read")
+    if suffix == ".npy":
+        raise DataError(f"{item} holds an array without a name", hint=f"name it: --data X={item}")
+    columns = _npz(item) if suffix == ".npz" else read_table(item).columns()
+    chosen = {name: load for name, load in columns.items() if name in wanted}
+    if not chosen:
+        raise DataError(
+            f"{item} has no array that is needed",
+            facts=[
+                f"it has {_some(columns) or 'no names'}",
+                f"the expression has {_some(wanted) or 'no tensors'}",
+            ],
+            hint=f"name what it holds: --data X={item}, or drop it",
+        )
+    return chosen
+
+
+def _one_array(name: str, text: str) -> Array:
+    number = _number(text)
+    if number is not None:
+        return np.asarray(number)
+    match _suffix(text, "read"):
+        case ".csv":
+            return read_table(text).array()
+        case ".npy":
+            with _opened(text) as loaded:
+                if isinstance(loaded, np.ndarray):
+                    return loaded
+                raise DataError(f"{text} is no .npy file", hint="rename it if it is an .npz file")
+    arrays = _npz(text)
+    if name not in arrays and len(arrays) != 1:
+        raise DataError(
+            f"{text} has no array {name}",
+            facts=[f"it has {_some(arrays) or 'none'}"],
+            hint="correct the name, or save one array as .npy",
+        )
+    return arrays[name if name in arrays else next(iter(arrays))]()
+
+
+def _npz(path: str) -> dict[str, Loader]:
+    def member(name: str) -> Array:
+        with _opened(path) as loaded:
+            return np.asarray(loaded[name])
+
+    with _opened(path) as loaded:
+        if isinstance(loaded, np.ndarray):
+            raise DataError(f"{path} is no .npz file", hint="rename it if it is an .npy file")
+        return {name: lambda name=name: member(name) for name in loaded.files}  # type: ignore[misc]
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """What numpy.load makes of a file; whatever goes wrong in reading is a DataError."""
+    try:
+        with open(path, "rb") as file:
+            yield np.load(file, allow_pickle=False)
+    except EinderivError:
+        raise
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except Exception as error:  # numpy has a dozen kinds for damaged files
+        raise DataError(
+            f"cannot read {path}",
+            facts=[
+                "it is damaged, of another format, or holds Python objects, which are never loaded"
+            ],
+            hint="save it again with numpy.savez or numpy.save, as an array of numbers",
+        ) from error
+
+
+# ------------------------------------------------------------ tables
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A .csv file: the header's names (none if its first line is all numbers), and rows of cells."""
+
+    place: str
+    names: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]  # with line numbers
+
+    def columns(self) -> dict[str, Loader]:
+        """A vector for each name of the header."""
+        twice = {name for name in self.names if self.names.count(name) > 1}
+        if twice or not self.names:
+            raise DataError(
+                f"{self.place} names {min(twice)} twice"
+                if twice
+                else f"{self.place} has no header line to name its columns",
+                hint="give each column its name in the first line, "
+                f"or read the table as a matrix: --data X={self.place}",
+            )
+        return {
+            name: lambda k=k: np.array([self._number(row, k) for row in self.rows], float)  # type: ignore[misc]
+            for k, name in enumerate(self.names)
+        }
+
+    def column(self, name: str) -> Array:
+        """One column as a vector."""
+        return self.columns()[name]()
+
+    def array(self) -> Array:
+        """All cells as a matrix; a table of one column as a vector."""
+        width = len(self.rows[0][1]) if self.rows else len(self.names)
+        flat = [self._number(row, k) for row in self.rows for k in range(width)]
+        table = np.array(flat, float).reshape(len(self.rows), width)
+        return table[:, 0] if width == 1 else table
+
+    def _number(self, row: tuple[int, tuple[str, ...]], k: int) -> float:
+        line, cells = row
+        number = _number(cells[k])
+        if number is None:
+            column = f"column {self.names[k]}" if self.names else f"column {k + 1}"
+            raise DataError(
+                f"{self.place}, line {line}, {column}: {cells[k]!r} is no number",
+                hint="write a number such as 2.5 (or nan), separate cells by commas",
+            )
+        return number
+
+
+def read_table(path: str) -> Table:
+    """The table in a .csv file; empty lines and lines that start with # are skipped."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is no text in UTF-8", facts=[str(error)], hint="save it as UTF-8"
+        ) from None
+    return table_of(text, path)
+
+
+def table_of(text: str, place: str) -> Table:
+    """The table that a text in .csv format holds; `place` is its name in messages.
+
+    >>> table_of("# two columns\\nx, y\\n1, 2\\n3, 4", "here").array().tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+    rows: list[tuple[int, tuple[str, ...]]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                (cells,) = csv.reader([line], skipinitialspace=True)
+            except csv.Error as error:
+                raise DataError(f"{place}, line {number}: {error}") from None
+            rows.append((number, tuple(cell.strip() for cell in cells)))
+    if not rows:
+        raise DataError(f"{place} is empty", hint="write a header line and rows of numbers")
+    width = len(rows[0][1])
+    for number, row in rows:
+        if len(row) != width:
+            raise DataError(
+                f"{place}, line {number} has {len(row)} cells, line {rows[0][0]} has {width}",
+                hint="give every line the same number of commas",
+            )
+    numbers = [_number(cell) is not None for cell in rows[0][1]]
+    if any(numbers) and not all(numbers):
+        raise DataError(
+            f"{place}, line {rows[0][0]} is neither a header nor numbers",
+            facts=[f"it reads {', '.join(rows[0][1])}"],
+            hint="write names only, or numbers only",
+        )
+    headless = all(numbers)
+    return Table(place, () if headless else rows[0][1], tuple(rows[not headless :]))
+
+
+def _number(text: str) -> float | None:
+    """The number a text is.
+
+    >>> _number(" 1e3 "), _number("1_000"), _number("x")
+    (1000.0, None, None)
+    """
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+# ------------------------------------------------------------ writing
+
+
+def check_output(path: str) -> None:
+    """Refuse a file name whose suffix says no known format, before anything is computed."""
+    _suffix(path, "write")
+
+
+def write_array(path: str, array: Array, comment: str = "") -> None:
+    """The array in a file; what stood there is replaced at once, by a whole file.
+
+    .npy; .npz under the name `value`; .csv with up to two axes: a scalar, a column or a table of all
+    digits, after `comment` in lines that start with #. Raises DataError.
+    """
+    suffix = _suffix(path, "write")
+    if suffix == ".csv" and (array.ndim > 2 or array.dtype.kind == "c"):
+        what = "complex numbers" if array.ndim <= 2 else f"{array.ndim} axes"
+        raise DataError(f"a .csv file cannot hold {what}", hint="write .npy or .npz instead")
+    target = Path(os.path.realpath(path))
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        try:
+            with open(draft, "xb") as file:
+                _write(file, suffix, array, comment)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _write(file: IO[bytes], suffix: str, array: Array, comment: str) -> None:
+    match suffix:
+        case ".npy":
+            np.save(file, array, allow_pickle=False)
+        case ".npz":
+            np.savez(file, value=array)
+        case _:
+            lines = [f"# {line}" for line in comment.splitlines()]
+            table = array if array.ndim == 2 else array.reshape(-1, 1)
+            lines += [",".join(map(repr, row)) for row in table.astype(float).tolist()]
+            file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+
+
+def _suffix(path: str, verb: str) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".npz", ".npy", ".csv"):
+        raise DataError(
+            f"cannot {verb} {path}: its suffix says no format",
+            facts=[
+                f"arrays are {'read from' if verb == 'read' else 'written to'} .npz, .npy and .csv"
+            ],
+            hint="--data takes file.npz, file.csv, X=file.npy, X=file.csv or n=16"
+            if verb == "read"
+            else "name it out.npz, out.npy or out.csv",
+        )
+    return suffix
+
+
+def _some(names: Collection[str]) -> str:
+    """The names, but no page full of them."""
+    shown = ", ".join(list(names)[:12])
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > 12 else shown

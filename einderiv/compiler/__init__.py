@@ -1,1 +1,0 @@
-"""From terms to programs: `lower` builds instructions, `order` plans contractions, `cost` prices them."""

@@ -1,0 +1,1 @@
+"""To be said: what this room offers."""

@@ -1,0 +1,442 @@
+"""Index notation on symbols: X["a","b"]*th["b"] - Y["a"].
+
+In: symbols with names for their axes. Out: `Indexed`, which every other operation takes for the expression.
+Invariant: the summation convention of LANGUAGE section 1: a product sums the indices that stand twice in
+it; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand side does.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ...terms import Dim, Expr, Ones, Shape, add, contract, power, transpose
+from .operands import Symbolic, joined_shapes, made, number, refuse, together, tracing
+
+Factor = tuple[Any, tuple[str, ...]]  # a symbol and the names of its axes
+
+
+class Indexed:
+    """A product of symbols with named axes, summed when it is used as a whole."""
+
+    __slots__ = ("factors",)
+
+    def __init__(self, factors: Sequence[Factor]) -> None:
+        self.factors = tuple(factors)
+
+    @staticmethod
+    def access(x: Any, names: Sequence[str]) -> Indexed:
+        """X["a","b"]."""
+        if len(names) != x._term.rank:
+            refuse(
+                f"{len(names)} indices for {x._term.rank} axes",
+                "each axis has one index",
+                f"write X[{', '.join(repr(c) for c in 'ijkl'[: x._term.rank])}]",
+            )
+        return Indexed([(x, tuple(names))])._checked()
+
+    def __getitem__(self, key: Any) -> Any:
+        """The expression whose axes are the named indices, in this order; these are not summed."""
+        names = key if isinstance(key, tuple) else (key,)
+        return self._summed(tuple(names))
+
+    def _checked(self) -> Indexed:
+        """Itself; extents that differ are refused here, where they meet."""
+        names = [name for _, own in self.factors for name in own]
+        if len(set(names)) < len(names):
+            self.expression()
+        return self
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Indices that stand once."""
+        count: dict[str, int] = {}
+        for _, names in self.factors:
+            for name in names:
+                count[name] = count.get(name, 0) + 1
+        return tuple(name for name, times in count.items() if times == 1)
+
+    def expression(self) -> Any:
+        """The expression: its axes are the free indices in order of appearance."""
+        return self._summed(self.free)
+
+    def _summed(self, names: tuple[str, ...]) -> Any:
+        terms, owner, context = together([x for x, _ in self.factors])
+        every = dict.fromkeys(name for _, own in self.factors for name in own)
+        lacking = [n for n in (*names, *self.free) if n not in every or n not in (*names,)]
+        if lacking or len(set(names)) < len(names):
+            refuse(
+                f"the indices {', '.join(names)} of a product whose free ones are {', '.join(self.free)}",
+                "all free indices and none else stand on the left",
+                "name each free index once",
+            )
+        clashes: list[tuple[Dim, Dim]] = []
+        dims: dict[str, Dim] = {}
+        for term, (_, own) in zip(terms, self.factors, strict=True):
+            for name, dim in zip(own, term.shape, strict=True):
+                if dims.setdefault(name, dim) != dim:
+                    clashes.append((dims[name], dim))
+        if clashes:
+            terms, context = joined_shapes(terms, context, clashes, "index")
+        labels = {name: k for k, name in enumerate(every)}
+        inputs = [tuple(labels[n] for n in own) for _, own in self.factors]
+        term = contract(terms, inputs, tuple(labels[n] for n in names))
+        if tracing.get() is None:
+            context = replace(context, letters=_with_letters(context.letters, dims))
+        return owner._with(term, names, context)
+
+    # ------------------------------------------------------------ arithmetic
+
+    def _closed(self) -> Factor:
+        return self.expression(), self.free
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, Indexed):
+            return Indexed([*self.factors, *other.factors])._checked()
+        return Indexed([*self.factors, (_scalar(other, self), ())])
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, Indexed):
+            x, names = other._closed()
+            return Indexed([*self.factors, (_inverse(x), names)])
+        exact = number(other)
+        if exact:
+            return self * (1 / exact)
+        return Indexed([*self.factors, (_inverse(_scalar(other, self)), ())])
+
+    def __rtruediv__(self, other: Any) -> Any:
+        x, names = self._closed()
+        return Indexed([(_inverse(x), names)]) * other
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __pow__(self, exponent: Any) -> Any:
+        x, names = self._closed()
+        return Indexed([(x**exponent, names)])
+
+    def __add__(self, other: Any) -> Any:
+        return self._plus(other, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self._plus(other, -1)
+
+    def __rsub__(self, other: Any) -> Any:
+        return (-self)._plus(other, 1)
+
+    def _plus(self, other: Any, sign: int) -> Any:
+        x, names = self._closed()
+        if isinstance(other, Indexed):
+            y, own = other._closed()
+        else:
+            y, own = _scalar(other, self), ()
+        if own and names and set(own) != set(names):
+            refuse(
+                f"a sum of terms with the indices {', '.join(names)} and {', '.join(own)}",
+                "the terms of a sum have the same free indices",
+                "sum the others, or multiply by ones",
+            )
+        axes = names or own
+        terms, owner, context = together([x, y])
+        clashes = [
+            (terms[0].shape[k], terms[1].shape[own.index(n)])
+            for k, n in enumerate(names)
+            if own and terms[0].shape[k] != terms[1].shape[own.index(n)]
+        ]
+        if clashes:
+            terms, context = joined_shapes(terms, context, clashes, "+")
+        full = terms[0] if names else terms[1]
+        aligned = [_along(t, n, axes, full) for t, n in zip(terms, (names, own), strict=True)]
+        total = add([(1, aligned[0]), (sign, aligned[1])], full.shape)
+        return Indexed([(owner._with(total, axes, context), axes)])
+
+    # ------------------------------------------------------------ everything else
+
+    def __eq__(self, other: object) -> bool:
+        other = other.expression() if isinstance(other, Indexed) else other
+        return bool(self.expression() == other)
+
+    def __hash__(self) -> int:
+        return hash(self.expression())
+
+    def __lt__(self, other: Any) -> Any:
+        return np.less(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return np.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return np.greater(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return np.greater_equal(self, other)
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        own = _OPERATORS.get(function.__name__)
+        if method == "__call__" and own is not None and len(inputs) == 2 and not options:
+            a, b = inputs
+            return (
+                own(a, b)
+                if isinstance(a, Indexed)
+                else getattr(b, _REFLECTED[function.__name__])(a)
+            )
+        whole = [x.expression() if isinstance(x, Indexed) else x for x in inputs]
+        return getattr(function, method)(*whole, **options)
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        whole = [x.expression() if isinstance(x, Indexed) else x for x in arguments]
+        return function(*whole, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.expression(), name)
+
+    def __str__(self) -> str:
+        return str(self.expression())
+
+    def __call__(self, *arguments: Any, **arrays: Any) -> Any:
+        """The value for arrays by name."""
+        return self.expression()(*arguments, **arrays)
+
+    def __repr__(self) -> str:
+        return f"<Indexed {self.expression()!r}>"
+
+
+_OPERATORS: dict[str, Any] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+}
+_REFLECTED = {
+    "add": "__radd__",
+    "subtract": "__rsub__",
+    "multiply": "__rmul__",
+    "divide": "__rtruediv__",
+    "power": "__rpow__",
+}
+
+
+def _with_letters(
+    letters: Mapping[Dim, tuple[str, ...]], dims: Mapping[str, Dim]
+) -> dict[Dim, tuple[str, ...]]:
+    """The letters that printers use for extents, those of an expression added."""
+    found = dict(letters)
+    for name, dim in dims.items():
+        if name not in found.get(dim, ()):
+            found[dim] = (*found.get(dim, ()), name)
+    return found
+
+
+def _along(term: Expr, names: tuple[str, ...], axes: tuple[str, ...], full: Expr) -> Expr:
+    if names:
+        return transpose(term, tuple(names.index(n) for n in axes))
+    every = tuple(range(len(axes)))
+    return contract([term, *map(Ones, full.shape)], [(), *((k,) for k in every)], every)
+
+
+def _scalar(value: Any, like: Indexed) -> Any:
+    """A number or a scalar symbol; a symbol with axes needs indices."""
+    if isinstance(value, Symbolic) and value._term.rank:
+        refuse(
+            f"a symbol with {value._term.rank} axes stands without indices beside indexed ones",
+            "index notation names every axis",
+            "write its indices, as in Y['a']",
+        )
+    if isinstance(value, Symbolic):
+        return value
+    (term,), owner, context = together([value, like.factors[0][0]])[0][:1], like.factors[0][0], None
+    return owner._with(term, (), context)
+
+
+def _inverse(x: Any) -> Any:
+    return x._with(power(x._term, Fraction(-1)), x._indices)
+
+
+# Entries and parts of symbols whose extents are known, inside a function that is traced.
+#
+# In: a symbol and what stands between its brackets. Out: a symbol.
+# Invariant: NumPy's rules for indexing. An entry is picked by a product with an array of zeros and ones: a
+# part costs its entries times the extent of the axis, and an infinite entry makes those picked beside it nan.
+
+_MOST = 10_000_000  # entries of an array of zeros and ones: 80 MB
+
+Array = np.ndarray[Any, Any]
+
+
+def is_known(x: Any) -> bool:
+    """Whether entries of x can be picked: its extents are numbers, and a trace takes the arrays."""
+    return tracing.get() is not None and all(isinstance(dim, int) for dim in x._term.shape)
+
+
+def picked(x: Any, keys: tuple[Any, ...]) -> Any:
+    """x[keys]."""
+    pieces = _Pieces(x)
+    axis = 0
+    for key in _spelled_out(keys, x._term.rank):
+        if key is None:
+            pieces.new_axis()
+        elif isinstance(key, slice):
+            pieces.part(axis, np.arange(x._term.shape[axis])[key])
+            axis += 1
+        else:
+            for own in _arrays_of(key, x._term.shape[axis:]):
+                pieces.gather(axis, own)
+                axis += 1
+    return pieces.result()
+
+
+def _spelled_out(keys: tuple[Any, ...], rank: int) -> list[Any]:
+    """One key an axis, bool arrays one for several, None for a new axis; no ellipsis."""
+    taken = sum(_axes_taken(key) for key in keys)
+    dots = [n for n, key in enumerate(keys) if key is Ellipsis]
+    if taken > rank or len(dots) > 1:
+        refuse(f"{taken} indices for {rank} axes", "each axis has one", "drop some")
+    at = dots[0] if dots else len(keys)
+    return [*keys[:at], *[slice(None)] * (rank - taken), *keys[at + 1 :]]
+
+
+def _axes_taken(key: Any) -> int:
+    if key is None or key is Ellipsis:
+        return 0
+    if isinstance(key, slice):
+        return 1
+    array = _indices(key)
+    return array.ndim if array.dtype == bool else 1
+
+
+def _indices(key: Any) -> Array:
+    """A whole number, a list or an array as an array of indices."""
+    if isinstance(key, Symbolic):
+        refuse(
+            "a symbol stands as an index",
+            "which entry it picks depends on the data",
+            "multiply by np.where(condition, 1, 0), or pass the index as an argument",
+        )
+    array = np.asarray(key)
+    if array.size == 0 and not isinstance(key, np.ndarray):
+        array = array.astype(int)
+    if array.dtype != bool and array.dtype.kind not in "iu":
+        refuse(
+            f"an object of type {type(key).__name__} stands as an index",
+            "indices are whole numbers, slices, and arrays of whole numbers or bools",
+            "convert it first",
+        )
+    return array
+
+
+def _arrays_of(key: Any, shape: Shape) -> Sequence[Array]:
+    """The indices of each axis that a key takes."""
+    array = _indices(key)
+    if array.dtype != bool:
+        return (array,)
+    if not array.ndim or array.shape != shape[: array.ndim]:
+        refuse(
+            f"bools of shape {array.shape} as an index of axes {shape}",
+            "they say for each entry whether it is taken",
+            "give them the shape of the axes",
+        )
+    return array.nonzero()
+
+
+class _Pieces:
+    """The factors of a part, and the labels of its axes as they come."""
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+        self.labels = tuple(range(x._term.rank))  # of x itself
+        self.fresh: int = x._term.rank
+        self.operands: list[Expr] = []
+        self.inputs: list[tuple[int, ...]] = []
+        self.axes: list[
+            int | None
+        ] = []  # labels of the result; None where the gathered axes belong
+        self.gathered: list[tuple[int, Array]] = []
+
+    def label(self) -> int:
+        """A label that no axis has."""
+        self.fresh += 1
+        return self.fresh - 1
+
+    def new_axis(self) -> None:
+        """An axis of extent 1."""
+        self.axes.append(self.label())
+        self.factor(Ones(1), self.axes[-1])
+
+    def factor(self, operand: Expr, *labels: int | None) -> None:
+        """One more factor."""
+        self.operands.append(operand)
+        self.inputs.append(tuple(k for k in labels if k is not None))
+
+    def part(self, axis: int, indices: Array) -> None:
+        """The axis cut to a slice."""
+        size = self.x._term.shape[axis]
+        if len(indices) == size and (indices == np.arange(size)).all():
+            self.axes.append(axis)
+            return
+        own = self.label()
+        self.axes.append(own)
+        self.factor(_choice(indices, size), own, axis)
+
+    def gather(self, axis: int, indices: Array) -> None:
+        """The axis read at indices, which all gathered axes share."""
+        size = self.x._term.shape[axis]
+        if indices.size and not (-size <= indices.min() and indices.max() < size):
+            worst = int(indices.max() if indices.max() >= size else indices.min())
+            refuse(
+                f"index {worst} of an axis with {size} entries",
+                "indices run from 0, or from the end as negative numbers",
+                f"choose one from {-size} to {size - 1}",
+            )
+        self.gathered.append((axis, indices % size if size else indices))
+        self.axes.append(None)
+
+    def result(self) -> Any:
+        """The product of all factors."""
+        arrays = np.broadcast_arrays(*(indices for _, indices in self.gathered))
+        common = [self.label() for _ in (arrays[0].shape if arrays else ())]
+        for (axis, _), indices in zip(self.gathered, arrays, strict=True):
+            self.factor(_choice(indices, self.x._term.shape[axis]), *common, axis)
+        places = [n for n, label in enumerate(self.axes) if label is None]
+        together = not places or places[-1] - places[0] + 1 == len(places)
+        # NumPy: gathered axes stand where they were, in front where something is between them
+        at = places[0] if places and (together or not _lists(self.gathered)) else 0
+        rest = [label for label in self.axes if label is not None]
+        output = (*rest[:at], *common, *rest[at:])
+        term = contract([self.x._term, *self.operands], [self.labels, *self.inputs], output)
+        return made(self.x, term)
+
+
+def _lists(gathered: Sequence[tuple[int, Array]]) -> bool:
+    return any(indices.ndim for _, indices in gathered)
+
+
+def _choice(indices: Array, size: int) -> Expr:
+    """The tensor that is 1 at [..., indices[...]] and 0 elsewhere."""
+    return array_of_choices(indices, size, (size,))
+
+
+def array_of_choices(places: Array, size: int, shape: Sequence[int]) -> Expr:
+    """The tensor with the axes of `places`, then those of `shape`: 1 at the place that is named."""
+    if places.size * size > _MOST:
+        refuse(
+            f"{places.size} entries picked from {size}",
+            f"an array of more than {_MOST} zeros and ones would pick them",
+            "cut or shape the array beforehand and pass what is used",
+        )
+    chosen = np.zeros((*places.shape, size))
+    np.put_along_axis(chosen, places[..., None], 1.0, axis=-1)
+    running = tracing.get()
+    assert running is not None
+    return running.constant(chosen.reshape(*places.shape, *shape))

@@ -1,0 +1,512 @@
+"""A plain Python function, called once with symbols.
+
+In: a function and arguments of a call. Out: `Traced`: what it computes as terms, the arrays they need.
+Invariant: a trace holds for every call with its signature: ranks, which extents are equal, which are 1, the
+values of arguments that are no arrays of numbers. Arrays that the function uses besides its arguments become
+tensors that travel with the trace. What else it reads: `fingerprints.py`; trees: `containers.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sysconfig
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, EinderivError, NotationError
+from ..notations import Context
+from ..programs import converted
+from ..terms import Dim, Variable
+from .expression import Expression
+from .symbols.operands import Size, Symbolic, is_ours, located, made, operand, tracing
+
+# Nested tuples, lists and dicts of arrays, as functions take and return them.
+#
+# In: a nested value. Out: its leaves and its structure; a value of that structure from other leaves.
+# Invariant: dicts by sorted keys and None without leaves, as JAX's pytrees; anything that is no tuple, list,
+# dict or None is a leaf.
+
+Structure = Hashable  # () for a leaf, else the kind, its keys and the structures inside
+_NOTHING = (("none", 0), ())
+
+
+def flattened(value: Any) -> tuple[list[Any], Structure]:
+    """The leaves of a nested value, and its structure.
+
+    >>> flattened({"w": [1, 2], "b": 3})[0]
+    [3, 1, 2]
+    """
+    if value is None:
+        return [], _NOTHING
+    if isinstance(value, dict):
+        keys = _ordered(value)
+        kind: Hashable = ("dict", tuple(keys))
+        inside = [value[key] for key in keys]
+    elif isinstance(value, tuple | list):
+        fields = getattr(value, "_fields", None)
+        kind = ("named", type(value)) if fields else (type(value).__name__, len(value))
+        inside = list(value)
+    else:
+        return [value], ()
+    leaves: list[Any] = []
+    structures: list[Structure] = []
+    for item in inside:
+        own, structure = flattened(item)
+        leaves += own
+        structures.append(structure)
+    return leaves, (kind, tuple(structures))
+
+
+def _ordered(value: dict[Any, Any]) -> list[Any]:
+    """The keys, sorted where they can be."""
+    try:
+        return sorted(value)
+    except TypeError:
+        return list(value)
+
+
+def rebuilt(structure: Structure, leaves: Iterable[Any]) -> Any:
+    """A value of a structure.
+
+    >>> rebuilt(flattened((1, [2]))[1], "ab")
+    ('a', ['b'])
+    """
+    return _built(structure, iter(leaves))
+
+
+def _built(structure: Any, leaves: Iterator[Any]) -> Any:
+    if structure == ():
+        return next(leaves)
+    (name, detail), inside = structure
+    if name == "none":
+        return None
+    values = [_built(part, leaves) for part in inside]
+    if name == "dict":
+        return dict(zip(detail, values, strict=True))
+    if name == "named":
+        return detail(*values)
+    return tuple(values) if name == "tuple" else values
+
+
+# What a function reads besides its arguments, as a key that changes when it does.
+#
+# In: a function. Out: a hashable fingerprint, and the objects whose identity it uses (to keep them alive).
+# Invariant: numbers, texts and small arrays count by value; lists, tuples, dicts, attributes of objects and
+# helper functions by what is in them, to a depth; everything else by identity. Of a large array a sample
+# counts: 256 entries spread over it.
+
+_DEPTH = 4  # helper of a helper, entry of a dict of an object ...
+_MOST = 64  # entries of a container that are looked at
+_SMALL = 4096  # bytes of an array that are compared in full
+_SAMPLE = 256  # entries of a larger one
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
+_LIBRARIES = tuple(
+    os.path.join(path, "")
+    for path in {
+        os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
+    }
+)
+
+
+def fingerprint(function: Callable[..., Any]) -> tuple[Hashable, list[Any]]:
+    """A key for what `function` refers to outside its arguments, and the objects it holds by identity.
+
+    >>> scale = [2.0]
+    >>> f = lambda x: scale[0] * x
+    >>> before = fingerprint(f)[0]; scale[0] = 3.0
+    >>> fingerprint(f)[0] == before
+    False
+    """
+    held: list[Any] = []
+    return _of(function, _DEPTH, held), held
+
+
+def _of(value: Any, depth: int, held: list[Any]) -> Hashable:
+    kind = type(value)
+    if kind in _PLAIN or isinstance(value, np.generic):
+        return kind, value
+    if isinstance(value, np.ndarray):
+        return _of_array(value, held)
+    held.append(value)
+    if not depth or isinstance(value, ModuleType | type | BuiltinFunctionType):
+        return id(value)
+    if isinstance(value, list | tuple | dict | set | frozenset):
+        return _of_container(value, depth, held)
+    return id(value), tuple(_of(part, depth - 1, held) for part in _parts(value))
+
+
+def _of_array(array: np.ndarray[Any, Any], held: list[Any]) -> Hashable:
+    if array.dtype.hasobject:
+        held.append(array)
+        return id(array)
+    if array.nbytes > _SMALL:
+        held.append(array)
+        flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
+        return id(array), flat[:: array.size // _SAMPLE].tobytes()
+    return array.shape, array.dtype.str, array.tobytes()
+
+
+def _of_container(value: Any, depth: int, held: list[Any]) -> Hashable:
+    if len(value) > _MOST:
+        return id(value)
+    if isinstance(value, dict):
+        keys = tuple(_of(key, depth - 1, held) for key in value)
+        return dict, keys, tuple(_of(part, depth - 1, held) for part in value.values())
+    if isinstance(value, set | frozenset):
+        return set, id(value), len(value)
+    return type(value), tuple(_of(part, depth - 1, held) for part in value)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """What a function or an object refers to."""
+    wrapped = getattr(value, "__dict__", {}).get("__wrapped__")
+    if isinstance(value, FunctionType):
+        yield from _references(value)
+    elif isinstance(value, MethodType):
+        yield value.__self__
+        yield value.__func__
+    elif isinstance(value, functools.partial):
+        yield value.func
+        yield value.args
+        yield value.keywords
+    elif wrapped is None and not type(value).__module__.startswith(("numpy", "scipy", "einderiv")):
+        call = inspect.getattr_static(type(value), "__call__", None)
+        if isinstance(call, FunctionType):
+            yield call
+        yield from list(getattr(value, "__dict__", {}).values())[:_MOST]
+    if wrapped is not None:
+        yield wrapped
+
+
+def _references(function: FunctionType) -> Iterator[Any]:
+    """Closure, defaults, and the globals that the function names; those of a library never change."""
+    code = function.__code__
+    if code.co_filename.startswith(_LIBRARIES):
+        return
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not assigned yet
+            yield None
+    yield function.__defaults__
+    if function.__kwdefaults__:
+        yield function.__kwdefaults__
+    scope = function.__globals__
+    for name in _names(code):
+        value = scope.get(name)
+        if value is not None and not isinstance(value, ModuleType | type):
+            yield value
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: CodeType) -> tuple[str, ...]:
+    """Global names in a function and in those written inside it."""
+    found = dict.fromkeys(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found.update(dict.fromkeys(_names(constant)))
+    return tuple(found)
+
+
+# ----------------------------------------------------------------------
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How much a trace leaves open: extents, numbers, arrays one does not differentiate by."""
+
+    symbolic_extents: bool
+    traces_numbers: bool
+    traces_others: bool
+
+
+# From the most general trace to the most permissive: a shape used as data needs known extents, a label
+# used as an index needs its array. The last one holds for one call only.
+MODES = (Mode(True, True, True), Mode(False, False, True), Mode(False, False, False))
+
+
+@dataclass
+class Call:
+    """The arguments of a call, leaf by leaf."""
+
+    structure: tuple[int, tuple[Structure, ...], tuple[str, ...]]  # positional ones, all, keywords
+    leaves: list[Any]
+    places: list[
+        tuple[int, int]
+    ]  # the argument of each, and its number there; -1 where it is alone
+    wanted: list[bool]  # one differentiates by this leaf
+    parameter: Callable[[int], str]
+
+    def name(self, place: int) -> str:
+        """A name for a leaf."""
+        argument, number = self.places[place]
+        return self.parameter(argument) + (f"_{number}" if number >= 0 else "")
+
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether symbols are among the arguments."""
+        return any(isinstance(leaf, Symbolic) for leaf in self.leaves)
+
+    def traced(self, mode: Mode) -> list[bool]:
+        """Which leaves become tensors."""
+        return [
+            wanted
+            or (mode.traces_others and isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biuf")
+            or (mode.traces_numbers and isinstance(leaf, float | np.floating))
+            for leaf, wanted in zip(self.leaves, self.wanted, strict=True)
+        ]
+
+    def key(self, mode: Mode) -> Hashable | None:
+        """The signature under which a trace can be used again; None where there is none."""
+        if not mode.traces_others:
+            return None
+        parts: list[Hashable] = []
+        order: dict[int, int] = {}
+        for leaf, traced in zip(self.leaves, self.traced(mode), strict=True):
+            if traced:
+                shape = np.shape(leaf)
+                if mode.symbolic_extents:  # -1 the first extent beyond 1, -2 the second ...
+                    shape = tuple(
+                        d if d < 2 else -order.setdefault(d, len(order)) - 1 for d in shape
+                    )
+                parts.append(shape)
+            elif isinstance(leaf, bool | int | float | str | bytes | np.generic | Enum | type):
+                parts.append((type(leaf), leaf))
+            elif inspect.isroutine(leaf):
+                parts.append(fingerprint(leaf)[0])
+            else:
+                return None  # it may change without our noticing
+        return mode, self.structure, tuple(self.wanted), tuple(parts)
+
+    def sizes(self) -> tuple[int, ...]:
+        """All extents of the arrays, in order."""
+        arrays = (leaf for leaf in self.leaves if isinstance(leaf, np.ndarray))
+        return tuple(size for array in arrays for size in array.shape)
+
+    def called(self, function: Callable[..., Any], leaves: Sequence[Any]) -> Any:
+        """The function's result for arguments with other leaves."""
+        count, structures, keywords = self.structure
+        rest = iter(leaves)
+        values = [rebuilt(structure, rest) for structure in structures]
+        return function(*values[:count], **dict(zip(keywords, values[count:], strict=True)))
+
+
+@dataclass
+class Traced:
+    """What a function computes: its results as terms, its tensors, the arrays it brought along."""
+
+    outputs: list[Expression]
+    structure: Structure
+    inputs: list[tuple[int, Variable]]  # place among the leaves
+    wanted: list[Variable]
+    variables: dict[str, Variable]
+    constants: dict[str, Array]
+
+
+class Constants:
+    """Tensors for the arrays that a function uses besides its arguments."""
+
+    def __init__(self, dims: Mapping[int, Dim], context: Context) -> None:
+        self.dims, self.context = dims, context
+        self.variables = dict(context.variables)
+        self.arrays: dict[str, Array] = {}
+        self._known: dict[int, list[tuple[Array, str]]] = {}
+
+    def constant(self, array: Array) -> Variable:
+        """The tensor for an array with the entries it has now; the same one for the same array."""
+        seen = self._known.setdefault(id(array), [])
+        for _, name in seen:
+            if np.array_equal(self.arrays[name], array, equal_nan=True):
+                return self.variables[name]
+        name = _fresh(f"const{len(self.arrays) + 1}", self.variables)
+        self.arrays[name] = array.astype(array.dtype if array.dtype.kind == "f" else float)
+        self.variables[name] = Variable(name, tuple(self.dims.get(d, d) for d in array.shape))
+        seen.append((array, name))  # held, so that its identity stays its own
+        return self.variables[name]
+
+
+def _fresh(name: str, taken: Mapping[str, Any]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+# ---------------------------------------------------------------- the arguments
+
+
+def call_of(
+    function: Callable[..., Any],
+    argnums: Sequence[int],
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
+) -> Call:
+    """The leaves of a call, those of `argnums` as arrays of floats."""
+    leaves: list[Any] = []
+    structures: list[Structure] = []
+    places: list[tuple[int, int]] = []
+    wanted: list[bool] = []
+
+    def name(place: int) -> str:  # looked up where it is needed: 10 us
+        return (*_parameter_names(function, len(arguments)), *keywords)[place]
+
+    for place, value in enumerate((*arguments, *keywords.values())):
+        own, structure = flattened(value)
+        by = place < len(arguments) and place in argnums
+        leaves += [(_differentiable if by else _plain)(leaf, place, name) for leaf in own]
+        places += [(place, k if len(own) > 1 else -1) for k in range(len(own))]
+        wanted += [by] * len(own)
+        structures.append(structure)
+    whole = (len(arguments), tuple(structures), tuple(keywords))
+    return Call(whole, leaves, places, wanted, name)
+
+
+def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in parameters if p.kind in plain][:count]
+    return names + [f"x{k}" for k in range(len(names), count)]
+
+
+def _plain(leaf: Any, place: int, name: Callable[[int], str]) -> Any:
+    """An argument as it is; arrays of other libraries as NumPy arrays."""
+    if isinstance(leaf, np.ma.MaskedArray | np.matrix):
+        converted(name(place), leaf)  # raises
+    if isinstance(leaf, np.ndarray | np.generic | Symbolic) or not hasattr(leaf, "__array__"):
+        return leaf
+    return np.asarray(leaf)
+
+
+def _differentiable(leaf: Any, place: int, name: Callable[[int], str]) -> Any:
+    """An argument that one differentiates by, as an array of floats; symbols as they are."""
+    if type(leaf) is np.ndarray and leaf.dtype == float and leaf.dtype.isnative:
+        return leaf
+    if isinstance(leaf, Symbolic):
+        return leaf
+    refused = isinstance(leaf, str | bytes) or not isinstance(
+        leaf, np.ndarray | np.generic | bool | int | float | complex
+    )
+    if refused and not hasattr(leaf, "__array__"):
+        raise _no_variable(name(place), f"it is of type {type(leaf).__name__}")
+    array = converted(name(place), leaf)
+    if array.dtype.kind != "f":
+        raise _no_variable(name(place), f"it is of dtype {array.dtype}")
+    return array
+
+
+def _no_variable(name: str, fact: str) -> DataError:
+    return DataError(
+        f"one cannot differentiate by {name}: {fact}",
+        facts=["a variable is a real number or array, or tuples, lists and dicts of these"],
+        hint="choose another argument with argnums",
+    )
+
+
+# ---------------------------------------------------------------- the trace
+
+
+def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
+    """Call the function with symbols for the arrays that `mode` leaves open."""
+    dims: dict[int, Dim] = {}
+    variables: dict[str, Variable] = {}
+    inputs: list[tuple[int, Variable]] = []
+    leaves: list[Any] = [_read_only(leaf) for leaf in call.leaves]
+    for place, is_traced in enumerate(call.traced(mode)):
+        if is_traced:
+            name = _fresh(call.name(place), variables)
+            shape = tuple(_dim(size, dims, mode) for size in np.shape(leaves[place]))
+            variables[name] = Variable(name, shape)
+            inputs.append((place, variables[name]))
+    context = Context(variables, declared=frozenset(d for d in dims.values() if isinstance(d, str)))
+    for place, x in inputs:
+        leaves[place] = symbol(x, context)
+    constants = Constants(dims, context)
+    token = tracing.set(constants)
+    try:
+        outputs, structure = outputs_of(call.called(function, leaves), context)
+    except Exception as error:
+        refusal = explained(error, error.__traceback__)
+        if refusal is error:
+            raise
+        raise refusal from error
+    finally:
+        tracing.reset(token)
+    wanted = [x for place, x in inputs if call.wanted[place]]
+    return Traced(outputs, structure, inputs, wanted, constants.variables, constants.arrays)
+
+
+def symbol(x: Variable, context: Context) -> Any:
+    """A tensor as a symbol."""
+    return made(Expression(x, ("",) * x.rank, context), x)
+
+
+def outputs_of(result: Any, context: Context) -> tuple[list[Expression], Structure]:
+    """What a function returned, as expressions, and how it was nested."""
+    owner = Expression(Variable("_", ()), (), context)
+    found, structure = flattened(result)
+    return [
+        leaf if isinstance(leaf, Expression) else made(owner, operand(leaf, context)[0])
+        for leaf in map(_whole, found)
+    ], structure
+
+
+def _whole(leaf: Any) -> Any:
+    """X['a','b'] products stand for their expressions."""
+    return leaf.expression() if hasattr(leaf, "factors") else leaf
+
+
+def _dim(size: int, dims: dict[int, Dim], mode: Mode) -> Dim:
+    if size < 2 or not mode.symbolic_extents:
+        return size
+    return dims.setdefault(size, f"n{len(dims) + 1}")
+
+
+def _read_only(leaf: Any) -> Any:
+    """An argument that the function cannot write into."""
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    view = leaf.view()
+    view.flags.writeable = False
+    return view
+
+
+def explained(error: Exception, traceback: TracebackType | None) -> Exception:
+    """What a function raised, as a refusal with its line where symbols are the reason."""
+    if isinstance(error, EinderivError):
+        return located(error, traceback)
+    text = str(error)
+    if "read-only" in text and isinstance(error, ValueError):
+        return located(
+            NotationError(
+                "an argument of a function to differentiate is written into",
+                facts=["derivatives belong to functions that leave their arguments as they are"],
+                hint="write a copy: x = x.copy()",
+            ),
+            traceback,
+        )
+    named = any(f"'{kind}'" in text for kind in ("Expression", "Size", "Indexed"))
+    about = isinstance(error, AttributeError) and isinstance(error.obj, Symbolic | Size)
+    if about or (named and isinstance(error, TypeError)) or is_ours(traceback):
+        text = text.replace("'Expression'", "symbol").replace("'Size'", "extent")
+        return located(
+            NotationError(
+                "symbols do not take part in this",
+                facts=[f"{type(error).__name__}: {text}"],
+                hint="use arithmetic, NumPy's functions and np.where, or compute it beforehand",
+            ),
+            traceback,
+        )
+    return error

@@ -1,0 +1,73 @@
+"""Reads index, einsum, matrix and LaTeX text.
+
+In: a text and the name of its notation. Out: a surface tree (`syntax`), then a term with the names of its
+axes.
+Offers `meaning_of` (text to term), the surface tree that printers write back, and `Context`, the names that a
+reader chose.
+"""
+
+from . import complaints, syntax
+from .context import Context, Hints, Meaning, named
+from .einsum import ELLIPSIS, LETTERS, Labels, Subscripts, fresh_letters, read_subscripts
+from .index import elaborate, parse_index
+from .matrix.reading import elaborate_matrix
+from .reading import meaning_of
+from .syntax import (
+    Access,
+    Call,
+    Comparison,
+    Definition,
+    Group,
+    Index,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Pointwise,
+    Power,
+    Product,
+    Sum,
+    Text,
+    Transpose,
+    indices_of,
+    parts,
+    tree_nodes,
+)
+
+__all__ = [
+    "ELLIPSIS",
+    "LETTERS",
+    "Access",
+    "Call",
+    "Comparison",
+    "Context",
+    "Definition",
+    "Group",
+    "Hints",
+    "Index",
+    "Labels",
+    "Meaning",
+    "Name",
+    "Negative",
+    "Node",
+    "Number",
+    "Pointwise",
+    "Power",
+    "Product",
+    "Subscripts",
+    "Sum",
+    "Text",
+    "Transpose",
+    "complaints",
+    "elaborate",
+    "elaborate_matrix",
+    "fresh_letters",
+    "indices_of",
+    "meaning_of",
+    "named",
+    "parse_index",
+    "parts",
+    "read_subscripts",
+    "syntax",
+    "tree_nodes",
+]

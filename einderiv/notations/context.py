@@ -1,0 +1,175 @@
+"""What the expressions of one program share, and the names that derivatives need.
+
+In: what the elaborator found. Out: variables, new tensors, letters for new axes.
+Invariant: immutable; a tensor has one shape in a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cached_property
+from itertools import chain, count
+
+from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
+from ..terms import Dim, Expr, Shape, Variable
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """Tensors, assumptions, letters and names of a program."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    assumptions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    letters: Mapping[Dim, tuple[str, ...]] = field(default_factory=dict)
+    definitions: Mapping[Expr, str] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
+    name: str | None = None
+
+    def hints(self) -> Hints:
+        """What printers need to know of the program."""
+        variables = {
+            name: Variable(name, x.shape, self.assumptions.get(name, frozenset()))
+            for name, x in self.variables.items()
+        }
+        return Hints(self.letters, self.definitions, self.declared, variables, self.name)
+
+    def variable(self, name: str) -> Variable:
+        """The tensor of a name; DerivativeError if the program has none."""
+        if name in self.variables:
+            return self.variables[name]
+        known = f"it has {', '.join(self.variables) or 'no tensors'}"
+        if name in self.definitions.values():
+            raise DerivativeError(
+                f"{name} is a definition of the program, not a tensor given to it",
+                facts=[known],
+                hint="differentiate by one of these, or leave the definition out",
+            )
+        near = [other for other in self.variables if other.casefold() == name.casefold()]
+        near = near or get_close_matches(name, self.variables, n=2, cutoff=0.4)
+        raise DerivativeError(
+            f"{name} does not occur in the expression",
+            facts=[known],
+            hint=f"did you mean {' or '.join(near)}?"
+            if near
+            else "correct the name; a tensor that is only declared has the derivative 0",
+        )
+
+    def target(self, text: str, used: Sequence[str]) -> tuple[Variable, tuple[str, ...]]:
+        """The variable that `x` or `x[i,j]` names, and names for its axes beside the indices `used`."""
+        name = named(text)
+        _, bracket, rest = text.partition("[")
+        x = self.variable(name)
+        if not bracket:
+            return x, self.free_letters(x, used)
+        names = tuple(part.strip() for part in rest.rstrip().removesuffix("]").split(","))
+        if not rest.rstrip().endswith("]") or not all(part.isidentifier() for part in names):
+            raise DerivativeError(
+                f"{text!r} does not name indices",
+                facts=["one name for each axis is wanted, in brackets and separated by commas"],
+                hint=f"write {self._example(x, used)}",
+            )
+        if len(names) != x.rank:
+            raise DimensionError(
+                f"{name} has {axes_in_words(x.rank)}, "
+                f"{text} names {len(names)} {'index' if len(names) == 1 else 'indices'}",
+                hint=f"write {self._example(x, used)}",
+            )
+        twice = [part for part in names if names.count(part) > 1]
+        if twice:
+            raise DerivativeError(
+                f"index {twice[0]} stands twice in {text}",
+                facts=["each new axis of the derivative has a name of its own"],
+                hint=f"write {self._example(x, used)}",
+            )
+        taken = [part for part in names if part in used]
+        if taken:
+            raise DerivativeError(
+                f"index {taken[0]} of {text} is already in use",
+                facts=[
+                    f"the expression has the {'indices' if len(used) > 1 else 'index'} "
+                    f"{', '.join(used)}"
+                ],
+                hint=f"choose another letter, for example {self._example(x, used)}",
+            )
+        return x, names
+
+    @cached_property
+    def _fresh(self) -> list[str]:
+        """Letters that the user has not used."""
+        own = {letter for letters in self.letters.values() for letter in letters}
+        return [letter for letter in "ijklmnpqrstuvwabcdefgh" if letter not in own]
+
+    def _example(self, x: Variable, used: Sequence[str]) -> str:
+        return f"{x.name}[{','.join(self.free_letters(x, used))}]" if x.rank else x.name
+
+    def free_letters(self, x: Variable, used: Sequence[str]) -> tuple[str, ...]:
+        """Letters for new axes: those that stood at the extent, else fresh ones."""
+        chosen: list[str] = []
+        for dim in x.shape:
+            own = self.letters.get(dim, ())
+            numbered = (f"{c}{k}" for k in count(1) for c in "ijkl")
+            letters = chain(own, self._fresh, numbered)
+            chosen.append(next(c for c in letters if c not in used and c not in chosen))
+        return tuple(chosen)
+
+    def with_tensor(self, name: str, shape: Shape) -> tuple[Variable, Context]:
+        """A tensor of the given shape under a name that is new, or that has this shape already."""
+        if not isinstance(name, str) or not name.isidentifier():
+            raise NotationError(
+                f"{name!r} is no name",
+                facts=["a name is a letter or _, then letters, digits and _"],
+                hint="pass a name for the new tensor, for example 'v'",
+            )
+        known = self.variables.get(name)
+        if known is not None and known.shape != shape:
+            raise DimensionError(
+                f"{name} has axes ({', '.join(map(str, known.shape))}) already",
+                facts=[f"axes ({', '.join(map(str, shape))}) are needed"],
+                hint="choose a name that the expression does not use",
+            )
+        x = Variable(name, shape)
+        return x, replace(self, variables={**self.variables, name: x})
+
+
+def named(text: object) -> str:
+    """The variable's name in `x` or `x[i,j]`; DerivativeError where there is none."""
+    name = text.partition("[")[0].strip() if isinstance(text, str) else ""
+    if not name:
+        raise DerivativeError(
+            f"{text!r} names no variable",
+            facts=["a variable is given by its name, a text"],
+            hint="pass it as in e.diff('x') or e.diff('x[i]')",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a program knows that its terms do not: preferred letters, definitions, declared extents."""
+
+    letters: Mapping[Dim, Sequence[str]] = field(default_factory=dict)
+    definitions: Mapping[Expr, str] = field(default_factory=dict)
+    declared: frozenset[str] = frozenset()
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    name: str | None = None
+
+    @cached_property
+    def all_letters(self) -> frozenset[str]:
+        """Every letter that stood at some extent."""
+        return frozenset(letter for letters in self.letters.values() for letter in letters)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a program says: its result, and everything an evaluation or a printer may ask for."""
+
+    term: Expr
+    indices: tuple[str, ...]
+    variables: dict[str, Variable]
+    assumptions: dict[str, frozenset[str]]
+    definitions: dict[Expr, str]  # term -> the name the user gave it
+    declared: frozenset[str]  # extents with a name of the user's
+    letters: dict[Dim, tuple[str, ...]]  # extent -> the indices that stood there
+    name: str | None

@@ -1,0 +1,161 @@
+"""Which axes and indices share an extent, with the reason for each.
+
+In: slots (an axis of a tensor, an index of a statement, a declared name or number) and facts that join two.
+Out: one extent per slot: a number, a declared name, or the index that stood there first.
+Invariant: a class of slots holds at most one number and one declared name; a clash shows both places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import DimensionError, Span
+from ..terms import Dim
+
+Slot = tuple[str, str, int]  # kind ("axis", "index", "extent"), name, axis or statement number
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A declared extent, what fixes it, and where the class met it in the text."""
+
+    dim: Dim
+    fact: str
+    span: Span | None
+
+
+class Dimensions:
+    """Union-find over slots. `source` is the text that errors show."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._parent: dict[Slot, Slot] = {}
+        self._fixed: dict[Slot, tuple[Fixed, ...]] = {}
+        self._letters: dict[Slot, list[str]] = {}  # root -> its indices in the order of the text
+        self._first: dict[Slot, int] = {}
+        self._tensors: dict[
+            Slot, str
+        ] = {}  # root -> a tensor of the class, for a name of last resort
+        self.declared: set[str] = set()
+        self._names: dict[Slot, Dim] = {}
+
+    def find(self, slot: Slot) -> Slot:
+        """The slot that stands for the class of `slot`."""
+        parent = self._parent
+        if slot not in parent:
+            parent[slot] = slot
+            self._first[slot] = len(self._first)
+            if slot[0] == "index":
+                self._letters[slot] = [slot[1]]
+            elif slot[0] == "axis":
+                self._tensors[slot] = slot[1]
+        while parent[slot] != slot:
+            parent[slot] = parent[parent[slot]]
+            slot = parent[slot]
+        return slot
+
+    def known(self, slot: Slot) -> tuple[Fixed, ...]:
+        """What fixes the extent of a slot so far."""
+        return self._fixed.get(self.find(slot), ())
+
+    def fix(self, slot: Slot, dim: Dim, fact: str, span: Span | None, subject: str) -> None:
+        """The extent of `slot` is `dim`, for the reason `fact`."""
+        if isinstance(dim, str):
+            self.declared.add(dim)
+        root = self.find(slot)
+        self._fixed[root] = self._agree(
+            self._fixed.get(root, ()), (Fixed(dim, fact, span),), subject, span
+        )
+
+    def join(self, first: Slot, second: Slot, span: Span | None, subject: str) -> None:
+        """`first` and `second` share their extent, since of what stands at `span`."""
+        a, b = self.find(first), self.find(second)
+        if a == b:
+            return
+        if self._first[b] < self._first[a]:
+            a, b = b, a
+        fixed = self._agree(self._fixed.get(a, ()), self._fixed.get(b, ()), subject, span)
+        self._parent[b] = a
+        if fixed:
+            self._fixed[a] = fixed
+        letters = [letter for root in (a, b) for letter in self._letters.get(root, ())]
+        if letters:
+            self._letters[a] = list(dict.fromkeys(letters))
+        if b in self._tensors:
+            self._tensors.setdefault(a, self._tensors[b])
+
+    def _agree(
+        self,
+        first: tuple[Fixed, ...],
+        second: tuple[Fixed, ...],
+        subject: str,
+        span: Span | None,
+    ) -> tuple[Fixed, ...]:
+        met = tuple(Fixed(entry.dim, entry.fact, entry.span or span) for entry in (*first, *second))
+        for kind in (int, str):
+            found = {entry.dim: entry for entry in reversed(met) if isinstance(entry.dim, kind)}
+            if len(found) > 1:
+                self._clash(subject, list(found.values())[::-1], span)
+        return tuple({entry.dim: entry for entry in reversed(met)}.values())
+
+    def _clash(self, subject: str, found: list[Fixed], span: Span | None) -> None:
+        spans = [entry.span for entry in found if entry.span] + ([span] if span else [])
+        facts = ", ".join(entry.fact for entry in found)
+        raise DimensionError(
+            f"{subject} has two extents",
+            source=self.source,
+            spans=sorted(set(spans)),
+            facts=[facts],
+            hint="rename one of the indices, or declare both axes with the same extent",
+        )
+
+    def settle(self, taken: Iterable[str]) -> None:
+        """Give every class its name; extents that nobody named avoid the names `taken`."""
+        used = {*self.declared, *taken}
+        roots = sorted(
+            {self.find(slot) for slot in list(self._parent)}, key=self._first.__getitem__
+        )
+        for root in roots:
+            fixed = self._fixed.get(root, ())
+            numbers = [entry.dim for entry in fixed if isinstance(entry.dim, int)]
+            names = [entry.dim for entry in fixed if isinstance(entry.dim, str)]
+            if numbers or names:
+                self._names[root] = (numbers or names)[0]
+        letters = {letter for root in roots for letter in self._letters.get(root, ())}
+        unnamed = (name for name in _candidates() if name not in used and name not in letters)
+        for root in roots:
+            if root in self._names:
+                continue
+            own = self._letters.get(root)
+            wanted = own[0] if own else next(unnamed)
+            name, count = wanted, 2
+            while name in used:
+                name, count = f"{wanted}{count}", count + 1
+            used.add(name)
+            self._names[root] = name
+
+    def extent(self, slot: Slot) -> Dim:
+        """The extent of a slot, after `settle`."""
+        return self._names[self.find(slot)]
+
+    def letters(self) -> dict[Dim, tuple[str, ...]]:
+        """The indices that stood at each extent, in the order of the text."""
+        return {
+            dim: tuple(self._letters[root])
+            for root, dim in self._names.items()
+            if root in self._letters
+        }
+
+    def number_behind(self, name: str) -> Dim:
+        """A declared name's extent: the number it was joined with, else the name."""
+        slot = ("extent", name, 0)
+        return self.extent(slot) if slot in self._parent else name
+
+
+def _candidates() -> Iterable[str]:
+    yield from "nmpqrst"
+    count = 2
+    while True:
+        yield f"n{count}"
+        count += 1

@@ -1,0 +1,241 @@
+"""The surface tree: what a notation's text says, before any meaning is given to it.
+
+In: nothing; these are records that every parser fills. Names and spans are the user's.
+Out: `Text`, read by the elaborator.
+Invariant: a node's span covers the spans of its parts; nothing here knows about terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..errors import Span
+from ..terms import functions
+
+
+@dataclass(slots=True, eq=False)
+class Index:
+    """An index as written: `i`, or `i:n` with its extent (a name or a number)."""
+
+    name: str
+    extent: str | int | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Number:
+    """A number, exact: `0.5` is one half."""
+
+    value: Fraction
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Name:
+    """A name without brackets: a scalar, an extent, or a whole tensor inside `det(...)`."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Access:
+    """`A[i,j]`, and the special tensors `delta[i,j]`, `ones[i]`, `size[i]`, ..."""
+
+    name: str
+    indices: tuple[Index, ...]
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """`f(a, b)`, `sum[i](a)`, `inv[i,j](a)[p,q]`, `inv(A)[p,q]`; None where no brackets stand."""
+
+    function: str
+    kept: tuple[Index, ...] | None
+    arguments: tuple[Node, ...]
+    subscript: tuple[Index, ...] | None
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """`a < b` and its kin, allowed as an argument only."""
+
+    operator: str  # one of < <= > >= == !=
+    left: Node
+    right: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Negative:
+    """`-a`."""
+
+    operand: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Power:
+    """`a^b`."""
+
+    base: Node
+    exponent: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """A chain of `*` and `/`: factors, each with True where it divides."""
+
+    factors: tuple[tuple[bool, Node], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sum:
+    """A chain of `+` and `-`: terms, each with True where it is subtracted."""
+
+    terms: tuple[tuple[bool, Node], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Parentheses: a scope of the summation convention. Nested ones are one Group."""
+
+    inner: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transpose:
+    """`A'`, in matrix notation."""
+
+    operand: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pointwise:
+    """`A .* B` and its kin, in matrix notation: entry by entry."""
+
+    operator: str  # one of .* ./ .^
+    left: Node
+    right: Node
+    span: Span
+
+
+Node = (
+    Number
+    | Name
+    | Access
+    | Call
+    | Comparison
+    | Negative
+    | Power
+    | Product
+    | Sum
+    | Group
+    | Transpose
+    | Pointwise
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declaration:
+    """`X : (n, d) symmetric`."""
+
+    name: str
+    axes: tuple[str | int, ...]
+    assumptions: tuple[str, ...]
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """`r[a] = ...`, `J = ...` or a bare expression (name None); indices None without brackets."""
+
+    name: str | None
+    indices: tuple[Index, ...] | None
+    expression: Node
+    span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Text:
+    """A whole program as written, with its source for error messages."""
+
+    source: str
+    statements: tuple[Declaration | Definition, ...]
+
+
+# Walks over the surface tree.
+#
+# In: a surface tree. Out: its nodes, their indices, the functions around a whole tensor.
+# Invariant: nothing recurses.
+
+
+def tree_nodes(root: Node) -> list[Node]:
+    """Every node of a surface tree, in the order of the text."""
+    found: list[Node] = []
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        stack.extend(reversed(parts(node)))
+    return found
+
+
+def parts(node: Node) -> tuple[Node, ...]:
+    """The nodes directly inside a node, in the order of the text."""
+    match node:
+        case Call():
+            return node.arguments
+        case Comparison():
+            return node.left, node.right
+        case Negative():
+            return (node.operand,)
+        case Power():
+            return node.base, node.exponent
+        case Product():
+            return tuple(factor for _, factor in node.factors)
+        case Sum():
+            return tuple(term for _, term in node.terms)
+        case Group():
+            return (node.inner,)
+        case Transpose():
+            return (node.operand,)
+        case Pointwise():
+            return node.left, node.right
+    return ()
+
+
+def indices_of(node: Node) -> tuple[Index, ...]:
+    """The indices that stand at a node itself."""
+    if isinstance(node, Access):
+        return node.indices
+    if isinstance(node, Call):
+        return (*(node.kept or ()), *(node.subscript or ()))
+    return ()
+
+
+def is_matrix_function(node: Call) -> bool:
+    """Does the call name a function of matrices?"""
+    return functions.ALIASES.get(node.function, node.function) in functions.MATRIX_FUNCTIONS
+
+
+def whole_chain(node: Node) -> tuple[list[str], str]:
+    """`inv(cholesky(A))` as the functions, outermost first, and the tensor's name."""
+    chain = []
+    while isinstance(node, Call):
+        chain.append(functions.ALIASES.get(node.function, node.function))
+        node = node.arguments[0]
+    assert isinstance(node, Name)
+    return chain, node.name

@@ -1,1 +1,0 @@
-"""Pictures: tensor networks, graphs of operations, plans of programs, patterns of zeros."""

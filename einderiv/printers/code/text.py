@@ -1,0 +1,674 @@
+"""Array code as text: statements that a reader can follow, one local for each shared or over-long part.
+
+In: trees of `code_tree`, names that are taken. Out: `Statement`s in order, and the text of the results.
+Invariant: what two places need is computed once; a text stays short, however deep the trees are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from string import ascii_uppercase
+
+from ...terms import Dim
+
+# Array code as interned trees: names, numbers, operators and calls, before they become text.
+#
+# In: trees made by a `Builder`, names and paths minted by this package.
+# Out: trees in which equal code is one object, so that what is needed twice can be seen.
+# Invariant: `rank` is the number of axes of the value; a tree of kind `number` is a Python number at run
+# time. Next: `code_text.py` writes them.
+
+ARRAY, NUMBER, TRUTH = "array", "number", "truth"
+
+LETTERS = "ijklmnpqrstuvwabcdefgh" + "xyzo" + ascii_uppercase  # of einsum equations
+_LINEAR = {"diag", "outer", "einsum", "sum", "trace"}  # functions of which -f(x) is f(-x)
+_DEEP = 12  # how far a transpose is pushed into products and sums
+
+Options = tuple[tuple[str, str], ...]  # keyword arguments as text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Code:
+    """One operation on others.
+
+    `op`: name, value, extent, add, multiply, matmul, power, transpose, index, call, compare, choose, tuple.
+    `data`: what else the operation needs, as `Builder` puts it there.
+    """
+
+    op: str
+    args: tuple[Code, ...]
+    data: tuple[object, ...]
+    rank: int
+    kind: str
+
+
+class Builder:
+    """Makes trees; equal ones are one object."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Code] = {}
+        self._flips: dict[Code, tuple[int, int, int]] = {}
+        self.shared: set[Code] = set()  # trees that stay as they are, since several places use them
+
+    def node(
+        self,
+        op: str,
+        args: Sequence[Code] = (),
+        data: tuple[object, ...] = (),
+        rank: int = 0,
+        kind: str = ARRAY,
+    ) -> Code:
+        """The tree of this operation."""
+        key = (op, tuple(args), data, rank, kind)
+        if key not in self._known:
+            self._known[key] = Code(op, tuple(args), data, rank, kind)
+            if rank == 2:
+                self._flip_counts(self._known[key])  # those of the arguments are known: no descent
+        return self._known[key]
+
+    def keep(self, code: Code) -> None:
+        """Leave this tree as it is: several places use it."""
+        if code.op in ("matmul", "add", "multiply", "call"):
+            self.shared.add(code)
+            if code.rank == 2:
+                self._flips[code] = (0, 1, 0)
+
+    def name(self, text: str, rank: int) -> Code:
+        """A parameter of the function."""
+        return self.node("name", (), (text,), rank)
+
+    def value(self, number: Fraction | int) -> Code:
+        """A rational number."""
+        return self.node("value", (), (Fraction(number),), 0, NUMBER)
+
+    def extent(self, dim: Dim) -> Code:
+        """The extent of an axis."""
+        if isinstance(dim, int):
+            return self.value(dim)
+        return self.node("extent", (), (dim,), 0, NUMBER)
+
+    def call(
+        self, path: str, args: Sequence[Code], rank: int, options: Options = (), kind: str = ARRAY
+    ) -> Code:
+        """`path(args, options)`."""
+        return self.node("call", args, (path, options), rank, kind)
+
+    def add(self, terms: Iterable[tuple[Fraction, Code]]) -> Code:
+        """A sum of multiples."""
+        multiples = list(terms)
+        if len(multiples) == 1 and multiples[0][0] < 0:
+            ((factor, term),) = multiples
+            other = self._sign_changed(term)
+            multiples = [(factor, term)] if other is None else [(-factor, other)]
+        parts = [(c < 0, self.scaled(abs(c), term)) for c, term in multiples]
+        if len(parts) == 1 and not parts[0][0]:
+            return parts[0][1]
+        args = tuple(part for _, part in parts)
+        return self.node("add", args, tuple(m for m, _ in parts), highest(args), _kind(args))
+
+    def _sign_changed(self, code: Code, deep: int = 3) -> Code | None:
+        """-(a - b) as b - a, -diag(a - b) as diag(b - a): where that leaves no more minus signs."""
+        if code in self.shared or not deep:
+            return None
+        if code.op == "add" and 2 * code.data.count(True) >= len(code.args):
+            pairs = sorted(((not m, k) for k, m in enumerate(code.data)), key=lambda p: p[0])
+            args = tuple(code.args[k] for _, k in pairs)
+            if len(args) == 1:
+                return args[0]
+            return self.node("add", args, tuple(minus for minus, _ in pairs), code.rank, code.kind)
+        linear = code.op in ("multiply", "matmul", "transpose", "index")
+        if code.op == "call":
+            linear = str(code.data[0]).rpartition(".")[2] in _LINEAR
+        for place, arg in enumerate(code.args if linear else ()):
+            other = self._sign_changed(arg, deep - 1)
+            if other is not None:
+                args = (*code.args[:place], other, *code.args[place + 1 :])
+                return self.node(code.op, args, code.data, code.rank, code.kind)
+        return None
+
+    def scaled(self, factor: Fraction, code: Code) -> Code:
+        """A multiple."""
+        if factor == 1:
+            return code
+        return self.multiply([(self.value(factor), False), (code, False)])
+
+    def multiply(self, factors: Sequence[tuple[Code, bool]]) -> Code:
+        """The product entry by entry of factors; divided by those with True."""
+        kept = [(code, below) for code, below in factors if not _is_one(code)]
+        if not kept:
+            return self.value(1)
+        if len(kept) == 1 and not kept[0][1]:
+            return kept[0][0]
+        args = tuple(code for code, _ in kept)
+        return self.node("multiply", args, tuple(b for _, b in kept), highest(args), _kind(args))
+
+    def power(self, base: Code, exponent: Code) -> Code:
+        """`base ** exponent` entry by entry."""
+        if _is_one(exponent):
+            return base
+        args = (base, exponent)
+        return self.node("power", args, (), highest(args), _kind(args))
+
+    def matmul(self, left: Code, right: Code) -> Code:
+        """`left @ right`, of vectors and matrices, or of stacks of matrices."""
+        if left.rank < 2 or right.rank < 2:
+            rank = left.rank + right.rank - 2
+        else:
+            rank = max(left.rank, right.rank)
+        return self.node("matmul", (left, right), (), rank)
+
+    def transpose(self, code: Code) -> Code:
+        """The transpose of a matrix; that of its parts where it takes no more of them."""
+        assert code.rank == 2, code
+        if code.op == "transpose":
+            return code.args[0]
+        as_it_is, turned, _ = self._flip_counts(code)
+        if code.op not in ("matmul", "add", "multiply") or turned > as_it_is:
+            return self.node("transpose", (code,), (), 2)
+        parts = [self.transpose(arg) if arg.rank == 2 else arg for arg in code.args]
+        if code.op == "matmul":
+            return self.matmul(parts[1], parts[0])
+        return self.node(code.op, parts, code.data, 2, code.kind)
+
+    def _flip_counts(self, code: Code) -> tuple[int, int, int]:
+        """How many transposes a matrix shows, how many its transpose would, how deep it was looked into."""
+        if code in self._flips:
+            return self._flips[code]
+        counts = (0, 1, 0)
+        if code.op == "transpose":
+            counts = (1, 0, 0)
+        elif (
+            code.op in ("add", "multiply", "matmul") and code.rank == 2 and code not in self.shared
+        ):
+            inner = [self._flip_counts(arg) for arg in code.args if arg.rank == 2]
+            plain = all(arg.rank in (0, 2) and arg.op != "index" for arg in code.args)
+            depth = 1 + max((d for _, _, d in inner), default=0)
+            if plain and inner and depth < _DEEP:
+                counts = (sum(a for a, _, _ in inner), sum(b for _, b, _ in inner), depth)
+        self._flips[code] = counts
+        return counts
+
+    def reordered(
+        self, code: Code, axes: tuple[int, ...], einsum: str, deep: int = 3
+    ) -> Code | None:
+        """A sum of einsums with the axes of each in another order; None where it is something else."""
+        if code in self.shared:
+            return None
+        if code.op == "call" and code.data[0] == einsum:
+            inputs, _, output = str(code.args[0].data[0]).partition("->")
+            text = in_order(f"{inputs}->{''.join(output[axis] for axis in axes)}")
+            args = (self.node("text", (), (text,)), *code.args[1:])
+            return self.node("call", args, code.data, code.rank)
+        if code.op not in ("add", "multiply") or not deep:
+            return None
+        parts = []
+        for arg in code.args:
+            whole = arg.rank == code.rank
+            part = self.reordered(arg, axes, einsum, deep - 1) if whole else arg
+            if part is None or (arg.rank and not whole):
+                return None
+            parts.append(part)
+        return self.node(code.op, parts, code.data, code.rank, code.kind)
+
+    def spread(self, code: Code, pattern: Sequence[bool]) -> Code:
+        """`code[:, None]`: an axis of its own where the pattern has True, a new one where it has False.
+
+        Leading new axes are left out, since broadcasting adds them.
+        """
+        places = list(pattern)
+        while places and not places[0]:
+            del places[0]
+        if all(places):
+            return code
+        return self.node("index", (code,), tuple(places), len(places))
+
+    def compare(self, symbol: str, left: Code, right: Code) -> Code:
+        """`left < right`."""
+        return self.node("compare", (left, right), (symbol,), highest((left, right)), TRUTH)
+
+    def shape(self, dims: Sequence[Dim]) -> Code:
+        """A tuple of extents."""
+        return self.node("tuple", [self.extent(dim) for dim in dims], (), 0, NUMBER)
+
+
+def in_order(equation: str) -> str:
+    """The equation with the letters of its output in order.
+
+    >>> in_order("ab,bc->ca")
+    'jk,ki->ij'
+    """
+    inputs, _, output = equation.partition("->")
+    met = dict.fromkeys(output + inputs.replace(",", ""))
+    return equation.translate(str.maketrans("".join(met), LETTERS[: len(met)]))
+
+
+def highest(codes: Iterable[Code]) -> int:
+    """The rank of what is broadcast together."""
+    return max((code.rank for code in codes), default=0)
+
+
+def all_numbers(codes: Iterable[Code]) -> bool:
+    """Are these Python numbers at run time?"""
+    return all(code.kind == NUMBER for code in codes)
+
+
+def below(roots: Iterable[Code]) -> list[Code]:
+    """Every tree under `roots` once, arguments first."""
+    seen: set[Code] = set()
+    ordered: list[Code] = []
+    for root in roots:
+        stack = [(root, False)]
+        while stack:
+            code, done = stack.pop()
+            if done:
+                ordered.append(code)
+            elif code not in seen:
+                seen.add(code)
+                stack.append((code, True))
+                stack += [(arg, False) for arg in reversed(code.args) if arg not in seen]
+    return ordered
+
+
+def _kind(codes: Iterable[Code]) -> str:
+    return NUMBER if all_numbers(codes) else ARRAY
+
+
+def _is_one(code: Code) -> bool:
+    return code.op == "value" and code.data[0] == 1
+
+
+# ----------------------------------------------------------------------
+
+CHOICE, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(7)
+_LONG = 84  # characters of an expression; beyond, its longest part gets a name
+_PART = 24  # characters of a part worth a name for its length alone
+_SHORT = 6  # characters of a shared part that is written again rather than named
+_TERMS = 12  # terms of one sum; longer ones are built up in steps
+_EXACT = 2**53  # whole numbers up to this size are floats too
+
+_NEVER_NAMED = {
+    "name", "value", "decimal", "extent", "constant", "text", "keyword", "attribute", "tuple",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The text of a tree, how strongly it binds, and its rank; `product` where it is one."""
+
+    text: str
+    binds: int
+    rank: int
+    product: Product | None = None
+    is_matmul: bool = False
+
+    def at(self, level: int) -> str:
+        """The text, in brackets where it binds less than `level`."""
+        return self.text if self.binds >= level else f"({self.text})"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """coefficient * above / below."""
+
+    coefficient: Fraction
+    above: tuple[Piece, ...] = ()
+    below: tuple[Piece, ...] = ()
+
+
+@dataclass
+class Writer:
+    """Writes trees as statements."""
+
+    names: Names
+    extents: Mapping[object, str]
+    suggested: Mapping[Code, str]
+    statements: list[tuple[str, str]] = field(default_factory=list)
+    pieces: dict[Code, Piece] = field(default_factory=dict)
+
+    def write(self, roots: Sequence[Code]) -> list[str]:
+        """The texts of the roots; statements for what they share come first."""
+        ordered = below(roots)
+        uses: dict[Code, int] = dict.fromkeys(ordered, 0)
+        for code in (*roots, *(arg for parent in ordered for arg in parent.args)):
+            uses[code] += 1
+        shared = [code for code in ordered if uses[code] > 1]
+        self.names.expect(name_for(code, "") for code in shared if code.op not in _NEVER_NAMED)
+        for code in ordered:
+            self.pieces[code] = self._piece(code)
+            if uses[code] > 1 and self._is_worth_a_name(code):
+                self._name(code)
+        return [self.pieces[root].text for root in roots]
+
+    def name(self, code: Code, wanted: str) -> str:
+        """A root's text as a statement of its own."""
+        piece = self.pieces[code]
+        if piece.text.isidentifier():
+            return piece.text
+        name = self.names.fresh(wanted)
+        self.statements.append((name, piece.text))
+        return name
+
+    def _is_worth_a_name(self, code: Code) -> bool:
+        if code.op in _NEVER_NAMED:
+            return False
+        if code.op in ("transpose", "index") and self.pieces[code.args[0]].text.isidentifier():
+            return False
+        piece = self.pieces[code]
+        heavy = "(" in piece.text or "@" in piece.text
+        return heavy or len(piece.text) > _SHORT
+
+    def _name(self, code: Code) -> None:
+        piece = self.pieces[code]
+        if piece.text.isidentifier():
+            return
+        first = self.pieces[code.args[0]].text if code.args else ""
+        name = self.names.fresh(self.suggested.get(code) or name_for(code, first))
+        self.statements.append((name, piece.text))
+        self.pieces[code] = Piece(name, ATOM, code.rank)
+
+    def _piece(self, code: Code) -> Piece:
+        """The tree's text, its longest parts named where it would be too long."""
+        if code.op == "add" and len(code.args) > _TERMS:
+            return self._long_sum(code)
+        while True:
+            piece = self._written(code)
+            if len(piece.text) <= _LONG:
+                return piece
+            parts = [arg for arg in code.args if arg.op not in _NEVER_NAMED]
+            longest = max(parts, key=lambda arg: len(self.pieces[arg].text), default=None)
+            if longest is None or len(self.pieces[longest].text) < _PART:
+                return piece
+            if self.pieces[longest].text.isidentifier():
+                return piece
+            self._name(longest)
+
+    def _written(self, code: Code) -> Piece:
+        args = [self.pieces[arg] for arg in code.args]
+        return _WRITERS[code.op](self, code, args)
+
+    def _long_sum(self, code: Code) -> Piece:
+        """A sum of many terms, added up in steps."""
+        name = self.names.fresh("total")
+        signed = list(zip(code.data, (self.pieces[arg] for arg in code.args), strict=True))
+        for start in range(0, len(signed), _TERMS):
+            some = signed[start : start + _TERMS]
+            done: list[tuple[object, Piece]] = (
+                [(False, Piece(name, ATOM, code.rank))] if start else []
+            )
+            self.statements.append((name, _sum_text([*done, *some])))
+        return Piece(name, ATOM, code.rank)
+
+    # ------------------------------------------------------------ one operation each
+
+    def _leaf(self, code: Code, args: list[Piece]) -> Piece:
+        if code.op == "extent":
+            return Piece(self.extents[code.data[0]], ATOM, 0)
+        text = str(code.data[0])
+        return Piece(f'"{text}"' if code.op == "text" else text, ATOM, code.rank)
+
+    def _value(self, code: Code, args: list[Piece]) -> Piece:
+        (value,) = code.data
+        assert isinstance(value, Fraction)
+        if code.op == "decimal":
+            text = float_text(value)
+            return Piece(text, SIGN if value < 0 else ATOM, 0)
+        return product_piece(Product(value), 0)
+
+    def _add(self, code: Code, args: list[Piece]) -> Piece:
+        if len(args) == 1:
+            inner = _as_product(args[0])
+            turned = Product(-inner.coefficient, inner.above, inner.below)
+            return product_piece(turned, code.rank)
+        return Piece(_sum_text(list(zip(code.data, args, strict=True))), SUM, code.rank)
+
+    def _multiply(self, code: Code, args: list[Piece]) -> Piece:
+        coefficient = Fraction(1)
+        above: list[Piece] = []
+        under: list[Piece] = []
+        for piece, divides in zip(args, code.data, strict=True):
+            inner = _as_product(piece)
+            if divides and inner.coefficient:
+                coefficient /= inner.coefficient
+                above += inner.below
+                under += inner.above
+            elif divides:
+                under.append(piece)
+            else:
+                coefficient *= inner.coefficient
+                above += inner.above
+                under += inner.below
+        return product_piece(Product(coefficient, tuple(above), tuple(under)), code.rank)
+
+    def _matmul(self, code: Code, args: list[Piece]) -> Piece:
+        left, right = args
+        chained = left.is_matmul or left.binds > SIGN
+        # x @ (A @ y) is x @ A @ y, which costs no more
+        free = right.is_matmul and left.rank == 1 and left.binds > SIGN
+        one = left.text if chained else f"({left.text})"
+        other = right.text if free or right.binds > SIGN else f"({right.text})"
+        return Piece(f"{one} @ {other}", PRODUCT, code.rank, None, True)
+
+    def _power(self, code: Code, args: list[Piece]) -> Piece:
+        base, exponent = args[0].at(ATOM), args[1].at(SIGN)
+        plain = all(re.fullmatch(r"-?[\w.]+", text) for text in (base, exponent))
+        return Piece(f"{base}**{exponent}" if plain else f"{base} ** {exponent}", POWER, code.rank)
+
+    def _transpose(self, code: Code, args: list[Piece]) -> Piece:
+        return Piece(f"{args[0].at(ATOM)}.T", ATOM, code.rank)
+
+    def _index(self, code: Code, args: list[Piece]) -> Piece:
+        places = ", ".join(":" if own else "None" for own in code.data)
+        return Piece(f"{args[0].at(ATOM)}[{places}]", ATOM, code.rank)
+
+    def _item(self, code: Code, args: list[Piece]) -> Piece:
+        return Piece(f"{args[0].at(ATOM)}[{code.data[0]}]", ATOM, code.rank)
+
+    def _call(self, code: Code, args: list[Piece]) -> Piece:
+        path, options = code.data
+        assert isinstance(options, tuple)
+        shown = [*(piece.text for piece in args), *(f"{key}={value}" for key, value in options)]
+        return Piece(f"{path}({', '.join(shown)})", ATOM, code.rank)
+
+    def _method(self, code: Code, args: list[Piece]) -> Piece:
+        rest = ", ".join(piece.text for piece in args[1:])
+        return Piece(f"{args[0].at(ATOM)}.{code.data[0]}({rest})", ATOM, code.rank)
+
+    def _reshape(self, code: Code, args: list[Piece]) -> Piece:
+        return Piece(f"{args[0].at(ATOM)}.reshape({args[1].at(ATOM)}.shape)", ATOM, code.rank)
+
+    def _keyword(self, code: Code, args: list[Piece]) -> Piece:
+        return Piece(f"{code.data[0]}={args[0].text}", ATOM, 0)
+
+    def _attribute(self, code: Code, args: list[Piece]) -> Piece:
+        return Piece(f"{args[0].at(ATOM)}.{code.data[0]}", ATOM, 0)
+
+    def _compare(self, code: Code, args: list[Piece]) -> Piece:
+        left, right = (piece.at(SUM) for piece in args)
+        return Piece(f"{left} {code.data[0]} {right}", COMPARISON, code.rank)
+
+    def _choose(self, code: Code, args: list[Piece]) -> Piece:
+        condition, one, other = (piece.at(COMPARISON) for piece in args)
+        return Piece(f"{one} if {condition} else {other}", CHOICE, code.rank)
+
+    def _tuple(self, code: Code, args: list[Piece]) -> Piece:
+        inside = ", ".join(piece.text for piece in args)
+        return Piece(f"({inside},)" if len(args) == 1 else f"({inside})", ATOM, 0)
+
+
+_WRITERS: dict[str, Callable[[Writer, Code, list[Piece]], Piece]] = {
+    "name": Writer._leaf,
+    "extent": Writer._leaf,
+    "constant": Writer._leaf,
+    "text": Writer._leaf,
+    "value": Writer._value,
+    "decimal": Writer._value,
+    "add": Writer._add,
+    "multiply": Writer._multiply,
+    "matmul": Writer._matmul,
+    "power": Writer._power,
+    "transpose": Writer._transpose,
+    "index": Writer._index,
+    "item": Writer._item,
+    "call": Writer._call,
+    "method": Writer._method,
+    "reshape": Writer._reshape,
+    "keyword": Writer._keyword,
+    "attribute": Writer._attribute,
+    "compare": Writer._compare,
+    "choose": Writer._choose,
+    "tuple": Writer._tuple,
+}
+
+
+# ---------------------------------------------------------------- arithmetic
+
+
+def _as_product(piece: Piece) -> Product:
+    return piece.product or Product(Fraction(1), (piece,))
+
+
+def _sum_text(terms: Sequence[tuple[object, Piece]]) -> str:
+    text = ""
+    for place, (minus, term) in enumerate(terms):
+        inner = term.product
+        if inner is not None and inner.coefficient < 0 and (place or minus):
+            minus = not minus
+            turned = Product(-inner.coefficient, inner.above, inner.below)
+            term = product_piece(turned, term.rank)
+        shown = term.at(PRODUCT if minus else SUM)
+        if place:
+            text += f" {'-' if minus else '+'} {shown}"
+        else:
+            text = f"-{term.at(POWER)}" if minus else shown
+    return text
+
+
+def product_piece(product: Product, rank: int) -> Piece:
+    """A product as text: 2 / n * (X.T @ r), X.T @ r / n, -x / (2 * n)."""
+    size = abs(product.coefficient)
+    above, under = [], []
+    if _is_shown_as_decimal(size):
+        above.append(Piece(float_text(size), ATOM, 0))
+    else:
+        if size.numerator != 1:
+            above.append(Piece(str(size.numerator), ATOM, 0))
+        if size.denominator != 1:
+            under.append(Piece(str(size.denominator), ATOM, 0))
+    above += [piece for piece in product.above if not piece.rank]
+    under += [piece for piece in product.below if not piece.rank]
+    arrays = [piece for piece in product.above if piece.rank]
+    if not any(piece.is_matmul for piece in arrays[:1]) or len(arrays) > 1:
+        arrays.sort(key=lambda piece: not re.fullmatch(r"\w+(\.T)?", piece.text))
+    divisors = [piece for piece in product.below if piece.rank]
+    negative = product.coefficient < 0
+    if len(above) + len(arrays) == 1 and not under and not divisors and not negative:
+        only = (above + arrays)[0]
+        return Piece(only.text, only.binds, rank, product, only.is_matmul)
+    if above and arrays:
+        text = _quotient(_times(above, negative, first=False), under)
+        text = _quotient(f"{text} * {_times(arrays, False, first=False)}", divisors)
+    else:
+        front = above or arrays or [Piece("1", ATOM, 0)]
+        text = _quotient(_times(front, negative), under + divisors)
+    binds = SIGN if negative and " " not in text else PRODUCT
+    return Piece(text, binds, rank, product)
+
+
+def _times(factors: Sequence[Piece], negative: bool, first: bool = True) -> str:
+    shown = [factor.at(SIGN) for factor in factors]
+    if len(factors) == 1 and first and factors[0].is_matmul and not negative:
+        shown[0] = factors[0].text
+    if negative:
+        shown[0] = f"-{factors[0].at(POWER)}"
+    return " * ".join(shown)
+
+
+def _quotient(text: str, divisors: Sequence[Piece]) -> str:
+    if not divisors:
+        return text
+    if len(divisors) == 1:
+        return f"{text} / {divisors[0].at(SIGN)}"
+    return f"{text} / ({_times(divisors, False)})"
+
+
+def _is_shown_as_decimal(size: Fraction) -> bool:
+    """0.001 and 1.5, but 1/3 and 1/2 as quotients; what no float holds exactly as the nearest one."""
+    if max(size.numerator, size.denominator) > _EXACT:
+        return True
+    rest = size.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    plain = rest == 1 and size.denominator > 1 and len(float_text(size)) <= 8
+    return plain and (size.numerator > 1 or size.denominator > 99)
+
+
+def float_text(value: Fraction) -> str:
+    """The nearest float, as Python writes it; a call where it is infinite."""
+    try:
+        return repr(float(value))
+    except OverflowError:
+        return 'float("inf")' if value > 0 else '-float("inf")'
+
+
+# ---------------------------------------------------------------- names
+
+_WORDS = {
+    "sigmoid": "p", "softmax": "p", "tanh": "h", "relu": "h", "softplus": "h",
+    "exp": "e", "cholesky": "L", "eye": "I", "logsumexp": "lse",
+}  # fmt: skip
+
+
+def name_for(code: Code, first: str) -> str:
+    """What a reader would call it: r for a difference, h for a layer, A_inv for an inverse, t else."""
+    if code.op == "add" and True in code.data and len(code.args) > 1 and code.rank:
+        return "r"
+    if code.op == "compare":
+        return "mask"
+    if code.op == "matmul":
+        return "z" if code.rank else "t"
+    if code.op == "call":
+        word = str(code.data[0]).rpartition(".")[2]
+        if word == "inv":
+            return f"{first}_inv" if first.isidentifier() else "inverse"
+        if word == "solve":
+            return "alpha" if code.rank == 1 else "solution"
+        return _WORDS.get(word, "t")
+    return "t"
+
+
+class Names:
+    """Names for locals that clash with nothing."""
+
+    def __init__(self, taken: set[str]) -> None:
+        self.taken = taken
+        self._expected: dict[str, int] = {}
+        self._given: dict[str, int] = {}
+
+    def expect(self, wanted: Iterable[str]) -> None:
+        """Wanted names; one that is wanted more than once is numbered from 1."""
+        for name in wanted:
+            self._expected[name] = self._expected.get(name, 0) + 1
+
+    def own(self, wanted: str) -> str:
+        """The wanted name itself where it is free."""
+        if wanted in self.taken:
+            return self.fresh(wanted)
+        self.taken.add(wanted)
+        return wanted
+
+    def fresh(self, wanted: str) -> str:
+        """The wanted name for a local, with a number where it is taken."""
+        numbered = wanted == "t" or self._expected.get(wanted, 0) > 1
+        count = self._given.get(wanted, 0) + 1
+        while True:
+            name = f"{wanted}{count}" if numbered or count > 1 else wanted
+            if name not in self.taken:
+                break
+            count += 1
+        self._given[wanted] = count
+        self.taken.add(name)
+        return name

@@ -1,0 +1,865 @@
+"""Terms with named indices and nothing contracted: what a derivation shows between its steps.
+
+In: engine terms at index names. Out: trees in which a Kronecker delta stands until a step contracts it.
+Invariant: a name stands for one extent in a derivation, and a summed name is not summed again further in.
+`to_term` gives the engine's canonical term of a tree; `unfolding.py` makes trees, `raw_trees.py` shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import chain
+from typing import TypeVar
+
+from ..calculus import gradient
+from ..notations import Access, Call, Hints, Index, Name, Node, parts
+from ..terms import (
+    NORMALISATIONS,
+    WHOLE,
+    Apply,
+    Contraction,
+    Delta,
+    Dim,
+    Expr,
+    Extent,
+    Label,
+    Literal,
+    Map,
+    Ones,
+    Subscript,
+    Sum,
+    Variable,
+    add,
+    base_and_exponent,
+    contract,
+    elementwise,
+    fold,
+    literal,
+    postorder,
+    power,
+    split_scale,
+    trampoline,
+    uses,
+    whole,
+    zero,
+)
+from ..terms import postorder as walk_postorder
+from .trees import NOWHERE
+
+Names = tuple[str, ...]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaf:
+    """An entry: of a tensor, a definition, a delta; or a number."""
+
+    term: Expr
+    names: Names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """`coefficient` times the factors, summed over `summed`."""
+
+    coefficient: Fraction
+    factors: tuple[Raw, ...]
+    summed: Names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Total:
+    """A linear combination; a term that lacks an index is repeated along it."""
+
+    coefficients: tuple[Fraction, ...]
+    terms: tuple[Raw, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Power:
+    """`base^exponent`, entry by entry."""
+
+    base: Raw
+    exponent: Fraction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapped:
+    """An elementwise function."""
+
+    function: str
+    arguments: tuple[Raw, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Applied:
+    """A function of whole axes: `bound` names them in the argument, `outer` in the result.
+
+    softmax and its kin keep their index, so it is not bound: the argument has it under its outer name.
+    """
+
+    function: str
+    argument: Raw
+    bound: Names
+    outer: Names
+    width: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """A derivative that is not carried out."""
+
+    inner: Raw
+    variable: Variable
+    names: Names
+    moving: tuple[
+        tuple[Variable, Variable], ...
+    ] = ()  # definitions that depend on it, their derivatives
+
+
+Raw = Leaf | Product | Total | Power | Mapped | Applied | Pending
+
+
+def raw_parts(raw: Raw) -> tuple[Raw, ...]:
+    """The trees directly below."""
+    match raw:
+        case Product():
+            return raw.factors
+        case Total():
+            return raw.terms
+        case Power():
+            return (raw.base,)
+        case Mapped():
+            return raw.arguments
+        case Applied():
+            return (raw.argument,)
+        case Pending():
+            return (raw.inner,)
+    return ()
+
+
+def with_parts(raw: Raw, inner: Sequence[Raw]) -> Raw:
+    """The same tree over other parts."""
+    match raw:
+        case Product():
+            return replace(raw, factors=tuple(inner))
+        case Total():
+            return replace(raw, terms=tuple(inner))
+        case Power():
+            return replace(raw, base=inner[0])
+        case Mapped():
+            return replace(raw, arguments=tuple(inner))
+        case Applied():
+            return replace(raw, argument=inner[0])
+        case Pending():
+            return replace(raw, inner=inner[0])
+    return raw
+
+
+def raw_postorder(root: Raw) -> list[Raw]:
+    """Every part, those below first; a part that stands twice comes twice."""
+    found = []
+    stack = [root]
+    while stack:
+        raw = stack.pop()
+        found.append(raw)
+        stack += raw_parts(raw)
+    return found[::-1]
+
+
+def raw_fold(root: Raw, value: Callable[[Raw, list[T]], T]) -> T:
+    """`value(part, values of its parts)`, from the leaves up."""
+    done: list[T] = []
+    for raw in raw_postorder(root):
+        count = len(raw_parts(raw))
+        inside = done[len(done) - count :]
+        del done[len(done) - count :]
+        done.append(value(raw, inside))
+    return done[0]
+
+
+def free_names(root: Raw) -> Names:
+    """The indices of a tree, in order of appearance."""
+    found: dict[str, None] = raw_fold(root, _free)
+    return tuple(found)
+
+
+def _free(raw: Raw, inside: list[dict[str, None]]) -> dict[str, None]:
+    found = {name: None for names in inside for name in names}
+    match raw:
+        case Leaf():
+            return dict.fromkeys(raw.names)
+        case Product():
+            return {name: None for name in found if name not in raw.summed}
+        case Applied():
+            kept = [name for name in found if name not in raw.bound]
+            return dict.fromkeys([*kept, *raw.outer])
+        case Pending():
+            return dict.fromkeys([*found, *raw.names])
+    return found
+
+
+def all_names(roots: Iterable[Raw]) -> set[str]:
+    """Every name in the trees, summed ones included."""
+    found: set[str] = set()
+    for root in roots:
+        for raw in raw_postorder(root):
+            match raw:
+                case Leaf() | Pending():
+                    found.update(raw.names)
+                case Product():
+                    found.update(raw.summed)
+                case Applied():
+                    found.update(raw.bound, raw.outer)
+    return found
+
+
+def renamed(root: Raw, names: Mapping[str, str]) -> Raw:
+    """The tree with other names, free and summed ones alike."""
+    if not names:
+        return root
+
+    def new(old: Names) -> Names:
+        return tuple(names.get(name, name) for name in old)
+
+    def value(raw: Raw, inside: list[Raw]) -> Raw:
+        raw = with_parts(raw, inside)
+        match raw:
+            case Leaf():
+                return replace(raw, names=new(raw.names))
+            case Product():
+                return replace(raw, summed=new(raw.summed))
+            case Applied():
+                return replace(raw, bound=new(raw.bound), outer=new(raw.outer))
+            case Pending():
+                return replace(raw, names=new(raw.names))
+        return raw
+
+    return raw_fold(root, value)
+
+
+def scaled(coefficient: Fraction, raw: Raw) -> Raw:
+    """`coefficient` times a tree, as one product."""
+    if coefficient == 1:
+        return raw
+    if isinstance(raw, Product):
+        return Product(coefficient * raw.coefficient, raw.factors, raw.summed)
+    return Product(coefficient, (raw,), ())
+
+
+def to_term(root: Raw, dims: Mapping[str, Dim], names: Names) -> Expr:
+    """The canonical term of a tree, its axes in the order of `names`."""
+    term, own = raw_fold(root, lambda raw, inside: _term(raw, inside, dims))
+    return spread(term, own, names, dims)
+
+
+Placed = tuple[Expr, Names]
+
+
+def spread(term: Expr, own: Names, names: Names, dims: Mapping[str, Dim]) -> Expr:
+    """A term with axes `own` (one name may stand twice) at `names`, repeated where it lacks one."""
+    if own == names:
+        return term
+    label = {name: place for place, name in enumerate(names)}
+    lacking = [name for name in names if name not in own]
+    return contract(
+        [term, *(Ones(dims[name]) for name in lacking)],
+        [tuple(label[name] for name in own), *((label[name],) for name in lacking)],
+        tuple(range(len(names))),
+    )
+
+
+def _term(raw: Raw, inside: list[Placed], dims: Mapping[str, Dim]) -> Placed:
+    names = tuple(_free(raw, [dict.fromkeys(own) for _, own in inside]))
+    match raw:
+        case Leaf():
+            return spread(raw.term, raw.names, names, dims), names
+        case Product():
+            label = {name: place for place, name in enumerate((*names, *raw.summed))}
+            inputs = [tuple(label[name] for name in own) for _, own in inside]
+            operands = [literal(raw.coefficient), *(term for term, _ in inside)]
+            return contract(operands, [(), *inputs], tuple(range(len(names)))), names
+        case Total():
+            shape = tuple(dims[name] for name in names)
+            pairs = zip(raw.coefficients, inside, strict=True)
+            terms = [(c, spread(term, own, names, dims)) for c, (term, own) in pairs]
+            return (add(terms, shape) if terms else zero(shape)), names
+        case Power():
+            return power(inside[0][0], raw.exponent), names
+        case Mapped():
+            full = [spread(t, own, names, dims) if own else t for t, own in inside]
+            return elementwise(raw.function, full), names
+        case Applied():
+            ((term, own),) = inside
+            core = raw.bound or raw.outer
+            batch = tuple(name for name in own if name not in core)
+            term = whole(raw.function, spread(term, own, (*batch, *core), dims), raw.width)
+            return spread(term, (*batch, *raw.outer), names, dims), names
+        case Pending():
+            ((term, own),) = inside
+            return spread(_derivative(term, raw), (*own, *raw.names), names, dims), names
+    raise AssertionError(raw)
+
+
+def _derivative(term: Expr, by: Pending) -> Expr:
+    """The total derivative: definitions that depend on the variable bring in their own derivatives."""
+    present = set(walk_postorder([term]))
+    through = [(u, du) for u, du in by.moving if u in present]
+    found = gradient(term, [by.variable, *(u for u, _ in through)])
+    shape = term.shape + by.variable.shape
+    rank, rest = term.rank, by.variable.rank
+    terms = [found[by.variable]]
+    for u, du in through:
+        middle = tuple(range(rank + rest, rank + rest + u.rank))
+        left = (*range(rank), *middle)
+        right = (*middle, *range(rank, rank + rest))
+        terms.append(contract([found[u], du], [left, right], tuple(range(rank + rest))))
+    return add([(1, t) for t in terms], shape)
+
+
+# The order in which a product's factors and a sum's terms are shown.
+#
+# In: canonical contractions and sums. Out: factors with multiplicities, terms with coefficients, for a
+# reader. Invariant: only the order and the signs change; reading the result back gives the same
+# canonical term.
+
+_LONG = 60  # characters; a longer bracket is squared rather than written twice
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """An operand at its labels, `count` times."""
+
+    operand: Expr
+    labels: Subscript
+    count: int
+
+    def is_access(self, lets: Mapping[Expr, str]) -> bool:
+        """Is it printed with its labels as one subscript?"""
+        base, _ = base_and_exponent(self.operand)
+        return (
+            isinstance(base, Variable | Delta | Ones)
+            or base in lets
+            or (isinstance(base, Apply) and base.function in ("inv", "cholesky", "tril", "eps"))
+        )
+
+
+def closed_parts_inlined(
+    node: Contraction, lets: Mapping[Expr, str], hazard: Mapping[Expr, frozenset[int]]
+) -> tuple[list[Factor], dict[Label, Dim]]:
+    """The factors of a product, with scalar products among them written out, and the labels' extents.
+
+    (x_i x_i) y_j is shown as x_i x_i y_j: canonical form finds the closed part again.
+    """
+    dims: dict[Label, Dim] = {}
+    flat: list[tuple[Expr, Subscript]] = []
+    stack = [(op, labels) for op, labels in zip(node.children, node.inputs, strict=True)][::-1]
+    fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
+    times = {child: node.children.count(child) for child in node.children}
+    while stack:
+        operand, labels = stack.pop()
+        if (
+            isinstance(operand, Contraction)
+            and not operand.shape
+            and any(operand.inputs)
+            and operand not in lets
+            and times.get(operand, 1) == 1
+            and _reads_back_inline(operand, hazard)
+        ):
+            for inner, own in reversed(list(zip(operand.children, operand.inputs, strict=True))):
+                stack.append((inner, tuple(label + fresh for label in own)))
+            fresh += 1 + max((label for own in operand.inputs for label in own), default=-1)
+            continue
+        dims.update(zip(labels, operand.shape, strict=True))
+        flat.append((operand, labels))
+    return _with_counts(flat, set(node.output)), dims
+
+
+def _reads_back_inline(node: Contraction, hazard: Mapping[Expr, frozenset[int]]) -> bool:
+    """Does the convention alone sum all labels of a closed product?"""
+    places: dict[Label, int] = {}
+    for operand, labels in zip(node.children, node.inputs, strict=True):
+        if any(axis in hazard.get(operand, ()) for axis in range(len(labels))):
+            return False
+        for label in set(labels):
+            if labels.count(label) > 1 and not Factor(operand, labels, 1).is_access({}):
+                return False
+            places[label] = places.get(label, 0) + labels.count(label)
+    return all(count > 1 for count in places.values())
+
+
+def _with_counts(flat: list[tuple[Expr, Subscript]], output: set[Label]) -> list[Factor]:
+    """Equal factors as a power, but for dot products: r_a r_a rather than sum[a](r_a^2)."""
+    counts: dict[tuple[Expr, Subscript], int] = {}
+    for factor in flat:
+        counts[factor] = counts.get(factor, 0) + 1
+    factors: list[Factor] = []
+    places: dict[Label, int] = {}  # label -> how many distinct factors have it
+    for _, labels in counts:
+        for label in set(labels):
+            places[label] = places.get(label, 0) + 1
+    for (operand, labels), count in counts.items():
+        dotted = labels and all(label not in output and places[label] == 1 for label in labels)
+        if count == 2 and dotted and shown_length(operand) <= _LONG:
+            factors += [Factor(operand, labels, 1)] * 2
+        else:
+            factors.append(Factor(operand, labels, count))
+    return factors
+
+
+def shown_length(expr: Expr) -> int:
+    """About how many characters a term takes, looking three levels down."""
+    level, total = [expr], 0
+    for _ in range(3):
+        for node in level:
+            total += 1 + (2 * node.rank if isinstance(node, Variable | Delta | Ones) else 1)
+        level = [child for node in level for child in node.children]
+    return total + 4 * len(level)
+
+
+_KIND = {
+    Literal: 0,
+    Extent: 0,
+    Variable: 2,
+    Map: 3,
+    Apply: 3,
+    Contraction: 3,
+    Sum: 4,
+    Delta: 5,
+    Ones: 6,
+}
+
+
+def arranged_factors(factors: list[Factor], output: Subscript) -> list[Factor]:
+    """Scalars, then a chain: what holds the first free index, then what shares a summed label with it."""
+    scalars = sorted((f for f in factors if not f.labels), key=_scalar_key)
+    rest = [f for f in factors if f.labels]
+    position = {label: place for place, label in enumerate(output)}
+    chain: list[Factor] = []
+    last: Subscript = ()
+    while rest:
+        best = min(rest, key=lambda factor: _chain_key(factor, last, position))
+        rest.remove(best)
+        chain.append(best)
+        last = tuple(label for label in best.labels if label not in position) or last
+    return [*scalars, *chain]
+
+
+def _scalar_key(factor: Factor) -> tuple[int, tuple[int, str, bytes]]:
+    return _KIND.get(type(factor.operand), 3), factor.operand.order
+
+
+def _chain_key(
+    factor: Factor, last: Subscript, position: Mapping[Label, int]
+) -> tuple[bool, bool, int, int, tuple[int, str, bytes], Subscript]:
+    special = isinstance(factor.operand, Delta | Ones)
+    linked = any(label in last for label in factor.labels)
+    free = min((position[x] for x in factor.labels if x in position), default=len(position))
+    first = factor.labels[0]
+    toward = 0 if first in position or first in last else 1
+    return special, not linked, free, toward, factor.operand.order, factor.labels
+
+
+def arranged_terms(node: Sum) -> list[tuple[Fraction, Expr]]:
+    """Terms in canonical order, the positive ones first; constants last among equals."""
+    entries = list(zip(node.coefficients, node.children, strict=True))
+    return sorted(entries, key=lambda entry: entry[0] < 0)
+
+
+def flipped(node: Sum) -> Sum | None:
+    """The sum with all signs changed, where that leaves no more minus signs than before."""
+    _, inner = split_scale(node)
+    if not isinstance(inner, Sum) or len(inner.children) < 2:
+        return None
+    negative = sum(c < 0 for c in inner.coefficients)
+    if 2 * negative < len(inner.coefficients):
+        return None
+    return Sum(inner.children, tuple(-c for c in inner.coefficients), inner.shape)
+
+
+# Letters for labels, within one statement.
+#
+# In: extents, preferred letters. Out: letters, indices, accesses; extents written where nothing tells them.
+# Invariant: a letter stands for one extent in a statement; a letter in scope is never chosen again.
+
+_LETTERS = "ijklmpqrstuvwabcdefgho"
+
+
+class Letters:
+    """The letters of one statement, and what it still has to say about their extents."""
+
+    def __init__(self, hints: Hints, root: Expr, extents: set[str]) -> None:
+        self.hints, self.root = hints, root
+        self.extents = extents  # declared extents that were printed by name
+        self.dims: dict[str, Dim] = {}  # letter -> its extent in this statement
+        self.told: set[str] = set()  # letters that stand at an axis of a tensor
+        self.untold: list[Index] = []
+        self.pairs: list[tuple[str, str]] = []  # letters joined by a delta
+        self.sizes: list[tuple[Index, Dim]] = []
+
+    def in_order(self, body: Node, names: tuple[str, ...]) -> bool:
+        """Do the free indices appear first in the order of `names`?"""
+        if len(names) < 2:
+            return True
+        seen: list[str] = []
+        stack: list[Node] = [body]
+        wanted = set(names)
+        while stack and len(seen) < len(names):
+            node = stack.pop()
+            indices: Sequence[Index] = ()
+            if isinstance(node, Access):
+                indices = node.indices
+            elif isinstance(node, Call):
+                indices = node.subscript or ()
+            if isinstance(node, Call) and node.arguments and node.subscript is not None:
+                inner = Call(node.function, None, (), node.subscript, NOWHERE, NOWHERE)
+                stack += [inner, *reversed(node.arguments)]
+                continue
+            seen += [i.name for i in indices if i.name in wanted and i.name not in seen]
+            stack.extend(reversed(parts(node)))
+        return tuple(seen) == names
+
+    def axis_letters(self, node: Expr) -> tuple[str, ...]:
+        """Letters for the axes of a definition."""
+        letters: list[str] = []
+        for dim in node.shape:
+            letters.append(self.letter(dim, frozenset(letters)))
+        return tuple(letters)
+
+    def letter(self, dim: Dim, used: frozenset[str]) -> str:
+        """A letter for a summed label: one of the extent's own letters if it is free here."""
+        hints = self.hints
+        own = list(hints.letters.get(dim, ()))
+        seen = [letter for letter, known in self.dims.items() if known == dim]
+        for letter in chain(own, seen, _letters()):
+            foreign = letter not in own and letter in hints.all_letters
+            if letter in used or self.dims.get(letter, dim) != dim or letter in hints.declared:
+                continue
+            if foreign and letter not in seen and len(letter) == 1:
+                continue  # leave the user's letters to the extents they stood for
+            self.dims[letter] = dim
+            return letter
+        raise AssertionError
+
+    def index(self, name: str, told: bool) -> Index:
+        """An index as written; `told` where a tensor's axis tells its extent."""
+        index = Index(name, None, NOWHERE)
+        if told:
+            self.told.add(name)
+        else:
+            self.untold.append(index)
+        return index
+
+    def access(self, name: str, names: Sequence[str], told: bool = True) -> Node:
+        if not names:
+            return Name(name, NOWHERE)
+        return Access(name, tuple(self.index(n, told) for n in names), NOWHERE, NOWHERE)
+
+    def annotate(self) -> None:
+        """`i:n` at the first place of a letter whose extent no tensor tells."""
+        told = self.told
+        while True:
+            new = {b for a, b in self.pairs if a in told} | {a for a, b in self.pairs if b in told}
+            if not new - told:
+                missing = next((i for i in self.untold if i.name not in told), None)
+                if missing is None:
+                    break
+                missing.extent = self.dims[missing.name]
+                new = {missing.name}
+            told |= new
+        for index, dim in self.sizes:
+            options = sorted(n for n in told if self.dims.get(n) == dim)
+            if options:
+                index.name = options[0]
+            else:  # only other statements have the extent: a declaration ties it to theirs
+                index.name, index.extent = self.letter(dim, frozenset(told)), dim
+                self.extents.update([dim] if isinstance(dim, str) else [])
+
+    def extent(self, dim: str) -> Node:
+        """An extent by its declared name, or as the size of a letter."""
+        if dim in self.hints.declared and any(
+            dim in variable.shape for variable in self.hints.variables.values()
+        ):
+            self.extents.add(dim)
+            return Name(dim, NOWHERE)
+        index = Index("", None, NOWHERE)
+        self.sizes.append((index, dim))
+        return Access("size", (index,), NOWHERE, NOWHERE)
+
+
+def _letters() -> Iterable[str]:
+    yield from _LETTERS
+    count = 1
+    while True:
+        for letter in _LETTERS:
+            yield f"{letter}{count}"
+        count += 1
+
+
+# Which nodes of a term become definitions of their own, and where a summed index would be misread.
+#
+# In: a term. Out: nodes to define (children first); for each node the axes that some product inside it
+# would sum by the convention.
+# Invariant: printing takes space linear in the number of nodes, however often they are shared.
+
+_NAME = 6  # characters of a reference such as t1[i,j]
+_LINE = 14  # characters that a definition adds: its left-hand side and the line end
+
+
+def shared_nodes(root: Expr) -> list[Expr]:
+    """Nodes worth a definition: those that several places refer to and that are long enough."""
+    counts = uses([root])
+    length: dict[Expr, int] = {}
+    chosen: list[Expr] = []
+    for node in postorder([root]):
+        size = _own_length(node) + sum(length[child] for child in node.children)
+        times = counts[node]
+        if (
+            node is not root
+            and times > 1
+            and node.children
+            and not _is_plain(node)
+            and size * times > size + _LINE + times * (_NAME + 2 * node.rank) + 24
+        ):
+            chosen.append(node)
+            size = _NAME + 2 * node.rank
+        length[node] = size
+    return chosen
+
+
+def _own_length(node: Expr) -> int:
+    if isinstance(node, Variable):
+        return len(node.name) + 2 * node.rank
+    return 3 + (len(node.children) if isinstance(node, Sum | Contraction) else 4)
+
+
+def _is_plain(node: Expr) -> bool:
+    """Transposes, diagonals, scaled terms and inverses of names are as short as a reference."""
+    if isinstance(node, Contraction):
+        return sum(not isinstance(child, Delta | Ones) for child in node.children) <= 1
+    if isinstance(node, Apply) and WHOLE.get(node.function) and WHOLE[node.function].matrix:
+        return not node.children[0].children
+    return isinstance(node, Sum) and len(node.children) < 2
+
+
+def hazards(root: Expr, lets: Mapping[Expr, str]) -> dict[Expr, frozenset[int]]:
+    """For each node the axes whose index would be summed inside it if nothing around kept it.
+
+    x_i y_i (elementwise) has the hazard 0: written alone it reads as the dot product.
+    """
+
+    def value(node: Expr, children: list[frozenset[int]]) -> frozenset[int]:
+        known = [
+            frozenset() if child in lets else hazard
+            for child, hazard in zip(node.children, children, strict=True)
+        ]
+        match node:
+            case Contraction():
+                return _of_product(node, known)
+            case Apply():
+                return _of_function(node, known)
+            case Sum() | Map():
+                full = [h for child, h in zip(node.children, known, strict=True) if child.rank]
+                return frozenset().union(*full)
+        return frozenset()
+
+    return fold([root], value)
+
+
+def _of_product(node: Contraction, known: list[frozenset[int]]) -> frozenset[int]:
+    places: dict[Label, set[tuple[Expr, tuple[int, ...]]]] = {}
+    found: set[Label] = set()
+    for operand, labels, hazard in zip(node.children, node.inputs, known, strict=True):
+        if isinstance(operand, Ones | Literal | Extent):
+            continue
+        for label in labels:
+            places.setdefault(label, set()).add((operand, labels))
+            if labels.count(label) > 1:
+                found.add(label)
+        found.update(labels[axis] for axis in hazard)
+    found.update(label for label, where in places.items() if len(where) > 1)
+    return frozenset(axis for axis, label in enumerate(node.output) if label in found)
+
+
+def _of_function(node: Apply, known: list[frozenset[int]]) -> frozenset[int]:
+    if not node.children:
+        return frozenset()
+    (child,), (hazard,) = node.children, known
+    core = 2 if WHOLE[node.function].matrix else node.width
+    return frozenset(axis for axis in hazard if axis < child.rank - core)
+
+
+# Engine terms as trees with named indices.
+#
+# In: a canonical term, names for its axes. Out: a raw tree whose summed indices have the user's letters.
+# Invariant: the factors of one product sum under different letters, so that what one factor sums is never
+# free in another; a node with a name of its own (`lets`) stays a leaf.
+
+ONE = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A term to unfold, the names of its axes, and the names it must not sum under."""
+
+    node: Expr
+    names: Names
+    used: frozenset[str]
+
+
+Visit = Generator[Place, Raw, Raw]
+
+
+class Unfolder:
+    """Unfolds terms of one derivation: all share its letters and definitions."""
+
+    def __init__(
+        self, letters: Letters, lets: Mapping[Expr, Variable], reserved: frozenset[str]
+    ) -> None:
+        self.letters, self.lets, self.reserved = letters, dict(lets), reserved
+        self.names_of = {node: u.name for node, u in lets.items()}
+
+    def recognise(self, body: Expr, u: Variable) -> None:
+        """Show `body`, a definition over those before it, by its name from now on."""
+        self.lets[body] = u
+        self.names_of[body] = u.name
+
+    def raw(self, term: Expr, names: Names, used: frozenset[str] = frozenset()) -> Raw:
+        """The tree of a term with its axes called `names`; a named node is opened at the root only."""
+        hazard = hazards(term, {n: name for n, name in self.names_of.items() if n is not term})
+
+        def visit(place: Place) -> Visit:
+            return _visit(self, place, hazard, root=term)
+
+        return trampoline(Place(term, names, used | self.reserved), visit)
+
+
+def _visit(of: Unfolder, place: Place, hazard: Mapping[Expr, frozenset[int]], root: Expr) -> Visit:
+    node = place.node
+    if node in of.lets and node is not root:
+        return Leaf(of.lets[node], place.names)
+    match node:
+        case Sum():
+            return (yield from _sum(of, place, node, hazard))
+        case Contraction():
+            return (yield from _product(of, place, node, ONE, hazard))
+        case Map() if node.children:
+            return (yield from _map(place, node))
+        case Apply() if node.children:
+            return (yield from _apply(of, place, node))
+        case Ones():  # a tree that lacks an index is repeated along it
+            return Leaf(literal(1), ())
+    return Leaf(node, place.names)
+
+
+def _sum(of: Unfolder, place: Place, node: Sum, hazard: Mapping[Expr, frozenset[int]]) -> Visit:
+    coefficients: list[Fraction] = []
+    terms: list[Raw] = []
+    for coefficient, term in arranged_terms(node):
+        if isinstance(term, Contraction) and term not in of.lets:
+            product = yield from _product(of, place, term, coefficient, hazard)
+            coefficients.append(product.coefficient)
+            terms.append(replace(product, coefficient=ONE))
+            continue
+        other = flipped(term) if isinstance(term, Sum) and term not in of.lets else None
+        if coefficient < 0 and other is not None:
+            coefficient, term = -coefficient, other
+        coefficients.append(coefficient)
+        terms.append((yield Place(term, place.names, place.used)))
+    if len(terms) == 1:
+        return scaled(coefficients[0], terms[0])
+    return Total(tuple(coefficients), tuple(terms))
+
+
+def _product(
+    of: Unfolder,
+    place: Place,
+    node: Contraction,
+    coefficient: Fraction,
+    hazard: Mapping[Expr, frozenset[int]],
+) -> Generator[Place, Raw, Product]:
+    inlined, dims = closed_parts_inlined(node, of.names_of, hazard)
+    factors = distinct_labels(arranged_factors(inlined, node.output), dims, of.names_of)
+    names = dict(zip(node.output, place.names, strict=True))
+    used = place.used.union(place.names)
+    for factor in factors:
+        for label in factor.labels:
+            if label not in names:
+                names[label] = of.letters.letter(dims[label], used)
+                used |= {names[label]}
+    summed = tuple(name for label, name in names.items() if label not in node.output)
+    shown: list[Raw] = []
+    for factor in factors:
+        if isinstance(factor.operand, Ones):
+            continue
+        operand, sign = _turned(of, factor) if coefficient < 0 else (factor.operand, 1)
+        coefficient *= sign
+        base, exponent = base_and_exponent(operand)
+        if operand in of.lets:
+            base, exponent = operand, ONE
+        raw = yield Place(base, tuple(names[label] for label in factor.labels), used)
+        used |= all_names([raw])
+        exponent *= factor.count
+        shown.append(raw if exponent == 1 else Power(raw, exponent))
+    return Product(coefficient, tuple(shown), summed)
+
+
+def _turned(of: Unfolder, factor: Factor) -> tuple[Expr, int]:
+    """A bracket with its signs changed, where that takes a minus away."""
+    operand = factor.operand
+    if factor.count == 1 and isinstance(operand, Sum) and operand not in of.lets:
+        other = flipped(operand)
+        if other is not None:
+            return other, -1
+    return operand, 1
+
+
+def _map(place: Place, node: Map) -> Visit:
+    base, exponent = base_and_exponent(node)
+    if exponent != 1:
+        return Power((yield Place(base, place.names, place.used)), exponent)
+    arguments = []
+    for child in node.children:
+        names = place.names if child.rank else ()
+        arguments.append((yield Place(child, names, place.used)))
+    return Mapped(node.function, tuple(arguments))
+
+
+def _apply(of: Unfolder, place: Place, node: Apply) -> Visit:
+    (child,) = node.children
+    width = 2 if WHOLE[node.function].matrix else node.width
+    batch = place.names[: child.rank - width]
+    outer = place.names[child.rank - width :]
+    if node.function in NORMALISATIONS:
+        inner = yield Place(child, place.names, place.used)
+        return Applied(node.function, inner, (), outer, node.width)
+    used = place.used.union(place.names)
+    bound: Names = ()
+    for dim in child.shape[child.rank - width :]:
+        bound = (*bound, of.letters.letter(dim, used.union(bound)))
+    inner = yield Place(child, (*batch, *bound), used.union(bound))
+    return Applied(node.function, inner, bound, outer, node.width)
+
+
+def distinct_labels(
+    factors: list[Factor], dims: dict[Label, Dim], lets: Mapping[Expr, str]
+) -> list[Factor]:
+    """f(x)_ii as f(x[i,j])*delta[i,j], where the operand has no subscript of its own to repeat i in."""
+    result: list[Factor] = []
+    extra: list[Factor] = []
+    for factor in factors:
+        operand, labels = factor.operand, factor.labels
+        if len(set(labels)) < len(labels) and not factor.is_access(lets):
+            fresh: list[Label] = []
+            for label in labels:
+                if label in fresh:
+                    new = max(dims) + 1
+                    dims[new] = dims[label]
+                    extra.append(Factor(Delta(dims[label]), (label, new), 1))
+                    label = new
+                fresh.append(label)
+            factor = Factor(operand, tuple(fresh), factor.count)
+        result.append(factor)
+    return [*result, *extra]

@@ -1,0 +1,183 @@
+"""`Picture`: a graph that shows itself as Graphviz text, SVG or PNG.
+
+In: a `Graph`. Out: texts, bytes, files; what a notebook asks for.
+Invariant: immutable; the Graphviz text needs no library, SVG and PNG need matplotlib (and networkx).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import BackendError, DataError, NotationError, ResourceLimitError
+from ...notations import Hints
+from ...terms import Expr
+from .graph import Graph, shortened, to_dot
+from .networks import is_network, network, operations
+
+if TYPE_CHECKING:
+    from .drawing import Canvas
+
+_DPI = 144
+
+
+class Drawn:
+    """What can be drawn: as SVG and PNG, in a file, in a notebook."""
+
+    __slots__ = ()
+    text_kind = "txt"  # how a file's name ends that holds the text
+
+    def _canvas(self) -> Canvas:
+        raise NotImplementedError
+
+    def _check(self) -> None:
+        """Refuse what is too large to be drawn."""
+
+    def _text(self) -> str:
+        raise NotImplementedError
+
+    def svg(self) -> str:
+        """The picture as SVG. Raises BackendError without matplotlib, ResourceLimitError beyond 200 nodes."""
+        from .drawing import drawn
+
+        self._check()
+        return drawn(self._canvas, "svg", 72).decode()
+
+    def png(self, dpi: int = _DPI) -> bytes:
+        """The picture as PNG, with so many pixels an inch; errors as of `svg`."""
+        if isinstance(dpi, bool) or not isinstance(dpi, int) or not 10 <= dpi <= 1200:
+            raise DataError(
+                f"dpi={dpi!r} is no resolution",
+                facts=["it is a whole number of pixels an inch, from 10 to 1200"],
+                hint="write for example dpi=144",
+            )
+        from .drawing import drawn
+
+        self._check()
+        return drawn(self._canvas, "png", dpi)
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture to a file of the kind that its name ends in.
+
+        Raises DataError where the kind is unknown or the file cannot be written.
+        """
+        self.write(path, self.as_bytes(Path(path).suffix.removeprefix(".").lower(), str(path)))
+
+    def write(self, path: str | Path, data: bytes) -> None:
+        """Write bytes to a file; DataError where that fails."""
+        try:
+            Path(path).write_bytes(data)
+        except OSError as error:
+            raise DataError(
+                f"cannot write {path}: {error.strerror or error}", hint="name another file"
+            ) from None
+
+    def as_bytes(self, kind: str, name: str = "") -> bytes:
+        """What a file of a kind (`png`, `svg`, or one for the text) holds."""
+        if kind == "png":
+            return self.png()
+        if kind == "svg":
+            return self.svg().encode()
+        if kind != self.text_kind:
+            raise DataError(
+                f"{name or kind!r} is no kind of file for this picture",
+                facts=[f"it is written as {self.text_kind}, svg or png"],
+                hint=f"choose one of these: picture.{self.text_kind}, picture.svg, picture.png",
+            )
+        return self._text().encode()
+
+    def _repr_svg_(self) -> str | None:
+        try:
+            return self.svg()
+        except (BackendError, ResourceLimitError):
+            return None  # the notebook shows the text
+
+    def _repr_png_(self) -> bytes | None:
+        try:
+            return self.png()
+        except (BackendError, ResourceLimitError):
+            return None
+
+
+class Picture(Drawn):
+    """A tensor network, a graph of operations or the plan of a program; `str()` is its Graphviz text.
+
+    >>> import einderiv as ed
+    >>> picture = ed.parse("A[i,j]*x[j]").draw()
+    >>> picture
+    <Picture network: 3 nodes, 2 edges; .dot .svg() .png() .save(path)>
+    """
+
+    __slots__ = ("graph",)
+    text_kind = "dot"
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    @property
+    def dot(self) -> str:
+        """The Graphviz text: for `dot -Tsvg`, or any viewer."""
+        return to_dot(self.graph)
+
+    def _canvas(self) -> Canvas:
+        from .drawing import graph_canvas
+
+        return graph_canvas(self.graph)
+
+    def _check(self) -> None:
+        from .drawing import check_drawable
+
+        check_drawable(self.graph)
+
+    def _text(self) -> str:
+        return self.dot
+
+    def __str__(self) -> str:
+        return self.dot
+
+    def __repr__(self) -> str:
+        nodes, edges = len(self.graph.nodes), len(self.graph.edges)
+        return f"<Picture {self.graph.kind}: {nodes} nodes, {edges} edges; .dot .svg() .png() .save(path)>"
+
+
+# What an expression shows of itself: a picture of the kind that fits, a pattern of zeros, HTML.
+#
+# In: a term, the names of its axes, hints for letters, its texts. Out: `Picture`, HTML.
+# Invariant: all texts in the HTML are escaped.
+
+KINDS = ("network", "graph")
+_CAPTION = 270  # characters under a picture
+_FORMULA, _TEXT = (
+    6000,
+    4000,
+)  # characters in a notebook; a longer formula is left out, a longer text cut
+
+
+def picture_of(
+    term: Expr, names: Sequence[str], hints: Hints, caption: str, kind: str | None = None
+) -> Picture:
+    """The tensor network of a product, the graph of operations of a larger expression; or as asked."""
+    if kind is None:
+        kind = "network" if is_network(term) else "graph"
+    if kind not in KINDS:
+        raise NotationError(
+            f"no picture of the kind {kind!r}",
+            facts=[f"an expression is drawn as {' or '.join(KINDS)}"],
+            hint="leave it out for the kind that fits; e.spy() shows where a derivative is zero",
+        )
+    drawing = network if kind == "network" else operations
+    return Picture(drawing(term, names, hints, shortened(caption, _CAPTION)))
+
+
+def expression_html(latex: str, text: str) -> str:
+    """A formula, typeset by the notebook, and the index notation under it.
+
+    >>> print(expression_html("a < b", "a < b"))
+    <div>$\\displaystyle a &lt; b$</div>
+    <pre style="margin:0;color:#656d76">a &lt; b</pre>
+    """
+    shown = text if len(text) <= _TEXT else f"{text[:_TEXT]}… ({len(text):,} characters)"
+    formula = f"<div>$\\displaystyle {escape(latex)}$</div>\n" if len(latex) <= _FORMULA else ""
+    return f'{formula}<pre style="margin:0;color:#656d76">{escape(shown)}</pre>'

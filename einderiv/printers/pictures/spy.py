@@ -1,0 +1,547 @@
+"""`Spy`: where the entries of a tensor, laid out as a matrix, can be other than zero.
+
+In: a term, names of its axes, how many of them are rows, sizes. Out: a picture, a text for terminals.
+Invariant: known from the term's deltas alone; nothing is evaluated. An entry that is not marked is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import DimensionError, ResourceLimitError, axes_in_words
+from ...notations import Definition, Hints, Text, indices_of, tree_nodes
+from ...programs import Array, checked_sizes
+from ...terms import (
+    ONE,
+    Apply,
+    Contraction,
+    Delta,
+    Dim,
+    Expr,
+    Label,
+    Map,
+    Ones,
+    Shape,
+    Sum,
+    base_and_exponent,
+    contract,
+    fold,
+    merged_by_deltas,
+    scale,
+    split_scale,
+)
+from ..named import arranged_terms
+from ..surface import unparse
+from ..text import to_text
+from .graph import shortened
+from .networks import index_text
+from .picture import Drawn
+
+# Where a tensor can be other than zero: axes that Kronecker deltas tie.
+#
+# In: a term. Out: patterns; a pattern gives every axis a number, and entries are zero unless axes of one
+# number have one index. Invariant: exact on deltas, sums, products and functions with f(0) = 0, for other
+# functions an upper bound: an entry outside all patterns is zero. No array is computed. Linear in the term.
+
+Pattern = tuple[int, ...]
+Patterns = frozenset[Pattern]
+
+MOST = 48  # patterns of a term; beyond, it counts as dense
+
+# Elementwise functions of one argument whose value at 0 is 0.
+ZERO_AT_ZERO = frozenset("abs asin atan erf expm1 log1p relu sign sin sinh sqrt tan tanh".split())
+
+
+def patterns_of(root: Expr) -> Patterns:
+    """The patterns of a term: none for zero, one without ties for a dense tensor.
+
+    >>> from einderiv.terms.canonical import contract
+    >>> from einderiv.terms.expr import Delta, Variable
+    >>> block = contract([Delta("n"), Variable("C", ("d", "d"))], [(0, 2), (1, 3)], (0, 1, 2, 3))
+    >>> sorted(patterns_of(block))
+    [(0, 1, 0, 2)]
+    """
+    return fold([root], _value)[root]
+
+
+def _value(node: Expr, children: list[Patterns]) -> Patterns:
+    match node:
+        case Delta():
+            return frozenset([(0, 0)])
+        case Sum():
+            return widest(pattern for patterns in children for pattern in patterns)
+        case Contraction():
+            return _of_product(node, children)
+        case Map() if len(node.children) == 1 and node.function in ZERO_AT_ZERO:
+            return children[0]
+        case Map() if base_and_exponent(node)[1] > 0 and node.function == "pow":
+            return children[0]
+        case Apply() if node.function == "tril":
+            return children[0]
+    return frozenset([tuple(range(node.rank))])
+
+
+def _of_product(node: Contraction, children: list[Patterns]) -> Patterns:
+    """A product is zero where a factor is: each choice of a pattern for every factor is one."""
+    count = 1
+    for patterns in children:
+        count *= len(patterns)
+    if count > MOST:
+        children = [
+            patterns if isinstance(child, Delta) else frozenset([tuple(range(child.rank))])
+            for child, patterns in zip(node.children, children, strict=True)
+        ]
+    found = []
+    for choice in product(*(sorted(patterns) for patterns in children)):
+        parent: dict[Label, Label] = {}
+        for labels, pattern in zip(node.inputs, choice, strict=True):
+            first: dict[int, Label] = {}
+            for label, number in zip(labels, pattern, strict=True):
+                a, b = _root(parent, first.setdefault(number, label)), _root(parent, label)
+                if a != b:
+                    parent[b] = a
+        found.append(numbered(_root(parent, label) for label in node.output))
+    return widest(found)
+
+
+def _root(parent: dict[Label, Label], label: Label) -> Label:
+    while label in parent:
+        label = parent[label]
+    return label
+
+
+def numbered(classes: Iterable[int]) -> Pattern:
+    """Numbers in the order of first appearance.
+
+    >>> numbered([5, 2, 5, 7])
+    (0, 1, 0, 2)
+    """
+    seen: dict[int, int] = {}
+    return tuple(seen.setdefault(c, len(seen)) for c in classes)
+
+
+def widest(patterns: Iterable[Pattern]) -> Patterns:
+    """The patterns that lie in no other one.
+
+    >>> sorted(widest([(0, 0, 0), (0, 1, 0)]))
+    [(0, 1, 0)]
+    """
+    found = sorted(set(patterns), key=lambda pattern: -len(set(pattern)))
+    if len(found) > MOST:
+        return frozenset([tuple(range(len(found[0])))])
+    kept: list[Pattern] = []
+    for pattern in found:
+        if not any(lies_in(pattern, other) for other in kept):
+            kept.append(pattern)
+    return frozenset(kept)
+
+
+def lies_in(inner: Pattern, outer: Pattern) -> bool:
+    """Has every entry that `inner` allows a place in `outer`: are all ties of `outer` ties of `inner`?"""
+    seen: dict[int, int] = {}
+    return all(seen.setdefault(mine, own) == own for mine, own in zip(outer, inner, strict=True))
+
+
+# ----------------------------------------------------------------------
+
+if TYPE_CHECKING:
+    from .drawing import Canvas, Side
+
+_SIZES = (4, 3, 5, 2, 6)  # of extents without a given size, in the order they come
+_SIDE = 48  # rows and columns up to which these are taken; beyond, smaller ones
+_SMALLER = (3, 2, 2, 2)
+_LARGEST_GIVEN = 8  # an extent that is a number is drawn in full up to it
+_MOST_SHOWN = 400  # rows and columns of a picture
+_WIDE = 78  # columns of a text
+_MOST_TERMS = 32  # of a product that is multiplied out
+_PARTS = 5  # terms of a sum that have a colour each; the rest share one
+_LINE = 64  # characters of a term in the legend
+_COLOURS = ("#44618f", "#c08a3e", "#5e8c6a", "#8c5e80", "#7a7f87", "#b5b9bf")
+_LETTERS = "abcdef"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A term of the sum: its text, where it can be other than zero, axes along which its blocks repeat."""
+
+    text: str
+    patterns: Patterns
+    repeated: frozenset[int]
+
+
+class Spy(Drawn):
+    """The pattern of zeros of a tensor as a matrix; `str()` is the picture for a terminal.
+
+    >>> import einderiv as ed
+    >>> print(ed.parse("x[i]*x[i]").hessian("x").spy())
+    2*delta[i,j]
+    diagonal
+    rows (i), columns (j): 4 x 4 for i = 4, 4 of 16 entries
+    x . . .
+    . x . .
+    . . x .
+    . . . x
+    """
+
+    __slots__ = ("__dict__", "indices", "parts", "rows", "shape", "shrunk", "sizes")
+
+    def __init__(
+        self,
+        term: Expr,
+        indices: Sequence[str],
+        hints: Hints,
+        rows: int,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        self.indices = tuple(indices)
+        self.rows = rows
+        self.parts = _parts(term, self.indices, hints)
+        self.sizes, self.shrunk = _sizes(term.shape, rows, sizes or {})
+        self.shape = tuple(self.sizes[dim] for dim in term.shape)
+        self._dims = term.shape
+
+    # ------------------------------------------------------------ facts
+
+    @property
+    def patterns(self) -> Patterns:
+        """The patterns of the whole tensor."""
+        return widest(pattern for part in self.parts for pattern in part.patterns)
+
+    @cached_property
+    def matrix_shape(self) -> tuple[int, int]:
+        """How many rows and columns the matrix has."""
+        return prod(self.shape[: self.rows]), prod(self.shape[self.rows :])
+
+    @cached_property
+    def mask(self) -> Array:
+        """An array of booleans, rows by columns: can the entry be other than zero?"""
+        return self._mask(self.patterns)
+
+    def _mask(self, patterns: Patterns) -> Array:
+        full = np.zeros(self.shape, bool)
+        for pattern in patterns:
+            count = max(pattern, default=-1) + 1
+            sizes = {number: size for number, size in zip(pattern, self.shape, strict=True)}
+            axes = [
+                np.arange(sizes[number]).reshape([-1 if k == number else 1 for k in range(count)])
+                for number in pattern
+            ]
+            full[tuple(axes)] = True
+        return full.reshape(self.matrix_shape)
+
+    @cached_property
+    def description(self) -> str:
+        """The structure in words: dense, diagonal, blocks on the diagonal, or which indices must agree."""
+        return self._described(self.patterns, self.parts)
+
+    def _described(self, patterns: Patterns, parts: Sequence[Part]) -> str:
+        if not patterns:
+            return "all zero"
+        ties = _common_ties(patterns)
+        if not ties:
+            if any(len(set(p)) == len(p) for p in patterns):
+                return "dense"
+            words = [_condition(_common_ties([p]), self.indices) for p in sorted(patterns)]
+            return f"zero unless {' or '.join(words)}"
+        pairs = _pairs(ties, self.rows)
+        if pairs is None or len(patterns) > 1:
+            return f"zero unless {_condition(ties, self.indices)}"
+        in_order = [column for _, column in pairs] == sorted(column for _, column in pairs)
+        if 2 * len(pairs) == len(self.indices):
+            return "diagonal" if in_order else "one entry in each row and column"
+        count = prod(self.shape[row] for row, _ in pairs)
+        height, width = (side // max(count, 1) for side in self.matrix_shape)
+        first = [(k, self.rows + k) for k in range(len(pairs))]
+        same = all(row in part.repeated for part in parts for row, _ in pairs)
+        return (
+            f"{count} {'block' if count == 1 else 'blocks'} of {height} x {width} "
+            f"{'on the diagonal' if pairs == first else 'interleaved'}"
+            f" ({_condition(ties, self.indices)}){', all equal' if same and count > 1 else ''}"
+        )
+
+    @cached_property
+    def facts(self) -> tuple[str, ...]:
+        """Size and structure, in lines."""
+        height, width = self.matrix_shape
+        count = int(self.mask.sum())
+        told = ", ".join(f"{dim} = {size}" for dim, size in self.sizes.items() if dim != size)
+        sides = self.indices[: self.rows], self.indices[self.rows :]
+        rows, columns = (f"({','.join(names)})" for names in sides)
+        lines = [
+            self.description,
+            f"rows {rows}, columns {columns}: {height} x {width}{f' for {told}' if told else ''}, "
+            f"{count:,} of {height * width:,} entries",
+        ]
+        if self.shrunk:
+            lines.append(f"drawn smaller than it is: {', '.join(self.shrunk)}")
+        return tuple(lines)
+
+    # ------------------------------------------------------------ showing
+
+    def __str__(self) -> str:
+        legend, marks = self._marks()
+        lines = [*legend, *self.facts]
+        height, width = self.matrix_shape
+        if max(2 * width, height) > _WIDE:
+            return "\n".join([*lines, "too large for a text: pass smaller sizes, or take .svg()"])
+        for row in range(height):
+            if row in self._lines(0, self.rows):
+                lines.append("")
+            blocks = self._lines(self.rows, len(self.shape))
+            shown = [f"  {mark}" if k in blocks else mark for k, mark in enumerate(marks[row])]
+            lines.append(" ".join(shown))
+        return "\n".join(lines)
+
+    def _marks(self) -> tuple[list[str], list[list[str]]]:
+        """The legend, and a mark for each entry: x, or the letter of its term, + where several meet."""
+        groups = self._groups
+        height, width = self.matrix_shape
+        if height * width > _MOST_SHOWN**2:
+            return [text for text, _ in groups], []
+        count = np.zeros((height, width), int)
+        which = np.full((height, width), ".")
+        single = len(groups) == 1
+        for letter, (_, patterns) in zip(_LETTERS, groups, strict=False):
+            mask = self._mask(patterns)
+            count += mask
+            which[mask] = "x" if single else letter
+        which[count > 1] = "+"
+        if single:
+            return [groups[0][0]], which.tolist()
+        legend = [f"{letter}: {text}" for letter, (text, _) in zip(_LETTERS, groups, strict=False)]
+        if (count > 1).any():
+            legend.append("+: several of these")
+        return legend, which.tolist()
+
+    @cached_property
+    def _groups(self) -> list[tuple[str, Patterns]]:
+        """Texts with patterns: terms that share their patterns together, and what is too many as one."""
+        same: dict[Patterns, list[Part]] = {}
+        for part in self.parts:
+            same.setdefault(part.patterns, []).append(part)
+        groups = sorted(same.items(), key=lambda group: -max(len(set(p)) for p in group[0]))
+        shown = []
+        for patterns, parts in groups[: _PARTS if len(groups) <= _PARTS else _PARTS - 1]:
+            text = shortened(" + ".join(part.text for part in parts).replace("+ -", "- "), _LINE)
+            words = self._described(patterns, parts)
+            shown.append((f"{text} ({words})" if len(groups) > 1 else text, patterns))
+        rest = groups[len(shown) :]
+        if rest:
+            number = sum(len(parts) for _, parts in rest)
+            shown.append((f"{number} more terms", widest(p for key, _ in rest for p in key)))
+        return shown
+
+    def _side(self, start: int, stop: int) -> Side:
+        """The axes from `start` to before `stop`, with the number of each block of the first."""
+        from .drawing import Side
+
+        names = self.indices[start:stop]
+        pairs = zip(names, self._dims[start:stop], strict=True)
+        lines = self._lines(start, stop)
+        blocks = [f"{names[0]} = {k}" for k in range(self.shape[start])] if lines else []
+        return Side(", ".join(index_text(n, d) for n, d in pairs), lines, tuple(blocks))
+
+    def _lines(self, start: int, stop: int) -> tuple[int, ...]:
+        """The rows (or columns) at which the index of the first of these axes changes."""
+        if stop - start < 2:
+            return ()
+        step = prod(self.shape[start + 1 : stop])
+        return tuple(range(step, step * self.shape[start], step)) if step > 1 else ()
+
+    def _text(self) -> str:
+        return f"{self}\n"
+
+    def __repr__(self) -> str:
+        return f"<Spy of [{','.join(self.indices)}]: {'; '.join(self.facts)}>"
+
+    def _check(self) -> None:
+        if max(self.matrix_shape) > _MOST_SHOWN:
+            raise ResourceLimitError(
+                f"a matrix of {self.matrix_shape[0]} x {self.matrix_shape[1]} is too large for a picture",
+                facts=[f"pictures have up to {_MOST_SHOWN} rows and columns"],
+                hint="pass smaller sizes: the structure is the same",
+            )
+
+    def _canvas(self) -> Canvas:
+        from .drawing import Grid, Layer, grid_canvas
+
+        layers = []
+        for colour, (text, patterns) in zip(_COLOURS, self._groups, strict=False):
+            layers.append(Layer(colour, text, self._mask(patterns)))
+        rank = len(self.shape)
+        left, top = self._side(0, self.rows), self._side(self.rows, rank)
+        return grid_canvas(Grid(self.matrix_shape, tuple(layers), left, top, self.facts))
+
+
+# ---------------------------------------------------------------- structure
+
+
+def _parts(root: Expr, indices: tuple[str, ...], hints: Hints) -> tuple[Part, ...]:
+    """The terms of the sum that a tensor is, those of zero left out."""
+    made = []
+    for coefficient, term in _terms(root):
+        patterns = patterns_of(term)
+        if patterns:
+            text = shortened(_body(scale(coefficient, term), indices, hints), _LINE)
+            made.append(Part(text, patterns, _repeated(term)))
+    return tuple(made)
+
+
+def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
+    """The terms of a sum; a product is multiplied out where that sets a term with deltas free."""
+    made: list[tuple[Fraction, Expr]] = []
+    stack: list[tuple[Fraction, Expr]] = [(ONE, root)]
+    while stack:
+        coefficient, term = stack.pop()
+        inner, term = split_scale(term)
+        coefficient *= inner
+        if isinstance(term, Sum):
+            stack += [(coefficient * c, t) for c, t in reversed(arranged_terms(term))]
+            continue
+        place = _sum_with_ties(term) if len(made) + len(stack) < _MOST_TERMS else None
+        if place is None:
+            made.append((coefficient, term))
+            continue
+        assert isinstance(term, Contraction)
+        total = term.children[place]
+        assert isinstance(total, Sum)
+        for c, part in reversed(arranged_terms(total)):
+            operands = [part if k == place else t for k, t in enumerate(term.children)]
+            stack.append((coefficient * c, contract(operands, term.inputs, term.output)))
+    return made
+
+
+def _sum_with_ties(term: Expr) -> int | None:
+    """The operand of a product that is a sum in which a term has deltas."""
+    if not isinstance(term, Contraction):
+        return None
+    for place, operand in enumerate(term.children):
+        if isinstance(operand, Sum) and len(operand.children) > 1:
+            for child in operand.children:
+                if all(len(set(p)) < len(p) for p in patterns_of(child)):
+                    return place
+    return None
+
+
+def _body(term: Expr, indices: tuple[str, ...], hints: Hints) -> str:
+    """A term in index notation, its indices without extents."""
+    *others, last = unparse(term, indices, hints).statements
+    assert isinstance(last, Definition)
+    for node in tree_nodes(last.expression):
+        for index in indices_of(node):
+            index.extent = None
+    plain = Definition(None, None, last.expression, last.span, last.name_span)
+    shown = [x for x in others if isinstance(x, Definition)]
+    return "; ".join(to_text(Text("", (*shown, plain))).splitlines())
+
+
+def _repeated(term: Expr) -> frozenset[int]:
+    """The axes on which only deltas and ones depend: all blocks along them are equal."""
+    if isinstance(term, Delta | Ones):
+        return frozenset(range(term.rank))
+    if not isinstance(term, Contraction):
+        return frozenset()
+    factors = list(zip(term.children, term.inputs, strict=True))
+    same = merged_by_deltas(factors, term.output)
+    read = {
+        same.get(label, label)
+        for operand, labels in factors
+        if not isinstance(operand, Delta | Ones)
+        for label in labels
+    }
+    return frozenset(
+        axis for axis, label in enumerate(term.output) if same.get(label, label) not in read
+    )
+
+
+def _common_ties(patterns: Sequence[Pattern] | Patterns) -> list[tuple[int, ...]]:
+    """Groups of axes that have one number in every pattern."""
+    keys = list(zip(*sorted(patterns), strict=True))
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for axis, key in enumerate(keys):
+        groups.setdefault(key, []).append(axis)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _condition(ties: Sequence[tuple[int, ...]], indices: Sequence[str]) -> str:
+    """`i = j and p = q`."""
+    return " and ".join(" = ".join(indices[axis] for axis in group) for group in ties)
+
+
+def _pairs(ties: Sequence[tuple[int, ...]], rows: int) -> list[tuple[int, int]] | None:
+    """Ties as pairs of a row axis and a column axis; None where they are something else."""
+    if all(len(group) == 2 and group[0] < rows <= group[1] for group in ties):
+        return sorted((group[0], group[1]) for group in ties)
+    return None
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def _sizes(
+    shape: Shape, rows: int, given: Mapping[str, int]
+) -> tuple[dict[Dim, int], tuple[str, ...]]:
+    """A size for every extent: those given, else small ones; and what is drawn smaller than it is."""
+    known = checked_sizes(given)
+    dims = list(dict.fromkeys(shape))
+    unknown = [name for name in known if name not in dims]
+    if unknown:
+        raise DimensionError(
+            f"{', '.join(unknown)}: no such extent",
+            facts=[f"the tensor has {', '.join(map(str, dims)) or 'no axes'}"],
+            hint="correct the name",
+        )
+    for choice in (_SIZES, _SMALLER):
+        sizes: dict[Dim, int] = {}
+        free = 0
+        for dim in dims:
+            if isinstance(dim, int):
+                sizes[dim] = min(dim, _LARGEST_GIVEN)
+            elif dim in known:
+                sizes[dim] = known[dim]
+            else:
+                sizes[dim] = choice[free % len(choice)]
+                free += 1
+        sides = [prod(sizes[dim] for dim in part) for part in (shape[:rows], shape[rows:])]
+        if max(sides) <= _SIDE:
+            break
+    if sides[0] * sides[1] > _MOST_CELLS:
+        raise ResourceLimitError(
+            f"a pattern of {sides[0]:,} x {sides[1]:,} entries is too large",
+            facts=[f"patterns have up to {_MOST_CELLS:,} entries"],
+            hint="pass smaller sizes: the structure is the same",
+        )
+    shrunk = tuple(
+        f"{dim} as {size}" for dim, size in sizes.items() if isinstance(dim, int) and dim != size
+    )
+    return sizes, shrunk
+
+
+_MOST_CELLS = 4_000_000
+
+
+def row_axes(ranks: Sequence[int], rank: int, rows: int | None, denominator: bool) -> int:
+    """How many axes are rows: as asked, the first part of a derivative, or the first half.
+
+    >>> row_axes((0, 2, 2), 4, None, False), row_axes((0, 1), 1, None, False)
+    (2, 1)
+    """
+    if rows is not None:
+        if isinstance(rows, bool) or not isinstance(rows, int) or not 0 <= rows <= rank:
+            raise DimensionError(
+                f"rows={rows!r}, the tensor has {axes_in_words(rank)}",
+                hint=f"pass a number between 0 and {rank}",
+            )
+        return rows
+    parts = [part for part in ranks if part]
+    if len(parts) > 1 and sum(parts) == rank:
+        return parts[-1] if denominator else parts[0]
+    return (rank + 1) // 2

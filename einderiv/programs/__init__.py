@@ -1,0 +1,63 @@
+"""Terms to fast array programs.
+
+In: terms, extents, arrays. Out: `Executable`, which runs on arrays, its source and its plan;
+`StructuredTensor`;
+einsum calls and their derivatives.
+"""
+
+from .arrays import Array, checked_sizes, converted
+from .compiler.cost import entries, flops_of
+from .compiler.kernels import ASSUMED_EXTENT
+from .einsum.call import einsum
+from .einsum.derivatives import EinsumRule, einsum_jacobian, einsum_report, einsum_vjp
+from .executable import Executable, Keys, check_backend, parsed_limit
+from .planning import BOUND
+from .program import (
+    Combine,
+    Constant,
+    Contract,
+    Elementwise,
+    Factor,
+    Input,
+    Instruction,
+    Program,
+    Scatter,
+    Size,
+    Solve,
+    Whole,
+    operands_of,
+)
+from .structured.tensor import StructuredTensor
+
+__all__ = [
+    "ASSUMED_EXTENT",
+    "BOUND",
+    "Array",
+    "Combine",
+    "Constant",
+    "Contract",
+    "EinsumRule",
+    "Elementwise",
+    "Executable",
+    "Factor",
+    "Input",
+    "Instruction",
+    "Keys",
+    "Program",
+    "Scatter",
+    "Size",
+    "Solve",
+    "StructuredTensor",
+    "Whole",
+    "check_backend",
+    "checked_sizes",
+    "converted",
+    "einsum",
+    "einsum_jacobian",
+    "einsum_report",
+    "einsum_vjp",
+    "entries",
+    "flops_of",
+    "operands_of",
+    "parsed_limit",
+]

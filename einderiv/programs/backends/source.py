@@ -1,0 +1,117 @@
+"""The source of a program as a reader would want it: a module of its own.
+
+In: a `Program`, the names of its results, its title. Out: text that needs nothing but NumPy, and SciPy where
+it says so. Invariant: the text is never executed here.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import keyword
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...terms import Shape
+from ..program import Input, Program
+from . import numpy_functions
+from . import python_code as py
+from .numpy import Writer, needs_scipy
+
+
+def source_of(
+    program: Program,
+    keys: Sequence[str] | None,
+    told: Mapping[str, Any],
+    order: Mapping[str, Shape] | None = None,
+) -> str:
+    """A module that needs nothing but NumPy (and SciPy where it says so); for reading, not run here.
+
+    `order`: the arrays by name, in the order of the parameters; one that the program does not compute with
+    tells an extent.
+    """
+    writer = Writer(program)
+    body = writer.body()
+    known = {step.name: step for step in program.inputs}
+    wanted = dict.fromkeys([*(order or ()), *known])
+    inputs = [known.get(n) or Input(-1 - k, n, (order or {})[n]) for k, n in enumerate(wanted)]
+    parameters = {step.target: _parameter(step, program) for step in inputs}
+    arrays = [py.name(parameters[step.target]) for step in inputs if step.target >= 0]
+    dtype = (
+        py.path("np.float64") if not arrays else py.call(writer.helper("working_dtype"), *arrays)
+    )
+    head: list[ast.stmt] = [py.assign("dtype", py.call(py.path("np.dtype"), dtype))]
+    for register, parameter in parameters.items():
+        if register < 0:
+            continue
+        converted = py.call(py.path("np.asarray"), py.name(parameter), py.name("dtype"))
+        head.append(py.assign(f"v{register}", converted))
+    extra = []
+    for dim, minted in writer.extents.items():
+        place = next(
+            (
+                (step, axis)
+                for step in sorted(inputs, key=lambda step: step.target < 0)
+                for axis, d in enumerate(step.shape)
+                if d == dim
+            ),
+            None,
+        )
+        if place is None:
+            extra.append(minted)
+            continue
+        shape: ast.expr = ast.Attribute(py.name(f"v{place[0].target}"), "shape", ast.Load())
+        if place[0].target < 0:
+            shape = py.call(py.path("np.shape"), py.name(parameters[place[0].target]))
+        head.append(py.assign(minted, ast.Subscript(shape, py.constant(place[1]), ast.Load())))
+    told_text = _documentation(inputs, parameters, writer.extents, extra, told)
+    quoted = told_text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    values = writer.results()
+    body.append(ast.Return(values[0] if keys is None else py.tuple(values)))
+    names = ", ".join([*parameters.values(), *extra])
+    function = [f"def f({names}):", f'    """{quoted}"""']
+    function += py.text_of([*head, *body], "    ")
+    lines = ["import numpy as np"]
+    if needs_scipy(program):
+        lines.append("from scipy import special")
+    lines += ["", ""]
+    for name in writer.helpers:
+        text = _without_annotations(inspect.getsource(getattr(numpy_functions, name)))
+        lines += [text, ""]
+    return "\n".join([*lines, *function, ""])
+
+
+def _without_annotations(text: str) -> str:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+    return ast.unparse(tree) + "\n"
+
+
+def _parameter(step: Input, program: Program) -> str:
+    taken = {s.name for s in program.inputs if s is not step}
+    name = step.name
+    minted = name[:1] in ("v", "n") and name[1:].isdigit()
+    plain = name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and not minted
+    reserved = {"np", "special", "dtype", "f", *dir(numpy_functions)}
+    return name if plain and name not in reserved else f"x{abs(step.target)}_{len(taken)}"
+
+
+def _documentation(
+    inputs: Sequence[Input],
+    parameters: Mapping[int, str],
+    dims: Mapping[str, str],
+    extra: Sequence[str],
+    told: Mapping[str, Any],
+) -> str:
+    lines = [str(told.get("title", "A program derived by einderiv."))]
+    for step in inputs:
+        shape = ", ".join(map(str, step.shape))
+        lines.append(f"    {parameters[step.target]}: array of shape ({shape})")
+    for dim, minted in dims.items():
+        if minted in extra:
+            lines.append(f"    {minted}: the extent {dim}")
+    return "\n".join([*lines, "    "])

@@ -1,0 +1,538 @@
+"""`compile`: one or several terms as one program over arrays.
+
+In: terms, the tensors of their program. Out: `Executable`, called with arrays by name.
+Invariant: arrays are checked before anything runs; inputs are never written, results never alias them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..calculus import simplify
+from ..errors import BackendError, DataError, DimensionError, ResourceLimitError
+from ..terms import Expr, Variable, postorder, symbolic_extents
+from .arrays import (
+    Array,
+    by_name,
+    checked_arrays,
+    checked_dtype,
+    checked_outputs,
+    checked_sizes,
+    common_dtype,
+    resolved_extents,
+)
+from .backends.numpy import Runner
+from .backends.scalars import LARGEST_EXTENT, scalar_function
+from .backends.source import source_of
+from .compiler.cost import Cost, cost_of, table_of
+from .compiler.forms import Form
+from .compiler.kernels import ASSUMED_EXTENT
+from .planning import Plan, magnitude, planned, shape_of
+from .program import Program
+from .running import Ready, owned, refuse_complex, translated, written
+
+_MOST_PLANS = 16  # kept of each program
+
+Keys = (
+    tuple[str, ...] | int | None
+)  # names of a dict's results, the length of a list, or one result
+
+
+@dataclass(frozen=True, slots=True)
+class _Final:
+    terms: list[Expr]
+    arrays: list[str]
+    extents: list[str]
+
+
+class Executable:
+    """A compiled program: call it with arrays by name, or in the order of `arguments`.
+
+    `source`: the Python source that does the same without einderiv; `cost(n=..., d=...)`: its price;
+    `str()`: the plan as a table, `draw()`: as a picture; `unchecked`: a call without checks; `release()`:
+    gives back the memory kept between calls. Thread-safe; plans are for the sizes of the first arrays.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Expr],
+        keys: Keys,
+        variables: Mapping[str, Variable],
+        dtype: Any = None,
+        sizes: Mapping[str, int] | None = None,
+        memory_limit: int | None = None,
+        title: Callable[[], str] = str,
+        structured: bool = False,
+        row_axes: Sequence[int] = (),
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._terms = tuple(terms)
+        self._keys = keys
+        self._variables = dict(variables)
+        self._dtype = None if dtype is None else checked_dtype(dtype)
+        self._sizes = dict(sizes or {})
+        self._memory_limit = memory_limit
+        self._title = title
+        self._structured = structured
+        self._row_axes = tuple(row_axes)
+        self._fixed = dict(fixed or {})
+        self._lock = threading.Lock()
+        self._plans: dict[tuple[int, ...], Plan] = {}
+        self._readies: dict[Hashable, Ready] = {}
+        self._latest: Ready | None = None
+
+    # ------------------------------------------------------------ planning
+
+    @cached_property
+    def _final(self) -> _Final:
+        """The simplified terms, the arrays and the extents they need."""
+        terms = simplify(self._terms)
+        leaves = {node.name for node in postorder(terms) if isinstance(node, Variable)}
+        arrays = [name for name in self._variables if name in leaves]
+        return _Final(terms, arrays, symbolic_extents(terms))
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the arrays that the program needs, in the order of positional calls.
+
+        An array that only tells an extent is one of them.
+        """
+        final = self._final
+        needed = set(final.arrays)
+        told = set(self._sizes).union(*(self._variables[x].shape for x in {*needed, *self._fixed}))
+        for name, variable in self._variables.items():
+            if (
+                not told.issuperset(final.extents)
+                and set(variable.shape) & set(final.extents) - told
+            ):
+                needed.add(name)
+                told.update(variable.shape)
+        return tuple(x for x in self._variables if x in needed and x not in self._fixed)
+
+    def _plan(self, sizes: Mapping[str, int]) -> Plan:
+        """The program for extents of about these sizes; planned again where they differ much."""
+        final = self._final
+        key = tuple(magnitude(sizes.get(dim, ASSUMED_EXTENT)) for dim in final.extents)
+        with self._lock:
+            plan = self._plans.get(key)
+            if plan is None:
+                keys: Any = 0 if self._keys is None else self._keys
+                fixed, limit = frozenset(self._fixed), self._memory_limit
+                plan = planned(final.terms, sizes, keys, self._structured, fixed, limit)
+                if len(self._plans) >= _MOST_PLANS:
+                    self._plans.pop(next(iter(self._plans)))
+                self._plans[key] = plan
+            return plan
+
+    @property
+    def program(self) -> Program:
+        """The straight-line program as planned for typical extents."""
+        return self._plan(self._sizes).program
+
+    @property
+    def source(self) -> str:
+        """A Python module that computes the same with NumPy alone."""
+        keys = self._keys if isinstance(self._keys, tuple) else None
+        several = keys if keys is not None else (() if isinstance(self._keys, int) else None)
+        return source_of(
+            self.program,
+            several,
+            {"title": self._title() or "A program derived by einderiv."},
+            {name: self._variables[name].shape for name in self.arguments},
+        )
+
+    def cost(self, **sizes: int) -> Cost:
+        """Operations, bytes and peak memory for given extents, before anything is allocated.
+
+        Raises DimensionError where an extent of the program is not given.
+        """
+        known = checked_sizes({**self._sizes, **sizes})
+        dims = {dim for variable in self._variables.values() for dim in variable.shape}
+        unknown = [dim for dim in sizes if dim not in dims.union(self._final.extents)]
+        if unknown:
+            raise DimensionError(
+                f"{', '.join(unknown)}: no such extent",
+                facts=[f"the program has {', '.join(sorted(map(str, dims))) or 'no extents'}"],
+                hint="correct the name",
+            )
+        program = self._plan(known).program
+        missing = sorted(_symbolic_extents(program) - set(known))
+        if missing:
+            raise DimensionError(
+                f"no value for the extent {', '.join(missing)}",
+                facts=[f"given: {', '.join(known) or 'none'}"],
+                hint=f"pass cost({', '.join(f'{dim}=...' for dim in missing)})",
+            )
+        itemsize = np.dtype(self._dtype or np.float64).itemsize
+        return cost_of(program, known, itemsize)
+
+    def __str__(self) -> str:
+        program = self.program
+        assumed = dict.fromkeys(_symbolic_extents(program), ASSUMED_EXTENT) | self._sizes
+        told = ", ".join(f"{dim} = {size}" for dim, size in sorted(assumed.items()))
+        table = table_of(program, assumed)
+        return f"{table}\nfor {told}" if told else table
+
+    def __repr__(self) -> str:
+        names = ", ".join(self._variables)
+        return f"<program of {names or 'no tensors'}: {len(self._terms)} results>"
+
+    # ------------------------------------------------------------ running
+
+    def __call__(
+        self,
+        *arrays: Any,
+        sizes: Mapping[str, int] | None = None,
+        out: Any = None,
+        **named: Any,
+    ) -> Any:
+        """The results for arrays by name, or in the order of `arguments`; packed as compiled.
+
+        Shapes: as the variables' axes say; `sizes` gives extents that no array tells; `out`: an array, or a
+        list or dict of arrays as the results come, that they are written to.
+        Errors: DataError (kind, dtype, missing or unknown name), DimensionError (rank, extent),
+        ResourceLimitError (memory).
+        """
+        ready = self._latest
+        if out is sizes is None is not ready:
+            count = len(ready.names)
+            if not named:
+                if len(arrays) == count and ready.accepts(*arrays):
+                    return ready(arrays)
+            elif len(named) == count and not arrays:
+                given = [named.get(name) for name in ready.names]
+                if ready.accepts(*given):
+                    return ready(given)
+        if out is not None and "out" in self._variables:
+            named, out = {**named, "out": out}, None
+        return self._checked(self._by_name(arrays, named), sizes, out)
+
+    def unchecked(self, *arrays: Any, **named: Any) -> Any:
+        """The results, as the last checked call computed them: shapes and dtypes must be the very same.
+
+        Nothing is checked: other arrays give errors of NumPy's, or wrong results. The first call is checked.
+
+        >>> from einderiv import compile, parse
+        >>> import numpy as np
+        >>> p = compile(parse("y[i] = A[i,j]*x[j]"))
+        >>> A, x = np.eye(2), np.ones(2)
+        >>> p(A=A, x=x), p.unchecked(A, x + 1)
+        (array([1., 1.]), array([2., 2.]))
+        """
+        ready = self._latest
+        if ready is None:
+            return self(*arrays, **named)
+        if ready.direct is not None and not named:
+            try:
+                return ready.direct(*arrays)
+            except (ArithmeticError, ValueError):
+                pass  # Python raises where NumPy gives inf or nan
+        if named or len(arrays) != len(ready.names):
+            given = named or dict(zip(self.arguments, arrays, strict=True))
+            return ready([given.get(name) for name in ready.names])
+        return ready(arrays)
+
+    def bind(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Executable:
+        """A program for the other arrays: what depends on these alone is computed once.
+
+        The arrays are taken as they are: a change made in them later is not noticed everywhere.
+
+        >>> from einderiv import compile, parse
+        >>> import numpy as np
+        >>> J = parse("(X[a,b]*th[b] - Y[a])*(X[a,c]*th[c] - Y[a])")
+        >>> p = compile(J.grad("th")).bind(X=np.eye(2), Y=np.ones(2))
+        >>> p(th=np.zeros(2))
+        array([-2., -2.])
+        """
+        given = {**self._fixed, **by_name(arrays, "arrays", "X=..."), **named}
+        values = checked_arrays(given, self._variables, ())
+        known = {name: x for name, x in self._variables.items() if name in values}
+        resolved_extents(values, known, self._sizes, ())
+        return type(self)(
+            self._terms,
+            self._keys,
+            self._variables,
+            self._dtype,
+            self._sizes,
+            self._memory_limit,
+            self._title,
+            self._structured,
+            self._row_axes,
+            values,
+        )
+
+    def release(self) -> None:
+        """Give back the memory that is kept for the next calls."""
+        with self._lock:
+            for ready in self._readies.values():
+                ready.release()
+
+    def _by_name(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        if len(arrays) == 1 and (isinstance(arrays[0], Mapping) or arrays[0] is None):
+            return {**(arrays[0] or {}), **named}
+        if not arrays:
+            return named
+        names = self.arguments
+        if len(arrays) != len(names) or named:
+            raise DataError(
+                f"{len(arrays)} {'array' if len(arrays) == 1 else 'arrays'} by position"
+                f"{' and some by name' if named else ''}",
+                facts=[f"the program takes {len(names)}: {', '.join(names) or 'none'}"],
+                hint=f"pass {', '.join(f'{name}=...' for name in names)}",
+            )
+        return dict(zip(names, arrays, strict=True))
+
+    def _checked(self, given: dict[str, Any], sizes: Mapping[str, int] | None, out: Any) -> Any:
+        again = [name for name in given if name in self._fixed]
+        if again:
+            raise DataError(
+                f"{', '.join(again)}: bound already",
+                facts=[f"the program takes {', '.join(self.arguments) or 'no arrays'}"],
+                hint="drop it, or call the program that was bound",
+            )
+        values = checked_arrays({**self._fixed, **given}, self._variables, self._final.arrays)
+        extents = resolved_extents(
+            values,
+            self._variables,
+            {**self._sizes, **by_name(sizes, "sizes=", "sizes={'n': 5}")},
+            self._final.extents,
+        )
+        plan = self._plan(extents)
+        inputs = [values[name] for name in plan.inputs]
+        needed = [values[name] for name in self._final.arrays]
+        dtype = common_dtype(needed or values.values(), self._dtype)
+        inputs = [array.astype(dtype, copy=False) for array in inputs]
+        self._check_memory(plan.program, extents, dtype)
+        if dtype.kind == "c":
+            complexes = [name for name, array in values.items() if array.dtype.kind == "c"]
+            refuse_complex(plan.program, complexes)
+        ready = self._ready(plan, tuple(given), values, extents, dtype)
+        if plan.forms is not None:
+            if out is not None:
+                raise DataError(
+                    "results in pieces cannot be written to an array",
+                    facts=["the program was compiled with structured=True"],
+                    hint="leave out= away, and call .dense() on the results",
+                )
+            self._latest = self._next(ready, plan, given, values, inputs, sizes)
+            return ready([values[name] for name in ready.names])
+        targets = self._targets(out, plan, extents, dtype, inputs)
+        try:
+            packed = ready.on(inputs) if targets is None else ready.with_buffers(inputs, targets)
+        except Exception as error:
+            raise translated(error, extents, dtype) from None
+        results = self._listed(packed)
+        own: list[Array] = []
+        for result in results:
+            own.append(owned(result, dtype, [*inputs, *own]))
+        if out is not None:
+            return written(out, own)
+        is_clean = all(a is b or a.ndim == 0 for a, b in zip(results, own, strict=True))
+        if is_clean:
+            self._latest = self._next(ready, plan, given, values, inputs, sizes)
+        return self._packed(own)
+
+    def _next(
+        self,
+        ready: Ready,
+        plan: Plan,
+        given: Mapping[str, Any],
+        values: Mapping[str, Array],
+        inputs: Sequence[Array],
+        sizes: Mapping[str, int] | None,
+    ) -> Ready | None:
+        """What calls without checks run on from now: `ready`, if it takes the arrays as they were given."""
+        as_given = all(values[name] is array for name, array in given.items())
+        same = all(a is values[name] for a, name in zip(inputs, plan.inputs, strict=True))
+        return ready if as_given and same and sizes is None else self._latest
+
+    def _assembler(
+        self, forms: Sequence[Form], extents: Mapping[str, int], dtype: np.dtype[Any]
+    ) -> Callable[[Any], Any]:
+        """Makes the results from the factors that a program computes."""
+        from .structured.tensor import StructuredTensor, Term
+
+        plans = [
+            (
+                form.dense,
+                shape_of(form.shape, extents),
+                self._rows(number, len(form.shape)),
+                [(p.coefficient, p.factors, p.places) for p in form.pieces],
+            )
+            for number, form in enumerate(forms)
+        ]
+
+        def one(factors: Sequence[Array], plan: tuple[Any, ...] = plans[0]) -> Any:
+            dense, shape, rows, pieces = plan
+            if dense is not None:
+                return factors[dense]
+            terms = [
+                Term(c, tuple([(factors[k], own) for k, own in parts]), places)
+                for c, parts, places in pieces
+            ]
+            return StructuredTensor(shape, terms, dtype, rows)
+
+        def assembled(factors: Sequence[Array]) -> Any:
+            return self._packed([one(factors, plan) for plan in plans])
+
+        if self._keys is None:
+            return one
+        return assembled
+
+    def _rows(self, number: int, rank: int) -> int | None:
+        """How many axes of a structured result are rows of the matrix it stands for."""
+        return self._row_axes[number] if self._row_axes else rank // 2
+
+    def _ready(
+        self,
+        plan: Plan,
+        names: tuple[str, ...],
+        values: Mapping[str, Array],
+        extents: Mapping[str, int],
+        dtype: np.dtype[Any],
+    ) -> Ready:
+        """The runner for just these shapes and dtypes."""
+        names = names if set(names) != set(self.arguments) else self.arguments
+        signature = tuple((values[name].shape, values[name].dtype) for name in names)
+        key = (names, signature, dtype, tuple(extents.items()))
+        with self._lock:
+            ready = self._readies.get(key)
+            if ready is not None:
+                return ready
+            picks = tuple(names.index(name) for name in plan.inputs)
+            lead: tuple[Any, ...] = ()
+            if plan.early is not None:
+                arrays = [values[name].astype(dtype, copy=False) for name in plan.early.inputs]
+                with np.errstate(all="ignore"):
+                    lead = plan.early.run(*arrays, dtype, *(extents[d] for d in plan.early.dims))
+            ready = Ready(
+                names,
+                signature,
+                None if picks == tuple(range(len(names))) else picks,
+                plan.run,
+                (dtype, *(extents[dim] for dim in plan.dims)),
+                tuple(shape_of(shape, extents) for shape in plan.memory.workspace),
+                plan.memory.results,
+                plan.memory.sparse,
+                dtype,
+                extents,
+                self._keys is None and plan.forms is None,
+                None if plan.forms is None else self._assembler(plan.forms, extents, dtype),
+                lead=lead,
+                scalar=self._unrolled(plan, extents, dtype),
+            )
+            if len(self._readies) >= _MOST_PLANS:
+                self._readies.pop(next(iter(self._readies)))
+            self._readies[key] = ready
+            return ready
+
+    def _unrolled(
+        self, plan: Plan, extents: Mapping[str, int], dtype: np.dtype[Any]
+    ) -> Runner | None:
+        """The program as arithmetic on numbers, where the arrays hold only a few."""
+        if dtype != np.float64 or plan.forms is not None or plan.early is not None:
+            return None
+        if any(size > LARGEST_EXTENT for size in extents.values()):
+            return None
+        return scalar_function(plan.program, extents, 0 if self._keys is None else self._keys)
+
+    def _targets(
+        self,
+        out: Any,
+        plan: Plan,
+        extents: Mapping[str, int],
+        dtype: np.dtype[Any],
+        inputs: Sequence[Array],
+    ) -> list[Array | None] | None:
+        """The arrays of `out` that the program may write to; all of `out` checked."""
+        if out is None:
+            return None
+        shapes = {step.target: step.shape for step in plan.program.instructions}
+        wanted = [shape_of(shapes[register], extents) for register in plan.program.outputs]
+        arrays = checked_outputs(out, self._keys, wanted, dtype)
+        return [
+            array
+            if (array := arrays[number]).dtype == dtype
+            and array.flags.c_contiguous
+            and not any(np.may_share_memory(array, other) for other in inputs)
+            else None
+            for number in plan.memory.results
+        ]
+
+    def _check_memory(self, program: Program, extents: Mapping[str, int], dtype: Any) -> None:
+        if self._memory_limit is None:
+            return
+        cost = cost_of(program, extents, dtype.itemsize)
+        if cost.peak_memory > self._memory_limit:
+            raise ResourceLimitError(
+                f"the program needs {cost.peak_memory:,} bytes, the limit is {self._memory_limit:,}",
+                facts=["its arguments and results are counted"],
+                hint="raise memory_limit, or ask for a product with a vector (hvp) instead of a Hessian",
+            )
+
+    def _listed(self, packed: Any) -> list[Any]:
+        if self._keys is None:
+            return [packed]
+        return list(packed.values()) if isinstance(packed, dict) else list(packed)
+
+    def _packed(self, results: list[Array]) -> Any:
+        if isinstance(self._keys, tuple):
+            return dict(zip(self._keys, results, strict=True))
+        return results[0] if self._keys is None else results
+
+
+def _symbolic_extents(program: Program) -> set[str]:
+    shapes = {dim for step in program.instructions for dim in step.shape if isinstance(dim, str)}
+    return shapes | {step.dim for step in program.instructions if hasattr(step, "dim")}
+
+
+# What a user asks of a program as a whole: a limit of memory, a backend.
+#
+# In: arguments of `compile`. Out: bytes; or an error that says what there is.
+
+
+def parsed_limit(limit: str | int | None) -> int | None:
+    """Bytes from a number or a text such as `1GiB`.
+
+    >>> parsed_limit("2KiB")
+    2048
+    """
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0):
+        return limit
+    units = {
+        "B": 1,
+        "KiB": 2**10,
+        "MiB": 2**20,
+        "GiB": 2**30,
+        "kB": 10**3,
+        "MB": 10**6,
+        "GB": 10**9,
+    }
+    text = limit.strip() if isinstance(limit, str) else ""
+    for unit in sorted(units, key=len, reverse=True):
+        if text.endswith(unit):
+            try:
+                size = int(float(text[: -len(unit)]) * units[unit])
+            except (ValueError, OverflowError):
+                break
+            if size >= 0:
+                return size
+    raise ResourceLimitError(
+        f"{limit!r} is no amount of memory",
+        facts=[f"it is a whole number of bytes, or a number and one of {', '.join(units)}"],
+        hint="write for example memory_limit='1GiB'",
+    )
+
+
+def check_backend(backend: str) -> None:
+    """Refuse a backend that does not exist."""
+    if backend != "numpy":
+        raise BackendError(
+            f"no backend {backend!r}", facts=["available: numpy"], hint="use backend='numpy'"
+        )

@@ -1,0 +1,82 @@
+"""Functions on decimals have as many correct digits as the context asks for. Oracle: mpmath."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from typing import Any
+
+import pytest
+
+from einderiv.equality import digits
+from einderiv.terms.functions import ELEMENTWISE
+
+mpmath = pytest.importorskip("mpmath")
+
+PRECISION = 50
+POINTS = ("0.0007", "0.31", "0.9", "1.5", "7.25", "31.5", "-0.0007", "-0.45", "-3.7", "-12.5")
+ORACLES: dict[str, Any] = {
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "relu": lambda x: x if x > 0 else 0 * x,
+    "step": lambda x: mpmath.mpf(x > 0),
+    "lgamma": mpmath.loggamma,
+    "abs": mpmath.fabs,
+}
+ONE_ARGUMENT = [row for row in ELEMENTWISE.values() if len(row.arguments) == 1]
+
+
+def agree(ours: Decimal, theirs: Any) -> bool:
+    theirs = mpmath.mpf(theirs)
+    return bool(mpmath.fabs(mpmath.mpf(str(ours)) - theirs) <= mpmath.mpf(10) ** -45 * abs(theirs))
+
+
+def test_every_elementwise_function_of_the_table_has_a_row() -> None:
+    assert set(digits.FUNCTIONS) == set(ELEMENTWISE)
+
+
+@pytest.mark.parametrize("row", ONE_ARGUMENT, ids=lambda row: row.name)
+def test_function_of_one_argument_has_45_correct_digits(row: Any) -> None:
+    oracle = ORACLES.get(row.name) or getattr(mpmath, row.name)
+    compared = 0
+    for text in POINTS:
+        positive = row.domain == "positive" and text.startswith("-")
+        if positive or (row.domain == "open_unit" and abs(float(text)) >= 1):
+            continue
+        if row.domain == "above_minus_one" and float(text) <= -1:
+            continue
+        with localcontext(digits.context(PRECISION)), mpmath.workdps(80):
+            ours = digits.FUNCTIONS[row.name](Decimal(text))
+            assert agree(ours, oracle(mpmath.mpf(text))), (row.name, text)
+        compared += 1
+    assert compared >= 3
+
+
+@pytest.mark.parametrize(("n", "x"), [(1, "0.3"), (2, "2.5"), (3, "40"), (5, "0.01")])
+def test_polygamma_has_45_correct_digits(n: int, x: str) -> None:
+    with localcontext(digits.context(PRECISION)), mpmath.workdps(80):
+        assert agree(digits.polygamma(Decimal(n), Decimal(x)), mpmath.polygamma(n, mpmath.mpf(x)))
+
+
+@pytest.mark.parametrize(("y", "x"), [("1", "2"), ("1", "-2"), ("-1", "-2"), ("-3", "0.5")])
+def test_atan2_has_45_correct_digits(y: str, x: str) -> None:
+    with localcontext(digits.context(PRECISION)), mpmath.workdps(80):
+        ours = digits.atan2(Decimal(y), Decimal(x))
+        assert agree(ours, mpmath.atan2(mpmath.mpf(y), mpmath.mpf(x)))
+
+
+@pytest.mark.parametrize(("x", "p"), [("2.5", "-0.3"), ("-2", "3"), ("7", "0.5"), ("3", "-4")])
+def test_power_has_45_correct_digits(x: str, p: str) -> None:
+    with localcontext(digits.context(PRECISION)), mpmath.workdps(80):
+        ours = digits.power(Decimal(x), Decimal(p))
+        assert agree(ours, mpmath.power(mpmath.mpf(x), mpmath.mpf(p)))
+
+
+def test_large_angles_are_reduced_without_loss() -> None:
+    with localcontext(digits.context(PRECISION)), mpmath.workdps(120):
+        assert agree(digits.sin(Decimal("1e30")), mpmath.sin(mpmath.mpf("1e30")))
+
+
+@pytest.mark.parametrize("name", ["log", "sqrt", "lgamma", "digamma", "asin"])
+def test_outside_the_domain_the_value_is_not_a_number(name: str) -> None:
+    with localcontext(digits.context(PRECISION)):
+        assert digits.FUNCTIONS[name](Decimal(-2)).is_nan()
