@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -27,28 +26,19 @@ from .arrays import (
     common_dtype,
     resolved_extents,
 )
-from .backends.numpy import Runner
 from .backends.scalars import LARGEST_EXTENT, scalar_function
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
 from .compiler.kernels import ASSUMED_EXTENT
 from .compiler.lower import Form
-from .planning import Plan, magnitude, planned, shape_of
+from .planning import Plan, magnitude, plan_of, shape_of
 from .program import Program
-from .running import Ready, owned, refuse_complex, translated, written
+from .running import Ready, listed, owned, refuse_complex, translated, write_to
 
 _MOST_PLANS = 16  # kept of each program
 
-Keys = (
-    tuple[str, ...] | int | None
-)  # names of a dict's results, the length of a list, or one result
-
-
-@dataclass(frozen=True, slots=True)
-class _Final:
-    terms: list[Expr]
-    arrays: list[str]
-    extents: list[str]
+# names of a dict's results, the length of a list, or one result
+Keys = tuple[str, ...] | int | None
 
 
 class Executable:
@@ -90,12 +80,11 @@ class Executable:
     # ------------------------------------------------------------ planning
 
     @cached_property
-    def _final(self) -> _Final:
-        """The simplified terms, the arrays and the extents they need."""
+    def _final(self) -> tuple[list[Expr], list[str], list[str]]:
+        """The simplified terms, the arrays that are in them, their extents."""
         terms = simplify(self._terms)
         leaves = {node.name for node in postorder(terms) if isinstance(node, Variable)}
-        arrays = [name for name in self._variables if name in leaves]
-        return _Final(terms, arrays, symbolic_extents(terms))
+        return terms, [name for name in self._variables if name in leaves], symbolic_extents(terms)
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
@@ -103,32 +92,30 @@ class Executable:
 
         An array that only tells an extent is one of them.
         """
-        final = self._final
-        needed = set(final.arrays)
-        told = set(self._sizes).union(*(self._variables[x].shape for x in {*needed, *self._fixed}))
+        _, arrays, extents = self._final
+        needed = set(arrays)
+        known = set(self._sizes).union(*(self._variables[x].shape for x in {*needed, *self._fixed}))
         for name, variable in self._variables.items():
-            if (
-                not told.issuperset(final.extents)
-                and set(variable.shape) & set(final.extents) - told
-            ):
+            if set(variable.shape) & (set(extents) - known):
                 needed.add(name)
-                told.update(variable.shape)
+                known.update(variable.shape)
         return tuple(x for x in self._variables if x in needed and x not in self._fixed)
 
     def _plan(self, sizes: Mapping[str, int]) -> Plan:
         """The program for extents of about these sizes; planned again where they differ much."""
-        final = self._final
-        key = tuple(magnitude(sizes.get(dim, ASSUMED_EXTENT)) for dim in final.extents)
+        terms, _, dims = self._final
+        key = tuple(magnitude(sizes.get(dim, ASSUMED_EXTENT)) for dim in dims)
         with self._lock:
-            plan = self._plans.get(key)
-            if plan is None:
-                keys: Any = 0 if self._keys is None else self._keys
-                fixed, limit = frozenset(self._fixed), self._memory_limit
-                plan = planned(final.terms, sizes, keys, self._structured, fixed, limit)
-                if len(self._plans) >= _MOST_PLANS:
-                    self._plans.pop(next(iter(self._plans)))
-                self._plans[key] = plan
-            return plan
+            if key not in self._plans:
+                keys, fixed = self._packing, frozenset(self._fixed)
+                plan = plan_of(terms, sizes, keys, self._structured, fixed, self._memory_limit)
+                _keep(self._plans, key, plan)
+            return self._plans[key]
+
+    @property
+    def _packing(self) -> tuple[str, ...] | int:
+        """How a runner packs its results: 0 is for one."""
+        return 0 if self._keys is None else self._keys
 
     @property
     def program(self) -> Program:
@@ -138,14 +125,9 @@ class Executable:
     @property
     def source(self) -> str:
         """A Python module that computes the same with NumPy alone."""
-        keys = self._keys if isinstance(self._keys, tuple) else None
-        several = keys if keys is not None else (() if isinstance(self._keys, int) else None)
-        return source_of(
-            self.program,
-            several,
-            {"title": self._title() or "A program derived by einderiv."},
-            {name: self._variables[name].shape for name in self.arguments},
-        )
+        title = self._title() or "A program derived by einderiv."
+        order = {name: self._variables[name].shape for name in self.arguments}
+        return source_of(self.program, self._keys is not None, title, order)
 
     def cost(self, **sizes: int) -> Cost:
         """Operations, bytes and peak memory for given extents, before anything is allocated.
@@ -154,7 +136,7 @@ class Executable:
         """
         known = checked_sizes({**self._sizes, **sizes})
         dims = {dim for variable in self._variables.values() for dim in variable.shape}
-        unknown = [dim for dim in sizes if dim not in dims.union(self._final.extents)]
+        unknown = [dim for dim in sizes if dim not in dims.union(self._final[2])]
         if unknown:
             raise DimensionError(
                 f"{', '.join(unknown)}: no such extent",
@@ -175,9 +157,9 @@ class Executable:
     def __str__(self) -> str:
         program = self.program
         assumed = dict.fromkeys(_symbolic_extents(program), ASSUMED_EXTENT) | self._sizes
-        told = ", ".join(f"{dim} = {size}" for dim, size in sorted(assumed.items()))
+        extents = ", ".join(f"{dim} = {size}" for dim, size in sorted(assumed.items()))
         table = table_of(program, assumed)
-        return f"{table}\nfor {told}" if told else table
+        return f"{table}\nfor {extents}" if extents else table
 
     def __repr__(self) -> str:
         names = ", ".join(self._variables)
@@ -296,23 +278,22 @@ class Executable:
                 facts=[f"the program takes {', '.join(self.arguments) or 'no arrays'}"],
                 hint="drop it, or call the program that was bound",
             )
-        values = checked_arrays({**self._fixed, **given}, self._variables, self._final.arrays)
-        extents = resolved_extents(
-            values,
-            self._variables,
-            {**self._sizes, **by_name(sizes, "sizes=", "sizes={'n': 5}")},
-            self._final.extents,
-        )
+        _, needed, dims = self._final
+        values = checked_arrays({**self._fixed, **given}, self._variables, needed)
+        known = {**self._sizes, **by_name(sizes, "sizes=", "sizes={'n': 5}")}
+        extents = resolved_extents(values, self._variables, known, dims)
         plan = self._plan(extents)
-        inputs = [values[name] for name in plan.inputs]
-        needed = [values[name] for name in self._final.arrays]
-        dtype = common_dtype(needed or values.values(), self._dtype)
-        inputs = [array.astype(dtype, copy=False) for array in inputs]
+        dtype = common_dtype([values[name] for name in needed] or values.values(), self._dtype)
+        inputs = [values[name].astype(dtype, copy=False) for name in plan.inputs]
         self._check_memory(plan.program, extents, dtype)
         if dtype.kind == "c":
             complexes = [name for name, array in values.items() if array.dtype.kind == "c"]
             refuse_complex(plan.program, complexes)
         ready = self._ready(plan, tuple(given), values, extents, dtype)
+        # what calls without checks run on from now, if it takes the arrays as they were given
+        as_given = all(values[name] is array for name, array in given.items())
+        same = all(a is values[name] for a, name in zip(inputs, plan.inputs, strict=True))
+        latest = ready if as_given and same and sizes is None else self._latest
         if plan.forms is not None:
             if out is not None:
                 raise DataError(
@@ -320,37 +301,22 @@ class Executable:
                     facts=["the program was compiled with structured=True"],
                     hint="leave out= away, and call .dense() on the results",
                 )
-            self._latest = self._next(ready, plan, given, values, inputs, sizes)
+            self._latest = latest
             return ready([values[name] for name in ready.names])
         targets = self._targets(out, plan, extents, dtype, inputs)
         try:
             packed = ready.on(inputs) if targets is None else ready.with_buffers(inputs, targets)
         except Exception as error:
             raise translated(error, extents, dtype) from None
-        results = self._listed(packed)
+        results = listed(packed)
         own: list[Array] = []
         for result in results:
             own.append(owned(result, dtype, [*inputs, *own]))
         if out is not None:
-            return written(out, own)
-        is_clean = all(a is b or a.ndim == 0 for a, b in zip(results, own, strict=True))
-        if is_clean:
-            self._latest = self._next(ready, plan, given, values, inputs, sizes)
+            return write_to(out, own)
+        if all(a is b or a.ndim == 0 for a, b in zip(results, own, strict=True)):
+            self._latest = latest
         return self._packed(own)
-
-    def _next(
-        self,
-        ready: Ready,
-        plan: Plan,
-        given: Mapping[str, Any],
-        values: Mapping[str, Array],
-        inputs: Sequence[Array],
-        sizes: Mapping[str, int] | None,
-    ) -> Ready | None:
-        """What calls without checks run on from now: `ready`, if it takes the arrays as they were given."""
-        as_given = all(values[name] is array for name, array in given.items())
-        same = all(a is values[name] for a, name in zip(inputs, plan.inputs, strict=True))
-        return ready if as_given and same and sizes is None else self._latest
 
     def _assembler(
         self, forms: Sequence[Form], extents: Mapping[str, int], dtype: np.dtype[Any]
@@ -358,36 +324,22 @@ class Executable:
         """Makes the results from the factors that a program computes."""
         from .structured.tensor import StructuredTensor, Term
 
-        plans = [
-            (
-                form.dense,
-                shape_of(form.shape, extents),
-                self._rows(number, len(form.shape)),
-                [(p.coefficient, p.factors, p.places) for p in form.pieces],
-            )
-            for number, form in enumerate(forms)
-        ]
-
-        def one(factors: Sequence[Array], plan: tuple[Any, ...] = plans[0]) -> Any:
-            dense, shape, rows, pieces = plan
-            if dense is not None:
-                return factors[dense]
+        def one(factors: Sequence[Array], number: int = 0) -> Any:
+            form = forms[number]
+            if form.dense is not None:
+                return factors[form.dense]
             terms = [
-                Term(c, tuple([(factors[k], own) for k, own in parts]), places)
-                for c, parts, places in pieces
+                Term(p.coefficient, tuple([(factors[k], own) for k, own in p.factors]), p.places)
+                for p in form.pieces
             ]
-            return StructuredTensor(shape, terms, dtype, rows)
+            return StructuredTensor(shapes[number], terms, dtype, rows[number])
 
-        def assembled(factors: Sequence[Array]) -> Any:
-            return self._packed([one(factors, plan) for plan in plans])
-
+        shapes = [shape_of(form.shape, extents) for form in forms]
+        # the axes of a result that are the rows of the matrix it is seen as
+        rows = self._row_axes or [len(shape) // 2 for shape in shapes]
         if self._keys is None:
             return one
-        return assembled
-
-    def _rows(self, number: int, rank: int) -> int | None:
-        """How many axes of a structured result are rows of the matrix it stands for."""
-        return self._row_axes[number] if self._row_axes else rank // 2
+        return lambda factors: self._packed([one(factors, k) for k in range(len(forms))])
 
     def _ready(
         self,
@@ -402,45 +354,35 @@ class Executable:
         signature = tuple((values[name].shape, values[name].dtype) for name in names)
         key = (names, signature, dtype, tuple(extents.items()))
         with self._lock:
-            ready = self._readies.get(key)
-            if ready is not None:
-                return ready
-            picks = tuple(names.index(name) for name in plan.inputs)
+            if key in self._readies:
+                return self._readies[key]
             lead: tuple[Any, ...] = ()
             if plan.early is not None:
                 arrays = [values[name].astype(dtype, copy=False) for name in plan.early.inputs]
                 with np.errstate(all="ignore"):
                     lead = plan.early.run(*arrays, dtype, *(extents[d] for d in plan.early.dims))
+            finish = scalar = None
+            if plan.forms is not None:
+                finish = self._assembler(plan.forms, extents, dtype)
+            elif dtype == np.float64 and plan.early is None:
+                if all(size <= LARGEST_EXTENT for size in extents.values()):
+                    scalar = scalar_function(plan.program, extents, self._packing)
             ready = Ready(
                 names,
                 signature,
-                None if picks == tuple(range(len(names))) else picks,
+                plan.inputs,
                 plan.run,
                 (dtype, *(extents[dim] for dim in plan.dims)),
                 tuple(shape_of(shape, extents) for shape in plan.memory.workspace),
-                plan.memory.results,
-                plan.memory.sparse,
+                plan.memory,
                 dtype,
                 extents,
-                self._keys is None and plan.forms is None,
-                None if plan.forms is None else self._assembler(plan.forms, extents, dtype),
-                lead=lead,
-                scalar=self._unrolled(plan, extents, dtype),
+                finish,
+                lead,
+                scalar,
             )
-            if len(self._readies) >= _MOST_PLANS:
-                self._readies.pop(next(iter(self._readies)))
-            self._readies[key] = ready
+            _keep(self._readies, key, ready)
             return ready
-
-    def _unrolled(
-        self, plan: Plan, extents: Mapping[str, int], dtype: np.dtype[Any]
-    ) -> Runner | None:
-        """The program as arithmetic on numbers, where the arrays hold only a few."""
-        if dtype != np.float64 or plan.forms is not None or plan.early is not None:
-            return None
-        if any(size > LARGEST_EXTENT for size in extents.values()):
-            return None
-        return scalar_function(plan.program, extents, 0 if self._keys is None else self._keys)
 
     def _targets(
         self,
@@ -453,7 +395,7 @@ class Executable:
         """The arrays of `out` that the program may write to; all of `out` checked."""
         if out is None:
             return None
-        shapes = {step.target: step.shape for step in plan.program.instructions}
+        shapes = plan.program.shapes
         wanted = [shape_of(shapes[register], extents) for register in plan.program.outputs]
         arrays = checked_outputs(out, self._keys, wanted, dtype)
         return [
@@ -476,11 +418,6 @@ class Executable:
                 hint="raise memory_limit, or ask for a product with a vector (hvp) instead of a Hessian",
             )
 
-    def _listed(self, packed: Any) -> list[Any]:
-        if self._keys is None:
-            return [packed]
-        return list(packed.values()) if isinstance(packed, dict) else list(packed)
-
     def _packed(self, results: list[Array]) -> Any:
         if isinstance(self._keys, tuple):
             return dict(zip(self._keys, results, strict=True))
@@ -492,9 +429,15 @@ def _symbolic_extents(program: Program) -> set[str]:
     return shapes | {step.dim for step in program.instructions if hasattr(step, "dim")}
 
 
-# What a user asks of a program as a whole: a limit of memory, a backend.
-#
-# In: arguments of `compile`. Out: bytes; or an error that says what there is.
+def _keep(known: dict[Any, Any], key: Hashable, value: object) -> None:
+    """Remember a value, and the latest few of its kind."""
+    if len(known) >= _MOST_PLANS:
+        known.pop(next(iter(known)))
+    known[key] = value
+
+
+# longest first, since each ends in B
+_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9, "B": 1}
 
 
 def parsed_limit(limit: str | int | None) -> int | None:
@@ -505,27 +448,20 @@ def parsed_limit(limit: str | int | None) -> int | None:
     """
     if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0):
         return limit
-    units = {
-        "B": 1,
-        "KiB": 2**10,
-        "MiB": 2**20,
-        "GiB": 2**30,
-        "kB": 10**3,
-        "MB": 10**6,
-        "GB": 10**9,
-    }
     text = limit.strip() if isinstance(limit, str) else ""
-    for unit in sorted(units, key=len, reverse=True):
+    for unit, scale in _UNITS.items():
         if text.endswith(unit):
             try:
-                size = int(float(text[: -len(unit)]) * units[unit])
+                size = int(float(text[: -len(unit)]) * scale)
             except (ValueError, OverflowError):
                 break
             if size >= 0:
                 return size
     raise ResourceLimitError(
         f"{limit!r} is no amount of memory",
-        facts=[f"it is a whole number of bytes, or a number and one of {', '.join(units)}"],
+        facts=[
+            f"it is a whole number of bytes, or a number and one of B, {', '.join([*_UNITS][:-1])}"
+        ],
         hint="write for example memory_limit='1GiB'",
     )
 

@@ -28,59 +28,43 @@ from .program import (
     operands_of,
 )
 
-# Programs in two parts: what depends on fixed arrays alone, computed once, and the rest.
-#
-# In: a program and the names of the arrays that stay fixed. Out: the first part, whose results the second
-# takes as inputs. Invariant: both together compute what the program does.
-
 BOUND = "\0bound "  # what names an input of the second part that the first computes: no user's name
 
 
 def split(program: Program, fixed: Collection[str]) -> tuple[Program, Program]:
-    """The part for the fixed arrays, and the rest; its first inputs are the results of that part."""
+    """The part that depends on fixed arrays alone, and the rest, whose first inputs are its results.
+
+    Solutions with fixed matrices use factorizations, which are fixed as well.
+    """
     early: set[Register] = set()
-    trivial: set[Register] = set()
+    trivial = {s.target for s in program.instructions if isinstance(s, Constant | Size)}
+    late: list[Instruction] = []
+    shapes = program.shapes
+    factors: dict[Register, Factor] = {}
     for step in program.instructions:
-        if isinstance(step, Constant | Size):
-            trivial.add(step.target)
-        elif isinstance(step, Input):
-            if step.name in fixed:
-                early.add(step.target)
-        elif all(r in early or r in trivial for r in operands_of(step)):
+        if isinstance(step, Input):
+            is_early = step.name in fixed
+        else:
+            is_early = step.target not in trivial and (early | trivial).issuperset(
+                operands_of(step)
+            )
+        if is_early:
             early.add(step.target)
-    late = [step for step in program.instructions if step.target not in early]
-    late, factors = _with_factors(program, late, early)
-    program = replace(program, instructions=(*program.instructions, *factors))
-    early.update(step.target for step in factors)
-    used = set(program.outputs).union(*(operands_of(step) for step in late))
-    handed = [step for step in program.instructions if step.target in early and step.target in used]
-    inputs: list[Instruction] = [
-        Input(step.target, f"{BOUND}{number}", step.shape) for number, step in enumerate(handed)
-    ]
-    results = tuple(step.target for step in handed)
-    early_steps = needed_for(program.instructions, results)
-    first = replace(program, instructions=early_steps, outputs=results)
-    return first, replace(program, instructions=(*inputs, *late))
-
-
-def _with_factors(
-    program: Program, late: list[Instruction], early: set[Register]
-) -> tuple[list[Instruction], list[Factor]]:
-    """Solutions with fixed matrices by factorizations, which are fixed as well."""
-    shapes = {step.target: step.shape for step in program.instructions}
-    made: dict[Register, Factor] = {}
-    steps: list[Instruction] = []
-    for step in late:
+            continue
         if isinstance(step, Solve) and step.operands[0] in early:
             matrix, right = step.operands
-            fresh = max(shapes) + 1 + len(made)
-            factor = made.setdefault(matrix, Factor(fresh, (matrix,), shapes[matrix]))
-            step = replace(step, operands=(factor.target, right), is_factored=True)
-        steps.append(step)
-    return steps, list(made.values())
-
-
-# ----------------------------------------------------------------------
+            fresh = Factor(max(shapes) + 1 + len(factors), (matrix,), shapes[matrix])
+            operands = factors.setdefault(matrix, fresh).target, right
+            step = replace(step, operands=operands, is_factored=True)
+        late.append(step)
+    steps = (*program.instructions, *factors.values())
+    early.update(step.target for step in factors.values())
+    used = set(program.outputs).union(*map(operands_of, late))
+    handed = [step for step in steps if step.target in early and step.target in used]
+    inputs = [Input(s.target, f"{BOUND}{number}", s.shape) for number, s in enumerate(handed)]
+    results = tuple(step.target for step in handed)
+    first = replace(program, instructions=needed_for(steps, results), outputs=results)
+    return first, replace(program, instructions=(*inputs, *late))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +93,7 @@ class Early:
     inputs: tuple[str, ...]
 
 
-def planned(
+def plan_of(
     terms: Sequence[Expr],
     sizes: Mapping[str, int],
     keys: Sequence[str] | int,
@@ -123,23 +107,23 @@ def planned(
     """
     terms = rewritten(terms, sizes, fixed)
     forms = early = None
-    packed: Sequence[str] | int | None = keys
     if structured:
         program, forms = lower_in_pieces(terms, sizes, fixed)
-        packed = len(program.outputs) or None  # 0 is for one result that is no list
     else:
         program = lower(terms, sizes, fixed)
     if fixed:
         first, program = split(program, fixed)
-        first = with_kernels(first, sizes)
-        run, dims = function_of(first)
+        run, dims = function_of(with_kernels(first, sizes))
         early = Early(run, dims, tuple(step.name for step in first.inputs))
-    looped = with_kernels(with_loops(program, sizes), sizes)
-    if memory_limit is not None and peak_memory(looped, sizes) > memory_limit:
-        looped = within_limit(
-            program, sizes, memory_limit, lambda p: peak_memory(with_kernels(p, sizes), sizes)
-        )
-    program = with_kernels(looped, sizes)
+    blocked = with_loops(program, sizes)
+
+    def peak(program: Program) -> int:
+        return peak_memory(with_kernels(program, sizes), sizes)
+
+    if memory_limit is not None and peak(blocked) > memory_limit:
+        blocked = within_limit(program, sizes, memory_limit, peak)
+    program = with_kernels(blocked, sizes)
+    packed = (len(program.outputs) or None) if structured else keys  # 0: one result that is no list
     return Plan(program, *runner_of(program, packed, sizes), forms, early)
 
 

@@ -193,6 +193,21 @@ class Program:
         return {step.target: step.shape for step in self.instructions}
 
     @property
+    def last_uses(self) -> dict[Register, int]:
+        """The last position at which each register is made or read; results live beyond the end."""
+        last = {
+            r: k
+            for k, step in enumerate(self.instructions)
+            for r in (step.target, *operands_of(step))
+        }
+        return last | dict.fromkeys(self.outputs, len(self.instructions))
+
+    def leaving(self, loop: Loop) -> set[Register]:
+        """The registers that are results, or read outside a loop."""
+        outside = (*self.instructions[: loop.start], *self.instructions[loop.stop :])
+        return set(self.outputs).union(*map(operands_of, outside))
+
+    @property
     def inputs(self) -> tuple[Input, ...]:
         """The instructions that read an array."""
         return tuple(step for step in self.instructions if isinstance(step, Input))

@@ -18,13 +18,11 @@ import numpy as np
 from ..errors import DataError, ResourceLimitError
 from ..terms import COMPARISONS, ELEMENTWISE, WHOLE
 from .arrays import Array
-from .backends.numpy import Runner, acceptor_of
+from .backends.numpy import Memory, Runner, acceptor_of
 from .program import Elementwise, Program, Whole
 
 _KEPT_FROM = 1 << 20  # bytes of a result from which its memory is worth keeping
-_ZEROED_FROM = (
-    1 << 26
-)  # bytes from which zeroing kept memory is faster than memory that comes as zeros
+_ZEROED_FROM = 1 << 26  # bytes from which zeroing kept memory is faster than fresh zeros
 _KEPT_TO = 1 << 31  # bytes beyond which nothing is kept between calls
 
 
@@ -33,50 +31,50 @@ def _references(arrays: Sequence[Array]) -> int:
     return max(sys.getrefcount(array) for array in arrays)
 
 
-_UNSHARED = _references(
-    [np.empty(0)]
-)  # what the same call says of arrays that only a list refers to
+_UNSHARED = _references([np.empty(0)])  # what it says of arrays that only a list refers to
 
 
 @dataclass(slots=True)
 class Ready:
     """A runner and all that it takes but the arrays.
 
-    `names`, `signature`: the arrays that calls must hand over, in order, with shapes and dtypes; `picks`:
-    their places among the runner's parameters, None where all are, in order.
+    `names`, `signature`: the arrays that calls must hand over, in order, with shapes and dtypes; `inputs`:
+    those that the runner takes, in its order; `tail`: dtype and extents, which it takes behind them;
+    `lead`: results of the part that fixed arrays decide, which it takes first.
     """
 
     names: tuple[str, ...]
     signature: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]
-    picks: tuple[int, ...] | None
+    inputs: Sequence[str]
     run: Runner
     tail: tuple[Any, ...]
     workspace: tuple[tuple[int, ...], ...]
-    results: tuple[int, ...]
-    sparse: tuple[int, ...]
+    memory: Memory
     dtype: np.dtype[Any]
     extents: Mapping[str, int]
-    is_single: bool
     finish: Callable[[Any], Any] | None = None
+    lead: tuple[Any, ...] = ()
+    scalar: Runner | None = None  # the program unrolled to numbers, if it is tiny
+    picks: tuple[int, ...] | None = (
+        None  # places of the inputs among the names, None for all in order
+    )
     pool: deque[list[Array]] = field(default_factory=deque, repr=False)
     kept: deque[list[Array]] = field(default_factory=lambda: deque(maxlen=1), repr=False)
-    lead: tuple[Any, ...] = ()
-    scalar: Runner | None = None  # the program unrolled to numbers, where it is tiny
-    direct: Runner | None = field(init=False, default=None)  # the same, for arrays in order
-    accepts: Callable[..., bool] = field(
-        init=False
-    )  # are these arrays of the very shapes and dtypes?
+    direct: Runner | None = field(init=False, default=None)  # `scalar`, for arrays in order
+    accepts: Callable[..., bool] = field(init=False)  # have arrays the very shapes and dtypes?
     is_plain: bool = field(init=False)  # does the runner take no buffers?
     keeps: bool = field(init=False)  # is the workspace small enough to be kept?
 
     def __post_init__(self) -> None:
         # as a decorator errstate takes half the time; overflow and NaN are results here, no warnings
         self.run = np.errstate(all="ignore")(self.run)
+        picks = tuple(self.names.index(name) for name in self.inputs)
+        self.picks = None if picks == tuple(range(len(self.names))) else picks
         if self.scalar is not None:
             self.scalar.__defaults__ = (self.dtype,)
             self.direct = self.scalar if self.picks is None else None
         self.accepts = acceptor_of(self.signature)
-        self.is_plain = not (self.workspace or self.results)
+        self.is_plain = not (self.workspace or self.memory.results)
         self.keeps = sum(8 * prod(shape) for shape in self.workspace) <= _KEPT_TO
 
     def __call__(self, arrays: Sequence[Array]) -> Any:
@@ -111,32 +109,27 @@ class Ready:
         finally:
             if self.keeps:
                 self.pool.append(workspace)
-        if self.results:
+        if self.memory.results:
             self.keep(packed)
         return packed if self.finish is None else self.finish(packed)
 
     def keep(self, packed: Any) -> None:
         """Remember the results whose memory is worth using again."""
-        made = (
-            [packed]
-            if self.is_single
-            else list(packed.values() if isinstance(packed, dict) else packed)
-        )
-        own = [made[number] for number in self.results]
+        made = listed(packed)
+        own = [made[number] for number in self.memory.results]
         size = sum(array.nbytes for array in own)
         plain = all(array.base is None and array.flags.c_contiguous for array in own)
-        if self.sparse and size < _ZEROED_FROM:
+        if self.memory.sparse and size < _ZEROED_FROM:
             return
         if plain and _KEPT_FROM <= size <= _KEPT_TO:
             self.kept.append(own)
 
     def unshared(self) -> Sequence[Array | None]:
         """Results of an earlier call that nobody refers to any more, else fresh memory."""
-        try:
-            own = self.kept.pop()
-        except IndexError:
-            return (None,) * len(self.results)
-        return own if _references(own) <= _UNSHARED else (None,) * len(self.results)
+        own = self.kept.pop() if self.kept else None
+        if own is not None and _references(own) <= _UNSHARED:
+            return own
+        return (None,) * len(self.memory.results)
 
     def release(self) -> None:
         """Give all memory back."""
@@ -146,26 +139,37 @@ class Ready:
 
 def translated(error: Exception, extents: Mapping[str, int], dtype: Any) -> Exception:
     """What NumPy raises while a program runs, in the words of the program."""
-    if isinstance(error, np.linalg.LinAlgError):
-        return _matrix_failure(error)
-    if isinstance(error, MemoryError):
-        return ResourceLimitError(
-            f"not enough memory: {error}",
-            hint="use smaller arrays, or hvp instead of a Hessian",
-        )
-    if isinstance(error, TypeError):
-        return DataError(
-            f"dtype {dtype} is not supported by a function of the program",
-            facts=[str(error)],
-            hint="pass float64 arrays",
-        )
-    if isinstance(error, ValueError):
-        empty = ", ".join(f"{dim} is 0" for dim, size in extents.items() if size == 0)
-        return DataError(
-            "the arrays have no value under the program",
-            facts=[empty or str(error)],
-            hint="a maximum, minimum or softmax over an axis of extent 0 has no value",
-        )
+    match error:
+        case np.linalg.LinAlgError() if "positive definite" in str(error):
+            return DataError(
+                "a matrix given to cholesky is not positive definite",
+                facts=["cholesky(A) exists where A is symmetric with positive eigenvalues"],
+                hint="check the matrix, or add a multiple of the identity",
+            )
+        case np.linalg.LinAlgError():
+            return DataError(
+                "a matrix to be inverted is singular",
+                facts=["inv, solve and the derivatives of det and logdet need a regular matrix"],
+                hint="check the matrix, or add a multiple of the identity",
+            )
+        case MemoryError():
+            return ResourceLimitError(
+                f"not enough memory: {error}",
+                hint="use smaller arrays, or hvp instead of a Hessian",
+            )
+        case TypeError():
+            return DataError(
+                f"dtype {dtype} is not supported by a function of the program",
+                facts=[str(error)],
+                hint="pass float64 arrays",
+            )
+        case ValueError():
+            empty = ", ".join(f"{dim} is 0" for dim, size in extents.items() if size == 0)
+            return DataError(
+                "the arrays have no value under the program",
+                facts=[empty or str(error)],
+                hint="a maximum, minimum or softmax over an axis of extent 0 has no value",
+            )
     return error
 
 
@@ -180,31 +184,13 @@ def owned(result: Any, dtype: Any, others: Sequence[Array]) -> Array:
     return array
 
 
-def _matrix_failure(error: np.linalg.LinAlgError) -> DataError:
-    if "positive definite" in str(error):
-        return DataError(
-            "a matrix given to cholesky is not positive definite",
-            facts=["cholesky(A) exists where A is symmetric with positive eigenvalues"],
-            hint="check the matrix, or add a multiple of the identity",
-        )
-    return DataError(
-        "a matrix to be inverted is singular",
-        facts=["inv, solve and the derivatives of det and logdet need a regular matrix"],
-        hint="check the matrix, or add a multiple of the identity",
-    )
-
-
 def refuse_complex(program: Program, arrays: Sequence[str]) -> None:
     """Complex arrays go only through functions that are complex differentiable."""
     for step in program.instructions:
-        row = (
-            ELEMENTWISE[step.function]
-            if isinstance(step, Elementwise)
-            else WHOLE.get(step.function)
-            if isinstance(step, Whole)
-            else None
-        )
-        if row is not None and not row.holomorphic:
+        if not isinstance(step, Elementwise | Whole) or step.function == "eps":
+            continue
+        row = (ELEMENTWISE if isinstance(step, Elementwise) else WHOLE)[step.function]
+        if not row.holomorphic:
             signs = {name: f"the comparison {sign}" for sign, name in COMPARISONS.items()}
             raise DataError(
                 f"{signs.get(row.name, row.name)} is not holomorphic and takes no complex arrays",
@@ -217,14 +203,16 @@ def refuse_complex(program: Program, arrays: Sequence[str]) -> None:
             )
 
 
-def written(out: Any, results: Sequence[Array]) -> Any:
+def listed(packed: Any) -> list[Any]:
+    """The results of a call as a list."""
+    if isinstance(packed, Mapping):
+        return list(packed.values())
+    return list(packed) if isinstance(packed, list | tuple) else [packed]
+
+
+def write_to(out: Any, results: Sequence[Array]) -> Any:
     """`out`, with the results in it."""
-    arrays = (
-        [out]
-        if isinstance(out, np.ndarray)
-        else list(out.values() if isinstance(out, Mapping) else out)
-    )
-    for array, result in zip(arrays, results, strict=True):
+    for array, result in zip(listed(out), results, strict=True):
         if array is not result:
             with np.errstate(all="ignore"):  # a float32 array may not hold the number
                 np.copyto(array, result, casting="same_kind")

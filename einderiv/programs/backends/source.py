@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import keyword
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from ...terms import Shape
 from ..program import Input, Program
@@ -21,20 +20,20 @@ from .numpy import Writer, needs_scipy
 
 def source_of(
     program: Program,
-    keys: Sequence[str] | None,
-    told: Mapping[str, Any],
-    order: Mapping[str, Shape] | None = None,
+    is_several: bool,
+    title: str,
+    order: Mapping[str, Shape],
 ) -> str:
     """A module that needs nothing but NumPy (and SciPy where it says so); for reading, not run here.
 
-    `order`: the arrays by name, in the order of the parameters; one that the program does not compute with
-    tells an extent.
+    `is_several`: does it return a tuple of results; `order`: the arrays by name, in the order of the
+    parameters; one that the program does not compute with tells an extent.
     """
     writer = Writer(program)
     body = writer.body()
     known = {step.name: step for step in program.inputs}
-    wanted = dict.fromkeys([*(order or ()), *known])
-    inputs = [known.get(n) or Input(-1 - k, n, (order or {})[n]) for k, n in enumerate(wanted)]
+    wanted = dict.fromkeys([*order, *known])
+    inputs = [known.get(n) or Input(-1 - k, n, order[n]) for k, n in enumerate(wanted)]
     parameters = {step.target: _parameter(step, program) for step in inputs}
     read = {register: name for register, name in parameters.items() if register >= 0}
     dtype = py.call(writer.helper("working_dtype"), *read.values()) if read else "np.float64"
@@ -54,10 +53,16 @@ def source_of(
         register, axis = places[0]
         shape = f"v{register}.shape" if register >= 0 else py.call("np.shape", parameters[register])
         head.append(py.assign(minted, py.index(shape, axis)))
-    documentation = _documentation(inputs, parameters, writer.extents, extra, told)
-    quoted = documentation.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    lines = [title]
+    for step in inputs:
+        lines.append(
+            f"    {parameters[step.target]}: array of shape ({', '.join(map(str, step.shape))})"
+        )
+    lines += [f"    {n}: the extent {dim}" for dim, n in writer.extents.items() if n in extra]
+    text = "\n".join([*lines, "    "])
+    quoted = text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
     values = writer.results()
-    body.append(ast.Return(values[0] if keys is None else py.tree(values)))
+    body.append(ast.Return(py.tree(values) if is_several else values[0]))
     names = ", ".join([*parameters.values(), *extra])
     function = [f"def f({names}):", f'    """{quoted}"""', *py.text_of([*head, *body], "    ")]
     lines = ["import numpy as np", *["from scipy import special"] * needs_scipy(program), "", ""]
@@ -84,20 +89,3 @@ def _parameter(step: Input, program: Program) -> str:
     plain = name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and not minted
     reserved = {"np", "special", "dtype", "f", *dir(numpy_functions)}
     return name if plain and name not in reserved else f"x{abs(step.target)}_{len(taken)}"
-
-
-def _documentation(
-    inputs: Sequence[Input],
-    parameters: Mapping[int, str],
-    dims: Mapping[str, str],
-    extra: Sequence[str],
-    told: Mapping[str, Any],
-) -> str:
-    lines = [str(told.get("title", "A program derived by einderiv."))]
-    for step in inputs:
-        shape = ", ".join(map(str, step.shape))
-        lines.append(f"    {parameters[step.target]}: array of shape ({shape})")
-    for dim, minted in dims.items():
-        if minted in extra:
-            lines.append(f"    {minted}: the extent {dim}")
-    return "\n".join([*lines, "    "])

@@ -1,6 +1,6 @@
 """Where the arrays of a program live: which step writes over an operand, which into a buffer kept for it.
 
-In: a program, the extents it is planned for, and which steps can write where they are told.
+In: a program, the extents it is planned for, and which steps can write to memory that they are given.
 Out: a `Layout`. Invariant: an input is never written; a result shares no memory with an input, with another
 result or with a buffer that is used again.
 
@@ -53,7 +53,7 @@ class Layout:
 class _Storage:
     registers: list[Register]
     is_given: bool = False  # an input's memory
-    starts: Register | None = None  # the register that may be told where to write
+    starts: Register | None = None  # the register that may be written to memory given
 
 
 def is_view(step: Instruction) -> bool:
@@ -75,26 +75,12 @@ def layout(
         return prod(d if isinstance(d, int) else known.get(d, _UNKNOWN) for d in shape)
 
     made = Layout()
-    steps = program.instructions
-    shapes = {step.target: step.shape for step in steps}
-    last: dict[Register, int] = {}
-    for position, step in enumerate(steps):
-        last[step.target] = position
-        for register in operands_of(step):
-            last[register] = position
-    for register in program.outputs:
-        last[register] = len(steps)
+    steps, shapes, last = program.instructions, program.shapes, program.last_uses
     home: dict[Register, _Storage] = {}
     diagonals: set[Register] = set()  # NumPy does not let them be written
     looped = {k for loop in program.loops for k in range(loop.start, loop.stop)}
-    leaving = set(program.outputs)  # registers that a loop must hand on whole
-    for position, step in enumerate(steps):
-        if position not in looped:
-            leaving.update(operands_of(step))
-    for loop in program.loops:
-        own = {step.target for step in steps[loop.start : loop.stop]}
-        for step in (*steps[: loop.start], *steps[loop.stop :]):
-            leaving.update(register for register in operands_of(step) if register in own)
+    # registers that a loop must hand on whole
+    leaving = set(program.outputs).union(*map(program.leaving, program.loops))
     for position, step in enumerate(steps):
         operands = operands_of(step)
         if is_view(step):
@@ -115,16 +101,38 @@ def layout(
             home[step.target] = home[over]
             home[over].registers.append(step.target)
             continue
-        told = position not in looped and writes_out(step) and entries(step.shape) >= LARGE
-        starts = step.target if told else None
+        given_place = position not in looped and writes_out(step) and entries(step.shape) >= LARGE
+        starts = step.target if given_place else None
         home[step.target] = _Storage([step.target], isinstance(step, Input), starts)
-    _results(program, made, home)
-    _slots(program, made, home, last, shapes, entries)
+    taken: list[_Storage] = []
+    for number, register in enumerate(program.outputs):
+        storage = home[register]
+        if storage.is_given or any(storage is other for other in taken):
+            if shapes[register]:
+                made.copied.add(number)
+            continue
+        taken.append(storage)
+        if storage.starts is not None and shapes[storage.starts] == shapes[register]:
+            made.result[storage.starts] = number
+    # buffers for the large storages that are no results; one serves those that do not overlap
+    results = {id(home[register]) for register in program.outputs}
+    busy: list[int] = []  # the last position at which each slot is needed
+    for position, step in enumerate(steps):
+        storage = home[step.target]
+        if storage.starts != step.target or id(storage) in results:
+            continue
+        for number, shape in enumerate(made.slots):
+            if shape == step.shape and busy[number] < position:
+                break
+        else:
+            number = len(made.slots)
+            made.slots.append(step.shape)
+            busy.append(0)
+        busy[number] = max(last[register] for register in storage.registers)
+        made.slot[step.target] = number
     for register, position in last.items():
-        large = entries(shapes[register]) >= LARGE
-        if position in looped:
-            continue  # the next block needs it
-        if large and position < len(steps) and not home[register].is_given:
+        is_done = position < len(steps) and position not in looped  # else the next block needs it
+        if is_done and entries(shapes[register]) >= LARGE and not home[register].is_given:
             made.dead.setdefault(position, []).append(register)
     return made
 
@@ -151,46 +159,3 @@ def _overwritten(
         if all(last[own] <= position for own in storage.registers):
             return register
     return None
-
-
-def _results(program: Program, made: Layout, home: Mapping[Register, _Storage]) -> None:
-    taken: list[_Storage] = []
-    shapes = {step.target: step.shape for step in program.instructions}
-    for number, register in enumerate(program.outputs):
-        storage = home[register]
-        if storage.is_given or any(storage is other for other in taken):
-            if shapes[register]:
-                made.copied.add(number)
-            continue
-        taken.append(storage)
-        if storage.starts is not None and shapes[storage.starts] == shapes[register]:
-            made.result[storage.starts] = number
-
-
-def _slots(
-    program: Program,
-    made: Layout,
-    home: Mapping[Register, _Storage],
-    last: Mapping[Register, int],
-    shapes: Mapping[Register, Shape],
-    entries: Callable[[Shape], int],
-) -> None:
-    """Buffers for the large storages that are no results; one buffer serves those that do not overlap."""
-    results = {id(home[register]) for register in program.outputs}
-    busy: list[int] = []  # the last position at which each slot is needed
-    for position, step in enumerate(program.instructions):
-        storage = home[step.target]
-        if storage.starts != step.target or id(storage) in results:
-            continue
-        if entries(step.shape) < LARGE:
-            continue
-        end = max(last[register] for register in storage.registers)
-        for number, shape in enumerate(made.slots):
-            if shape == step.shape and busy[number] < position:
-                break
-        else:
-            number = len(made.slots)
-            made.slots.append(step.shape)
-            busy.append(0)
-        busy[number] = end
-        made.slot[step.target] = number

@@ -13,8 +13,8 @@ another of them makes: those come a loop later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import ceil, prod
 
 from ...terms import WHOLE, Dim, Shape
@@ -54,7 +54,10 @@ def with_loops(program: Program, sizes: Mapping[str, int]) -> Program:
             best = found
     if best is None:
         return program
-    _, order, loops = best
+    return _reordered(program, *best[1:])
+
+
+def _reordered(program: Program, order: Sequence[int], loops: Sequence[Loop]) -> Program:
     instructions = tuple(program.instructions[position] for position in order)
     return replace(program, instructions=instructions, loops=tuple(loops))
 
@@ -68,15 +71,14 @@ def within_limit(
     """
     if peak(program) <= limit:
         return program
-    plain, program = program, _told_apart(program)
+    plain, program = program, _with_views(program)
     block, best = limit, plain
     last = _ITEM
     while block >= last:
         search = _Search(program, sizes, block)
         found = [search.loops_of(slots) for slots in search.classes()]
         for _, order, loops in filter(None, found):
-            instructions = tuple(program.instructions[position] for position in order)
-            sliced = replace(program, instructions=instructions, loops=tuple(loops))
+            sliced = _reordered(program, order, loops)
             if peak(sliced) <= limit:
                 if best is plain:
                     last = block // 4  # smaller still, as NumPy's own temporaries are not counted
@@ -88,13 +90,13 @@ def within_limit(
     return best
 
 
-def _told_apart(program: Program) -> Program:
+def _with_views(program: Program) -> Program:
     """The program with another register for an array that stands twice in a step, as in X[i,d]*X[j,d].
 
     The second is a view of the first, and its axes are axes of their own: they are not cut together.
     """
     fresh = 1 + max(step.target for step in program.instructions)
-    shapes = {step.target: step.shape for step in program.instructions}
+    shapes = program.shapes
     steps: list[Instruction] = []
     views: dict[Register, Register] = {}
     for step in program.instructions:
@@ -117,12 +119,6 @@ def _told_apart(program: Program) -> Program:
     return replace(program, instructions=tuple(steps))
 
 
-@dataclass(slots=True)
-class _Group:
-    members: list[int]
-    saved: float = 0.0
-
-
 class _Search:
     """Classes of axes of a program and what loops along them save.
 
@@ -136,7 +132,7 @@ class _Search:
         self.steps = program.instructions
         self.program = program
         self.sizes = sizes
-        self.shapes = {step.target: step.shape for step in self.steps}
+        self.shapes = program.shapes
         self.users: dict[Register, list[int]] = {}
         for position, step in enumerate(self.steps):
             for register in dict.fromkeys(operands_of(step)):
@@ -191,24 +187,21 @@ class _Search:
         }
         stages = self._stages(members, axes)
         order = sorted(range(len(self.steps)), key=lambda position: (stages[position], position))
-        groups: dict[int, _Group] = {}
+        groups: dict[int, list[int]] = {}
         for position in sorted(members):
-            groups.setdefault(stages[position], _Group([])).members.append(position)
+            groups.setdefault(stages[position], []).append(position)
         loops = []
         total = 0.0
         for stage, group in groups.items():
-            rows = self._worth(group, axes)
+            saved, rows = self._worth(set(group), axes)
             if rows is None:
                 continue
             start = next(k for k, position in enumerate(order) if stages[position] == stage)
-            own = {
-                register: found
-                for position in group.members
-                for register in (*operands_of(self.steps[position]), self.steps[position].target)
-                if (found := axes.get(register)) is not None
-            }
-            loops.append(Loop(start, start + len(group.members), own, rows))
-            total += group.saved
+            steps = [self.steps[position] for position in group]
+            met = dict.fromkeys(r for step in steps for r in (*operands_of(step), step.target))
+            own = {register: axes[register] for register in met if register in axes}
+            loops.append(Loop(start, start + len(group), own, rows))
+            total += saved
         return (total, order, loops) if loops else None
 
     def _stages(self, members: set[int], axes: Mapping[Register, int]) -> list[int]:
@@ -232,9 +225,8 @@ class _Search:
 
     # ------------------------------------------------------------ what it saves
 
-    def _worth(self, group: _Group, axes: Mapping[Register, int]) -> int | None:
-        """The rows of a block, None where a loop is not worth it."""
-        members = set(group.members)
+    def _worth(self, members: set[int], axes: Mapping[Register, int]) -> tuple[float, int | None]:
+        """The seconds that a loop saves, and the rows of a block: None where it is not worth it."""
         made = {self.steps[position].target for position in members}
         reads: dict[Register, int] = {}
         for position in members:
@@ -262,12 +254,12 @@ class _Search:
         rows = max(1, int((self.block or _CACHE) / max(per_row, 1.0)))
         blocks = ceil(extent / rows)
         if self.block is not None:
-            return rows if blocks > 1 else None
+            return 0.0, rows if blocks > 1 else None
         if blocks < 3:
-            return None
+            return 0.0, None
         cost = blocks * ((len(members) + len(reads)) * _CALL + 3 * sums * _READ)
-        group.saved = saved - cost
-        return rows if saved > _GAIN * cost and group.saved > _LEAST else None
+        is_worth = saved > _GAIN * cost and saved - cost > _LEAST
+        return saved - cost, rows if is_worth else None
 
     def _is_needed_outside(self, register: Register, members: set[int]) -> bool:
         if register in self.program.outputs:

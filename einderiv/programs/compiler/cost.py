@@ -75,23 +75,17 @@ def flops_of(step: Instruction, program: Program, sizes: Mapping[str, int]) -> i
         case Factor():
             return count * _size(step.shape[-1], sizes)
         case Solve() | Whole():
-            shapes = {s.target: s.shape for s in program.instructions}
-            first = shapes[step.operands[0]] if step.operands else ()
-            matrix = isinstance(step, Solve) or (len(first) > 1 and step.function in _CUBIC)
+            first = program.shapes[step.operands[0]] if step.operands else ()
             size = entries(first, sizes)
-            if not matrix:
+            if not _factorizes(step) or len(first) < 2:
                 return 3 * size
             rows = _size(first[-1], sizes)
-            factor = size * rows * (2 if step_is_inverse(step) else 1)
+            is_inverse = isinstance(step, Whole) and step.function == "inv"  # three factorizations
+            factor = size * rows * (2 if is_inverse else 1)
             return factor + (2 * count * rows if isinstance(step, Solve) else 0)
 
 
 _CUBIC = frozenset({"inv", "det", "logdet", "cholesky"})
-
-
-def step_is_inverse(step: Instruction) -> bool:
-    """Is it an inverse, which costs about three factorizations?"""
-    return isinstance(step, Whole) and step.function == "inv"
 
 
 def cost_of(program: Program, sizes: Mapping[str, int], itemsize: int = 8) -> Cost:
@@ -100,7 +94,7 @@ def cost_of(program: Program, sizes: Mapping[str, int], itemsize: int = 8) -> Co
     The peak counts inputs, buffers, and what lives at once: a step that writes over an operand takes no
     memory, a loop holds one block of what does not leave it.
     """
-    shapes = {step.target: step.shape for step in program.instructions}
+    shapes = program.shapes
     flops = sum(flops_of(step, program, sizes) for step in program.instructions)
     moved = 0
     for step in program.instructions:
@@ -123,9 +117,13 @@ def _peak(program: Program, sizes: Mapping[str, int]) -> int:
     home: dict[int, int] = {}  # register -> the register whose memory it is in
     size: dict[int, int] = {}
     last: dict[int, int] = {}
-    parts = _parts_in_loops(program, sizes)
-    shapes = {step.target: step.shape for step in program.instructions}
-    count = len(program.instructions)
+    shapes = program.shapes
+    parts: dict[int, int] = {}  # entries of a block of each register that does not leave its loop
+    for loop in program.loops:
+        made = {step.target for step in program.instructions[loop.start : loop.stop]}
+        for target in (loop.axes.keys() & made) - program.leaving(loop):
+            extent = max(_size(shapes[target][loop.axes[target]], sizes), 1)
+            parts[target] = entries(shapes[target], sizes) * min(loop.rows, extent) // extent
     given = sum(entries(shape, sizes) for shape in memory.slots)
     for position, step in enumerate(program.instructions):
         target = step.target
@@ -143,7 +141,7 @@ def _peak(program: Program, sizes: Mapping[str, int]) -> int:
         for register in (*operands_of(step), target):
             last[home[register]] = position
     for register in program.outputs:
-        last[home[register]] = count
+        last[home[register]] = len(program.instructions)
     live = peak = 0
     ends: dict[int, list[int]] = {}
     for register, position in last.items():
@@ -162,21 +160,6 @@ def _factorizes(step: Instruction) -> bool:
     return isinstance(step, Solve) or (isinstance(step, Whole) and step.function in _CUBIC)
 
 
-def _parts_in_loops(program: Program, sizes: Mapping[str, int]) -> dict[int, int]:
-    """The entries of a block of each register that does not leave its loop."""
-    found: dict[int, int] = {}
-    for loop in program.loops:
-        inside = program.instructions[loop.start : loop.stop]
-        outside = (*program.instructions[: loop.start], *program.instructions[loop.stop :])
-        leaving = set(program.outputs).union(*(operands_of(step) for step in outside))
-        for step in inside:
-            if step.target in loop.axes and step.target not in leaving:
-                extent = max(_size(step.shape[loop.axes[step.target]], sizes), 1)
-                whole = entries(step.shape, sizes)
-                found[step.target] = whole * min(loop.rows, extent) // extent
-    return found
-
-
 def table_of(program: Program, sizes: Mapping[str, int]) -> str:
     """The plan, one line an instruction: what it does, its kernel, its shape, operations and size."""
     rows = [("step", "operation", "kernel", "shape", "flops", "entries")]
@@ -187,27 +170,26 @@ def table_of(program: Program, sizes: Mapping[str, int]) -> str:
         rows.append(
             (
                 f"v{step.target}{' |' if position in looped else ''}",
-                _shown(step),
+                _description(step),
                 step.kernel if isinstance(step, Contract) else "",
                 shape,
                 f"{flops_of(step, program, sizes):,}",
                 f"{size:,}",
             )
         )
-    widths = [max(len(row[k]) for row in rows) for k in range(6)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        left = "  ".join(text.ljust(width) for text, width in zip(row[:4], widths, strict=False))
-        right = "  ".join(
-            text.rjust(width) for text, width in zip(row[4:], widths[4:], strict=True)
-        )
-        lines.append(f"{left}  {right}".rstrip())
+        cells = [text.ljust(width) for text, width in zip(row[:4], widths[:4], strict=True)]
+        cells += [text.rjust(width) for text, width in zip(row[4:], widths[4:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
     outputs = ", ".join(f"v{register}" for register in program.outputs)
     notes = [f"|: together, {loop.rows:,} rows at a time" for loop in program.loops]
     return "\n".join([*lines, *notes, f"result: {outputs}"])
 
 
-def _shown(step: Instruction) -> str:
+def _description(step: Instruction) -> str:
+    registers = [f"v{register}" for register in operands_of(step)]
     match step:
         case Input():
             return f"input {step.name}"
@@ -216,30 +198,18 @@ def _shown(step: Instruction) -> str:
         case Size():
             return f"extent {step.dim}"
         case Contract():
-            letters = "abcdefghijklmnopqrstuvwxyz"
-            names: dict[int, str] = {}
-            for labels in (*step.inputs, step.output):
-                for label in labels:
-                    names.setdefault(label, letters[len(names) % 26])
-            inputs = ",".join("".join(names[x] for x in labels) for labels in step.inputs)
-            output = "".join(names[x] for x in step.output)
-            operands = " ".join(f"v{register}" for register in step.operands)
-            return f"contract {inputs}->{output}  {operands}"
+            return f"contract {step.subscripts}  {' '.join(registers)}"
         case Combine():
-            terms = (
-                f"{'' if c == 1 else f'{c}*'}v{r}"
-                for c, r in zip(step.coefficients, step.operands, strict=True)
-            )
+            terms = (f"{'' if c == 1 else f'{c}*'}v{r}" for c, r, _ in step.terms)
             return "sum " + " + ".join(terms)
         case Scatter():
             cores = [f"v{r}" if r is not None else "1" for r in step.operands]
             return "scatter " + " + ".join(cores)
         case Elementwise():
-            operands = ", ".join(f"v{register}" for register in step.operands)
             power = "" if step.exponent is None else f", {step.exponent}"
-            return f"{step.function}({operands}{power})"
+            return f"{step.function}({', '.join(registers)}{power})"
         case Whole():
-            return f"{step.function}({', '.join(f'v{register}' for register in step.operands)})"
+            return f"{step.function}({', '.join(registers)})"
         case Factor():
             return f"factors of v{step.operands[0]}"
         case Solve():
