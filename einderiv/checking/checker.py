@@ -98,15 +98,13 @@ class _Check:
                 wanted, found = samples.values(q.truth), samples.values(term)
                 if wanted is not None and found is not None and not same_values(wanted, found):
                     continue
-            decision = decide(q.truth, term, q.variables)
+            decision = decide(q.truth, term)
             decisions[axes] = decision
             if decision.equal and is_stated:
                 return self._made("correct", decision, headline=self._correct_headline())
             if decision.equal:
                 return self._transposed(decision)
-        decision = decisions.get(q.orders[0]) or decide(
-            q.truth, in_order(q.claimed, q.orders[0]), q.variables
-        )
+        decision = decisions.get(q.orders[0]) or decide(q.truth, in_order(q.claimed, q.orders[0]))
         if samples is not None:
             for axes in q.orders:
                 term = in_order(q.claimed, axes)
@@ -381,15 +379,13 @@ class _Check:
             pairs.append((contract([q.truth], [(0, 1)], (0,)), "the sum of the derivative's rows"))
             pairs.append((contract([q.truth], [(0, 1)], (1,)), "the sum of its columns"))
             for term, words in pairs:
-                if term.shape == q.claimed.shape and decide(term, q.claimed, q.variables).equal:
+                if term.shape == q.claimed.shape and decide(term, q.claimed).equal:
                     whole = contract([q.claimed, Delta(q.truth.shape[0])], [(0,), (0, 1)], (0, 1))
-                    is_all = (
-                        whole.shape == q.truth.shape and decide(whole, q.truth, q.variables).equal
-                    )
+                    is_all = whole.shape == q.truth.shape and decide(whole, q.truth).equal
                     return [f"the claim is {words}{': write diag(...)' if is_all else ' alone'}"]
         if q.claimed.rank == 2 and q.truth.rank == 1 and q.claimed.shape[0] == q.claimed.shape[1]:
             diagonal = contract([q.claimed], [(0, 0)], (0,))
-            if diagonal.shape == q.truth.shape and decide(diagonal, q.truth, q.variables).equal:
+            if diagonal.shape == q.truth.shape and decide(diagonal, q.truth).equal:
                 return ["the derivative is the diagonal of the claim"]
         return []
 

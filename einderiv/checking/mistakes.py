@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..calculus import expand, simplify, with_assumptions
-from ..equality import DIGITS, Samples, context, decide, expanded_terms, same_values, to_fraction
+from ..equality import DIGITS, Samples, context, decide, expanded_terms, same_values
 from ..terms import (
     Apply,
     Contraction,
@@ -65,7 +65,7 @@ class Case:
         wanted, found = self.samples.values(self.truth), self.samples.values(term)
         if wanted is None or found is None or not same_values(wanted, found):
             return False
-        return decide(self.truth, term, self.variables).equal
+        return decide(self.truth, term).equal
 
 
 # ------------------------------------------------------------ factors
@@ -80,7 +80,7 @@ def factor_between(case: Case, scalars: Sequence[Expr]) -> Expr | None:
     if factor is None or is_zero(factor):
         return None
     scaled = times(factor, case.truth)
-    return factor if decide(scaled, case.claimed, case.variables).equal else None
+    return factor if decide(scaled, case.claimed).equal else None
 
 
 def times(factor: Expr, term: Expr) -> Expr:
@@ -153,7 +153,7 @@ def _constant(values: Sequence[Decimal]) -> Fraction | None:
     with localcontext(context(DIGITS)):
         if any(abs(x - values[0]) > _CLOSE * abs(values[0]) for x in values):
             return None
-        found = to_fraction(values[0])
+        found = Fraction(values[0]).limit_denominator(10**6)
         near = abs(Decimal(found.numerator) / found.denominator - values[0])
         return found if near <= _CLOSE * abs(values[0]) else None
 
@@ -264,8 +264,7 @@ def agree_if_symmetric(a: Expr, b: Expr, variables: Variables, names: Sequence[s
     """Are two terms equal once these tensors are symmetric?"""
     words = {name: variables[name].assumptions | {"symmetric"} for name in names}
     left, right = (with_assumptions(term, words) for term in (a, b))
-    together = {n: Variable(n, x.shape, words.get(n, x.assumptions)) for n, x in variables.items()}
-    return decide(left, right, together).equal
+    return decide(left, right).equal
 
 
 # ------------------------------------------------------------ rewritings of the claim

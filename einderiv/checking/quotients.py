@@ -157,7 +157,7 @@ def _points(e: Expression, given: Mapping[str, Array], sizes: Mapping[str, int])
         if x.name in given:
             shape = given[x.name].shape
             told.update({d: n for d, n in zip(x.shape, shape, strict=False) if isinstance(d, str)})
-    cholesky = symmetric_names(e.term)
+    cholesky = symmetric_names([e.term])
     rng, draw = np.random.default_rng(7), random.Random(7)
     points = []
     for attempt in range(1 if len(given) == len(variables) else _ATTEMPTS):

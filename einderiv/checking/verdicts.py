@@ -190,7 +190,7 @@ def counterexample(
     """Small whole numbers first, then others; the smallest extents first."""
     rng = np.random.default_rng(5)
     terms = [truth.term, claimed.term]
-    symmetric = symmetric_names(*terms)
+    symmetric = symmetric_names(terms)
     named = dict.fromkeys((*truth.variables, *claimed.variables))
     used = [variables[name] for name in named]
     needed = symbolic_extents([*terms, *used])
