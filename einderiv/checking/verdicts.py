@@ -185,7 +185,7 @@ _LARGEST = 10_000  # entries of an array
 
 
 def counterexample(
-    truth: Expression, claimed: Expression, variables: Mapping[str, Variable]
+    truth: Expression, claimed: Expression, variables: Mapping[str, Variable], note: str
 ) -> Counterexample | None:
     """Small whole numbers first, then others; the smallest extents first."""
     rng = np.random.default_rng(5)
@@ -216,7 +216,7 @@ def counterexample(
         if np.any(np.abs(ours - theirs) > _VISIBLE * (np.abs(theirs) + np.abs(ours))):
             met = {v.name for v in _variables(terms)}
             shown = {n: a for n, a in arrays.items() if n in met}
-            found = Counterexample(shown, ours, theirs, more)
+            found = Counterexample(shown, ours, theirs, more, note)
             if max(np.abs(ours).max(), np.abs(theirs).max()) < _READABLE:
                 break
     return found

@@ -444,7 +444,7 @@ def _plans(terms: Sequence[Expr]) -> Iterator[tuple[Decimal, bool]]:
 
 
 class Samples:
-    """A few points where given terms have values, in 50 digits."""
+    """A few points where given terms have values, in 50 digits; none where these are hard to find."""
 
     def __init__(self, terms: Sequence[Expr], variables: Mapping[str, Variable]) -> None:
         self._at: list[Precise] = []
@@ -457,18 +457,23 @@ class Samples:
                 dim: rng.randrange(2, 5) if attempt >= 6 else 2 + (k + attempt) % 4
                 for k, dim in enumerate(symbolic_extents(every))
             }
-            at = Precise(decimals(every, sizes, rng, mixed=attempt % 2 == 1), sizes, DIGITS)
             try:
+                at = Precise(decimals(every, sizes, rng, mixed=attempt % 2 == 1), sizes, DIGITS)
                 tame = all(_is_tame(at.value(term)) for term in terms)
             except PoleError:
                 continue
+            except TooLargeError:
+                self._at.clear()
+                break
             if tame:
                 self._at.append(at)
             if len(self._at) == 4:
                 break
+        if len(self._at) == 1:
+            self._at.clear()
 
-    def __len__(self) -> int:
-        return len(self._at)
+    def __bool__(self) -> bool:
+        return bool(self._at)
 
     def values(self, term: Expr) -> list[Array] | None:
         """The term's value at every point, None where one has none."""
