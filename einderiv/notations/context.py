@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import chain, count
 
 from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
-from ..terms import Dim, Expr, Shape, Variable
+from ..terms import INDICES, Dim, Expr, Shape, Variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Context:
     def _fresh(self) -> list[str]:
         """Letters that the user has not used."""
         own = {letter for letters in self.letters.values() for letter in letters}
-        return [letter for letter in "ijklmnpqrstuvwabcdefgh" if letter not in own]
+        return [letter for letter in INDICES if letter not in own]
 
     def _example(self, x: Variable, used: Sequence[str]) -> str:
         return f"{x.name}[{','.join(self.free_letters(x, used))}]" if x.rank else x.name

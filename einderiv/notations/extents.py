@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from ..errors import DimensionError, Span
-from ..terms import Dim
+from ..terms import Classes, Dim, free_name, numbered
 
 Slot = tuple[str, str, int]  # kind ("axis", "index", "extent"), name, axis or statement number
 
@@ -26,11 +27,11 @@ class Fixed:
 
 
 class Dimensions:
-    """Union-find over slots. `source` is the text that errors show."""
+    """Classes of slots. `source` is the text that errors show."""
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._parent: dict[Slot, Slot] = {}
+        self._same: Classes[Slot] = Classes()
         self._fixed: dict[Slot, tuple[Fixed, ...]] = {}
         self._letters: dict[Slot, list[str]] = {}  # root -> its indices in the order of the text
         self._first: dict[Slot, int] = {}
@@ -42,18 +43,13 @@ class Dimensions:
 
     def find(self, slot: Slot) -> Slot:
         """The slot that stands for the class of `slot`."""
-        parent = self._parent
-        if slot not in parent:
-            parent[slot] = slot
+        if slot not in self._first:
             self._first[slot] = len(self._first)
             if slot[0] == "index":
                 self._letters[slot] = [slot[1]]
             elif slot[0] == "axis":
                 self._tensors[slot] = slot[1]
-        while parent[slot] != slot:
-            parent[slot] = parent[parent[slot]]
-            slot = parent[slot]
-        return slot
+        return self._same.find(slot)
 
     def known(self, slot: Slot) -> tuple[Fixed, ...]:
         """What fixes the extent of a slot so far."""
@@ -76,7 +72,7 @@ class Dimensions:
         if self._first[b] < self._first[a]:
             a, b = b, a
         fixed = self._agree(self._fixed.get(a, ()), self._fixed.get(b, ()), subject, span)
-        self._parent[b] = a
+        self._same.join(a, b)
         if fixed:
             self._fixed[a] = fixed
         letters = [letter for root in (a, b) for letter in self._letters.get(root, ())]
@@ -113,9 +109,7 @@ class Dimensions:
     def settle(self, taken: Iterable[str]) -> None:
         """Give every class its name; extents that nobody named avoid the names `taken`."""
         used = {*self.declared, *taken}
-        roots = sorted(
-            {self.find(slot) for slot in list(self._parent)}, key=self._first.__getitem__
-        )
+        roots = [slot for slot in self._first if self.find(slot) == slot]
         for root in roots:
             fixed = self._fixed.get(root, ())
             numbers = [entry.dim for entry in fixed if isinstance(entry.dim, int)]
@@ -129,9 +123,7 @@ class Dimensions:
                 continue
             own = self._letters.get(root)
             wanted = own[0] if own else next(unnamed)
-            name, count = wanted, 2
-            while name in used:
-                name, count = f"{wanted}{count}", count + 1
+            name = free_name(numbered(wanted), used)
             used.add(name)
             self._names[root] = name
 
@@ -150,12 +142,8 @@ class Dimensions:
     def number_behind(self, name: str) -> Dim:
         """A declared name's extent: the number it was joined with, else the name."""
         slot = ("extent", name, 0)
-        return self.extent(slot) if slot in self._parent else name
+        return self.extent(slot) if slot in self._first else name
 
 
 def _candidates() -> Iterable[str]:
-    yield from "nmpqrst"
-    count = 2
-    while True:
-        yield f"n{count}"
-        count += 1
+    return chain("nmpqrst", islice(numbered("n"), 1, None))

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import DimensionError, NotationError, Span, axes_in_words, indices_in_words
 from ..terms import (
+    INDICES,
     Apply,
     Delta,
     Dim,
@@ -267,7 +268,7 @@ class Calls(Scopes):
         if node.function in self.program.ranks:
             rank = self.program.ranks[node.function]
             spans, how = self.program.rank_told(node.function)
-            example = f"; its entries are {node.function}[{','.join('ijklmnpq'[:rank])}]"
+            example = f"; its entries are {node.function}[{','.join(INDICES[:rank])}]"
             self.fail(
                 f"{node.function} is a tensor, not a function",
                 [*spans, node.name_span],
@@ -382,7 +383,7 @@ class Calls(Scopes):
                     source=self.source,
                     spans=[node.span],
                     hint=f"write {self.text((node.span[0], node.arguments[-1].span[1]))})"
-                    + (f"[{','.join('ijklmnpq'[: term.rank])}]" if term.rank else ""),
+                    + (f"[{','.join(INDICES[: term.rank])}]" if term.rank else ""),
                 )
             return self.subscripted(term, names, node.span, {})
         return (yield from self.bracketed(name, node, kept))
@@ -628,7 +629,7 @@ class _Statement(Calls):
             term = self.program.variables[name]
             count = term.rank
         if count:
-            example = ",".join("ijklmnpq"[:count])
+            example = ",".join(INDICES[:count])
             spans, how = self.program.rank_told(name)
             self.fail(
                 f"{name} has {axes_in_words(count)} and stands without indices",

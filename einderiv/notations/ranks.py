@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import DimensionError, NotationError, Span, axes_in_words
-from ..terms import Dim, Variable, functions
+from ..terms import INDICES, Dim, Variable, functions
 from . import complaints, syntax
 from .extents import Dimensions, Slot
 from .syntax import (
@@ -202,7 +202,7 @@ class Program:
                     + (f" to {wanted[1]}" if name == "eps" else "")
                     + f", {count} given",
                     [node.span],
-                    hint=f"write {name}[{','.join('ijklmnpq'[: wanted[0]])}]",
+                    hint=f"write {name}[{','.join(INDICES[: wanted[0]])}]",
                 )
             return
         if node.name not in self.ranks and (
