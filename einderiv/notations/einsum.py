@@ -8,7 +8,7 @@ the output is summed. The string itself is read by `subscripts.py`; tensors and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
 from typing import Any
@@ -313,87 +313,7 @@ def _check_output(text: str, terms: Sequence[Tokens], output: Tokens) -> None:
             )
 
 
-# ---------------------------------------------------------------- mistakes
-
-
-def _explained(source: str, mistake: Any) -> NotationError:
-    """The error for the place where the parser stopped."""
-    token = getattr(mistake, "token", None)
-    if token is None:
-        place = mistake.pos_in_stream
-        span = (place, place + 1)
-        found = next(answer for matches, answer in _STRANGERS if matches(source, place))
-    else:  # after the arrow only letters and dots may stand
-        span = _span(token)
-        found = _SECOND_ARROW if token.type == "ARROW" else _SECOND_OUTPUT
-    message, fact, hint = found
-    shown = source[span[0] : span[1]]
-    return NotationError(
-        message.format(shown if shown.isprintable() else repr(shown)),
-        source=source,
-        spans=[span],
-        facts=[fact],
-        hint=hint,
-    )
-
-
-Answer = tuple[str, str, str]  # what is wrong, what would be right, the way out
-
-_SECOND_ARROW = (
-    "a second arrow",
-    "the arrow stands once, before the output",
-    "write operands->output",
-)
-_SECOND_OUTPUT = ("a comma stands in the output", "there is one output", "drop the comma")
-
-_STRANGERS: tuple[tuple[Callable[[str, int], bool], Answer], ...] = (
-    (
-        lambda source, place: source[place] == ".",
-        (
-            "dots that are no ellipsis",
-            "an ellipsis is three dots, with no blank between them",
-            "write ...",
-        ),
-    ),
-    (
-        lambda source, place: source[place] in "-−>→=",
-        ("an arrow is not complete", "the output stands behind ->", "write ->"),
-    ),
-    (
-        lambda source, place: source[place].isspace(),
-        (
-            "white space {} between the labels",
-            "numpy.einsum takes blanks only",
-            "remove it, or write a blank",
-        ),
-    ),
-    (
-        lambda source, place: source[place] in "0123456789_",
-        (
-            "{} is no label",
-            "a label is one letter, a to z or A to Z",
-            "choose letters, or pass labels as numbers: ed.einsum(A, [0, 1], B, [1, 2], [0, 2])",
-        ),
-    ),
-    (
-        lambda source, place: source[place] in "[](){}*/+",
-        (
-            "{} stands in an einsum string",
-            "it holds the labels only: 'ij,j->i'",
-            'read A[i,j]*x[j] with notation="index"',
-        ),
-    ),
-    (
-        lambda source, place: True,
-        (
-            "{} is no label",
-            "a label is one letter, a to z or A to Z",
-            "an einsum string is letters, commas, ... and ->",
-        ),
-    ),
-)
-
-_PARSER = Parser("einsum.lark", _Reader, _explained, postlex=None)
+_PARSER = Parser("einsum", _Reader, postlex=None)
 
 
 # ----------------------------------------------------------------------

@@ -39,7 +39,7 @@ from ..terms import (
 )
 from . import complaints, syntax
 from .context import Meaning
-from .parser import Indices, Parser, Token, TreeBuilder, over, short, span_of
+from .parser import Indices, Parser, Token, TreeBuilder, over, span_of
 from .ranks import Program
 from .syntax import (
     Access,
@@ -786,14 +786,14 @@ class _IndexTree(TreeBuilder):
 
     def number_index(self, c: list[Any]) -> Index:
         raise NotationError(
-            f"the number {short(c[0])} stands as an index",
+            f"the number {complaints.short(c[0])} stands as an index",
             spans=[span_of(c[0])],
             facts=["an index is a name that runs over a whole axis"],
             hint="cut the array beforehand, or multiply by a vector that picks the entry",
         )
 
 
-_PARSER = Parser("index.lark", _IndexTree, complaints.explained)
+_PARSER = Parser("index", _IndexTree)
 
 
 def parse_index(source: str) -> syntax.Text:

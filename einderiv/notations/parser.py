@@ -74,8 +74,6 @@ def resolve_import(base_path: object, grammar_path: str) -> tuple[str, str]:
 
 __all__ = ["Parser", "PostLex", "Token", "Transformer"]
 
-Explain = Callable[[str, Any], NotationError]  # text and lark's complaint -> the error for a user
-
 
 class _BracketedLines(PostLex):
     """Drops line ends inside brackets, so that they do not end a statement there."""
@@ -94,20 +92,15 @@ class _BracketedLines(PostLex):
 
 
 class Parser:
-    """One grammar with its transformer; lark's tables are built at the first text (25 ms).
-
-    `explained` turns lark's complaint about a text into the error that a user sees.
-    """
+    """A notation's grammar with its transformer; lark's tables are built at the first text (25 ms)."""
 
     def __init__(
         self,
-        grammar: str,
+        notation: str,
         transformer: Callable[[], Transformer[Token, Any]],
-        explained: Explain,
         postlex: Callable[[], PostLex] | None = _BracketedLines,
     ) -> None:
-        self._grammar, self._transformer = grammar, transformer
-        self._explained, self._postlex = explained, postlex
+        self._notation, self._transformer, self._postlex = notation, transformer, postlex
         self._building = Lock()
         self._lark: Lark | None = None
 
@@ -115,7 +108,7 @@ class Parser:
         with self._building:
             if self._lark is None:
                 self._lark = Lark(
-                    grammar_text(self._grammar),
+                    grammar_text(f"{self._notation}.lark"),
                     parser="lalr",
                     lexer="basic",  # as fast as "contextual" here, with one scanner for all states
                     postlex=self._postlex() if self._postlex else None,
@@ -137,7 +130,7 @@ class Parser:
         try:
             return self._tables().parse(source)
         except UnexpectedInput as mistake:
-            return self._explained(source, mistake)
+            return complaints.explained(self._notation, source, mistake)
         except NotationError as mistake:
             mistake.source = source
             return mistake.with_traceback(None)
@@ -192,10 +185,6 @@ def finished(tree: Built) -> Node:
 def span_of(token: Token) -> Span:
     assert token.start_pos is not None and token.end_pos is not None
     return token.start_pos, token.end_pos
-
-
-def short(token: str) -> str:
-    return token if len(token) <= 40 else f"{token[:20]}...{token[-10:]}"
 
 
 def over(first: Span, last: Span) -> Span:
@@ -259,7 +248,7 @@ class TreeBuilder(Transformer[Token, Any]):
             return str(token), span_of(token)
         if not token.isdigit() or not token.strip("0") or len(token) > _LONGEST_SIZE:
             raise NotationError(
-                f"{short(token)} is not an extent",
+                f"{complaints.short(token)} is not an extent",
                 spans=[span_of(token)],
                 facts=["an axis has a whole number of entries, one at least"],
                 hint="an extent is a name or a positive whole number, as in X : (n, 3)",
@@ -340,7 +329,7 @@ class TreeBuilder(Transformer[Token, Any]):
         else:
             return Number(Fraction(str(token)), span_of(token))
         raise NotationError(
-            f"the number {short(token)} is out of range",
+            f"the number {complaints.short(token)} is out of range",
             spans=[span_of(token)],
             facts=[limit],
             hint="write a name for it, and give its value as an array",
@@ -363,7 +352,7 @@ class TreeBuilder(Transformer[Token, Any]):
         for brackets in (kept, behind):
             if brackets and not brackets[0]:
                 raise NotationError(
-                    f"empty brackets stand at the function {short(name)}",
+                    f"empty brackets stand at the function {complaints.short(name)}",
                     spans=[brackets[1]],
                     facts=["brackets at a function name at least one index"],
                     hint="name the indices, as in sum[i](x[i]), or remove the brackets",

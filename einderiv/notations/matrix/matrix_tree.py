@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import NotationError
-from .. import complaints, matrix_complaints, syntax
+from .. import complaints, syntax
 from ..parser import Built, Parser, TreeBuilder, finished, over, span_of
 from ..syntax import Definition, Name, Node, Pointwise, Power, Transpose
 
@@ -52,7 +52,7 @@ class _MatrixTree(TreeBuilder):
         return super().definition(c)
 
     def name(self, c: list[Any]) -> Name:
-        matrix_complaints.check_name(str(c[0]), span_of(c[0]))
+        complaints.check_name(str(c[0]), span_of(c[0]))
         return super().name(c)
 
 
@@ -68,7 +68,7 @@ def _check_exponent(base: Node, sign: str, exponent: Node) -> None:
         )
 
 
-_PARSER = Parser("matrix.lark", _MatrixTree, matrix_complaints.explained)
+_PARSER = Parser("matrix", _MatrixTree)
 
 
 def parse_matrix(source: str) -> syntax.Text:
