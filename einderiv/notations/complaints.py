@@ -435,7 +435,7 @@ def _rows() -> list[tuple[list[set[str]], list[str]]]:
     ]
 
 
-def _answer(
+def answer(
     facts: set[str], words: Mapping[str, str], source: str, spans: Sequence[Span]
 ) -> NotationError:
     """The error of the first row whose conditions are among the facts."""
@@ -447,20 +447,23 @@ def _answer(
     return NotationError(message, source=source, spans=spans, facts=[fact], hint=hint)
 
 
+def unreadable(notation: str, source: str, place: int) -> NotationError:
+    """The error for a character that starts no token."""
+    facts, words = _sign(notation, source, place)
+    words |= {"notation": notation, **_WORDS.get(notation, {})}
+    return answer({notation, *facts}, words, source, [(place, place + 1)])
+
+
 def explained(notation: str, source: str, mistake: Any) -> NotationError:
     """The error for the place where the parser stopped."""
     token = getattr(mistake, "token", None)
-    if token is None:  # no token starts here
-        place = mistake.pos_in_stream
-        facts, words = _sign(notation, source, place)
-        span = (place, place + 1)
-    else:
-        span = (token.start_pos or 0, token.end_pos or 0)
-        facts, words = _stop(notation, source, mistake)
-        if token.type == "$END":  # a borrowed place: that of the last token
-            span = (span[1], span[1] + 1)
-    words |= {"notation": notation, **_WORDS.get(notation, {})}
-    return _answer({notation, *facts}, words, source, [span])
+    if token is None:
+        return unreadable(notation, source, mistake.pos_in_stream)
+    span = (token.start_pos or 0, token.end_pos or 0)
+    if token.type == "$END":  # a borrowed place: that of the last token
+        span = (span[1], span[1] + 1)
+    facts, words = _stop(notation, source, mistake)
+    return answer({notation, *facts}, words | _WORDS.get(notation, {}), source, [span])
 
 
 def _stop(notation: str, source: str, mistake: Any) -> tuple[set[str], dict[str, str]]:
@@ -580,16 +583,16 @@ def check_brackets(source: str) -> None:
         if char in "([":
             opened.append((char, span))
         elif char in ")]" and not opened:
-            raise _answer({"bracket", "stray"}, words, source, [span])
+            raise answer({"bracket", "stray"}, words, source, [span])
         elif char in ")]":
             opener, start = opened.pop()
             if opener != _PARTNERS[char]:
                 words |= {"opener": opener, "closer": _PARTNERS[opener]}
-                raise _answer({"bracket", "differs"}, words, source, [start, span])
+                raise answer({"bracket", "differs"}, words, source, [start, span])
     if opened:
         opener, span = opened[-1]
         words = {"shown": opener, "partner": _PARTNERS[opener]}
-        raise _answer({"bracket", "open"}, words, source, [span])
+        raise answer({"bracket", "open"}, words, source, [span])
 
 
 def assumption(word: str, span: Span | None = None) -> str:

@@ -35,9 +35,6 @@ class Dimensions:
         self._fixed: dict[Slot, tuple[Fixed, ...]] = {}
         self._letters: dict[Slot, list[str]] = {}  # root -> its indices in the order of the text
         self._first: dict[Slot, int] = {}
-        self._tensors: dict[
-            Slot, str
-        ] = {}  # root -> a tensor of the class, for a name of last resort
         self.declared: set[str] = set()
         self._names: dict[Slot, Dim] = {}
 
@@ -47,8 +44,6 @@ class Dimensions:
             self._first[slot] = len(self._first)
             if slot[0] == "index":
                 self._letters[slot] = [slot[1]]
-            elif slot[0] == "axis":
-                self._tensors[slot] = slot[1]
         return self._same.find(slot)
 
     def known(self, slot: Slot) -> tuple[Fixed, ...]:
@@ -78,8 +73,6 @@ class Dimensions:
         letters = [letter for root in (a, b) for letter in self._letters.get(root, ())]
         if letters:
             self._letters[a] = list(dict.fromkeys(letters))
-        if b in self._tensors:
-            self._tensors.setdefault(a, self._tensors[b])
 
     def _agree(
         self,
@@ -89,41 +82,33 @@ class Dimensions:
         span: Span | None,
     ) -> tuple[Fixed, ...]:
         met = tuple(Fixed(entry.dim, entry.fact, entry.span or span) for entry in (*first, *second))
+        first_of = {entry.dim: entry for entry in reversed(met)}
         for kind in (int, str):
-            found = {entry.dim: entry for entry in reversed(met) if isinstance(entry.dim, kind)}
+            found = [entry for dim, entry in first_of.items() if isinstance(dim, kind)][::-1]
             if len(found) > 1:
-                self._clash(subject, list(found.values())[::-1], span)
-        return tuple({entry.dim: entry for entry in reversed(met)}.values())
-
-    def _clash(self, subject: str, found: list[Fixed], span: Span | None) -> None:
-        spans = [entry.span for entry in found if entry.span] + ([span] if span else [])
-        facts = ", ".join(entry.fact for entry in found)
-        raise DimensionError(
-            f"{subject} has two extents",
-            source=self.source,
-            spans=sorted(set(spans)),
-            facts=[facts],
-            hint="rename one of the indices, or declare both axes with the same extent",
-        )
+                raise DimensionError(
+                    f"{subject} has two extents",
+                    source=self.source,
+                    spans=sorted({at for at in (*(entry.span for entry in found), span) if at}),
+                    facts=[", ".join(entry.fact for entry in found)],
+                    hint="rename one of the indices, or declare both axes with the same extent",
+                )
+        return tuple(first_of.values())
 
     def settle(self, taken: Iterable[str]) -> None:
         """Give every class its name; extents that nobody named avoid the names `taken`."""
         used = {*self.declared, *taken}
         roots = [slot for slot in self._first if self.find(slot) == slot]
-        for root in roots:
-            fixed = self._fixed.get(root, ())
-            numbers = [entry.dim for entry in fixed if isinstance(entry.dim, int)]
-            names = [entry.dim for entry in fixed if isinstance(entry.dim, str)]
-            if numbers or names:
-                self._names[root] = (numbers or names)[0]
         letters = {letter for root in roots for letter in self._letters.get(root, ())}
-        unnamed = (name for name in _candidates() if name not in used and name not in letters)
+        candidates = chain("nmpqrst", islice(numbered("n"), 1, None))
+        unnamed = (name for name in candidates if name not in used and name not in letters)
         for root in roots:
-            if root in self._names:
+            dims = [entry.dim for entry in self._fixed.get(root, ())]
+            if dims:  # a number first
+                self._names[root] = min(dims, key=lambda dim: isinstance(dim, str))
                 continue
             own = self._letters.get(root)
-            wanted = own[0] if own else next(unnamed)
-            name = free_name(numbered(wanted), used)
+            name = free_name(numbered(own[0] if own else next(unnamed)), used)
             used.add(name)
             self._names[root] = name
 
@@ -143,7 +128,3 @@ class Dimensions:
         """A declared name's extent: the number it was joined with, else the name."""
         slot = ("extent", name, 0)
         return self.extent(slot) if slot in self._first else name
-
-
-def _candidates() -> Iterable[str]:
-    return chain("nmpqrst", islice(numbered("n"), 1, None))

@@ -98,7 +98,7 @@ class Parser:
         self,
         notation: str,
         transformer: Callable[[], Transformer[Token, Any]],
-        postlex: Callable[[], PostLex] | None = _BracketedLines,
+        postlex: Callable[[], PostLex] = _BracketedLines,
     ) -> None:
         self._notation, self._transformer, self._postlex = notation, transformer, postlex
         self._building = Lock()
@@ -111,7 +111,7 @@ class Parser:
                     grammar_text(f"{self._notation}.lark"),
                     parser="lalr",
                     lexer="basic",  # as fast as "contextual" here, with one scanner for all states
-                    postlex=self._postlex() if self._postlex else None,
+                    postlex=self._postlex(),
                     transformer=self._transformer(),
                     import_paths=[resolve_import],
                     keep_all_tokens=True,
