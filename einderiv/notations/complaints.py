@@ -2,7 +2,7 @@ r"""Messages for texts that a notation cannot read, and for names and shapes giv
 
 In: the text, the notation's name, and what lark says about the place where it stopped.
 Out: a NotationError with the place, what was found there, what could be there, and a way out.
-Invariant: `explained` has an answer for every place; the parser's own words never reach a user.
+Invariant: `stop_error` has an answer for every place; the parser's own words never reach a user.
 All answers are rows of `_ANSWERS`; the first row whose conditions hold gives the answer.
 """
 
@@ -454,7 +454,7 @@ def unreadable(notation: str, source: str, place: int) -> NotationError:
     return answer({notation, *facts}, words, source, [(place, place + 1)])
 
 
-def explained(notation: str, source: str, mistake: Any) -> NotationError:
+def stop_error(notation: str, source: str, mistake: Any) -> NotationError:
     """The error for the place where the parser stopped."""
     token = getattr(mistake, "token", None)
     if token is None:
@@ -637,7 +637,7 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
             facts=["a shape is a tuple of extents, one for each axis"],
             hint=f"write shapes={{{name!r}: ({axes!r},)}}",
         )
-    extents: tuple[Dim, ...] = tuple(_named(dim) for dim in axes)
+    extents: tuple[Dim, ...] = tuple(_extent(dim) for dim in axes)
     for dim in extents:
         number = isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0
         if not number and not (isinstance(dim, str) and dim.isidentifier()):
@@ -649,7 +649,7 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
     return extents
 
 
-def _named(dim: Any) -> Any:
+def _extent(dim: Any) -> Any:
     """An extent as `x.shape` gives it by its name."""
     return getattr(dim, "name", dim)
 

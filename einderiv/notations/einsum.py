@@ -57,10 +57,10 @@ class Subscripts:
         """Does an operand or the output have axes that are not named?"""
         return any(ELLIPSIS in term for term in (*self.inputs, self.output))
 
-    def unnamed(self, ranks: Sequence[int]) -> tuple[int, ...]:
+    def count_unnamed(self, ranks: Sequence[int]) -> tuple[int, ...]:
         """How many axes the ellipsis of each operand stands for, for operands of these ranks.
 
-        >>> Subscripts((("...", "i"), ("i",)), ("...",)).unnamed([3, 1])
+        >>> Subscripts((("...", "i"), ("i",)), ("...",)).count_unnamed([3, 1])
         (2, 0)
 
         Raises NotationError on another number of operands, DimensionError where a rank does not fit.
@@ -75,7 +75,7 @@ class Subscripts:
         if any(counts) and ELLIPSIS not in self.output:
             most = counts.index(max(counts))
             raise NotationError(
-                f"the output {self._shown(self.output)} has no ellipsis",
+                f"the output {self._text(self.output)} has no ellipsis",
                 facts=[f"the ellipsis of operand {most} stands for {axes_in_words(counts[most])}"],
                 hint="write ... in the output too, or letters for axes to be summed",
             )
@@ -86,7 +86,7 @@ class Subscripts:
         if count != len(self.inputs):
             raise NotationError(
                 f"{len(self.inputs)} operands are named, {count} given",
-                facts=[f"the terms are {', '.join(self._shown(term) for term in self.inputs)}"],
+                facts=[f"the terms are {', '.join(self._text(term) for term in self.inputs)}"],
                 hint="give one operand for each term between commas",
             )
 
@@ -94,7 +94,7 @@ class Subscripts:
         term = self.inputs[place]
         return DimensionError(
             f"operand {place} has {axes_in_words(rank)}, "
-            f"its subscripts {self._shown(term)} name {named}",
+            f"its subscripts {self._text(term)} name {named}",
             source=str(self),
             spans=[self.place(place)],
             facts=["each letter names one axis"],
@@ -117,19 +117,19 @@ class Subscripts:
         return start, start + len(label)
 
     @staticmethod
-    def _shown(term: Labels) -> str:
+    def _text(term: Labels) -> str:
         return repr("".join(term))
 
-    def resolved(self, ranks: Sequence[int]) -> tuple[tuple[Subscript, ...], Subscript]:
+    def resolve(self, ranks: Sequence[int]) -> tuple[tuple[Subscript, ...], Subscript]:
         """Integer labels for operands of these ranks, and those of the output.
 
         Axes of an ellipsis come first, aligned on the right as NumPy broadcasts; then the letters as they
         come in the text.
 
-        >>> Subscripts((("...", "i"), ("i", "...")), ("...",)).resolved([2, 3])
+        >>> Subscripts((("...", "i"), ("i", "...")), ("...",)).resolve([2, 3])
         (((1, 2), (2, 0, 1)), (0, 1))
         """
-        counts = self.unnamed(ranks)
+        counts = self.count_unnamed(ranks)
         most = max(counts, default=0)
         number = {letter: most + place for place, letter in enumerate(self.letters)}
 
@@ -140,14 +140,14 @@ class Subscripts:
         inputs = (labels(term, count) for term, count in zip(self.inputs, counts, strict=True))
         return tuple(inputs), labels(self.output, most)
 
-    def spelled(self, ranks: Sequence[int]) -> Subscripts:
+    def spell_out(self, ranks: Sequence[int]) -> Subscripts:
         """The same for operands of these ranks, with letters instead of ellipses.
 
-        >>> str(Subscripts((("...", "i"), ("i",)), ("...",)).spelled([3, 1]))
+        >>> str(Subscripts((("...", "i"), ("i",)), ("...",)).spell_out([3, 1]))
         'abi,i->ab'
         """
-        inputs, output = self.resolved(ranks)
-        unnamed = max(self.unnamed(ranks), default=0)
+        inputs, output = self.resolve(ranks)
+        unnamed = max(self.count_unnamed(ranks), default=0)
         names = [*fresh_letters(unnamed, self.letters), *self.letters]
         terms = tuple(tuple(names[label] for label in term) for term in inputs)
         return Subscripts(terms, tuple(names[label] for label in output))
@@ -292,7 +292,7 @@ def read_einsum(
     names = _names(operands, given)
     complaints.check_names({} if shapes is None else shapes, "shapes={'A': ('n', 3)}")
     declared = {name: complaints.shape(name, axes) for name, axes in (shapes or {}).items()}
-    letters, output = _spelled(given, names, declared)
+    letters, output = _spell_out(given, names, declared)
     nodes = [_access(given, *operand) for operand in enumerate(zip(names, letters, strict=True))]
     whole = (0, len(text))
     product = Definition(
@@ -388,7 +388,7 @@ def operand_name(place: int) -> str:
 # ---------------------------------------------------------------- ellipses
 
 
-def _spelled(
+def _spell_out(
     given: Placed, names: tuple[str, ...], shapes: Mapping[str, tuple[Dim, ...]]
 ) -> tuple[tuple[Labels, ...], Labels]:
     """The labels with letters instead of ellipses; an axis of 1 that is repeated has a letter of its own."""
@@ -396,8 +396,8 @@ def _spelled(
     if not subscripts.has_ellipsis:
         return subscripts.inputs, subscripts.output
     ranks = _ranks(given, names, shapes)
-    counts = subscripts.unnamed(ranks)
-    spelled = subscripts.spelled(ranks)
+    counts = subscripts.count_unnamed(ranks)
+    spelled = subscripts.spell_out(ranks)
     met: dict[
         str, dict[Dim, tuple[int, int]]
     ] = {}  # letter -> its extents, each with operand and axis

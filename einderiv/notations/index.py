@@ -218,13 +218,13 @@ class Statement:
             case Product():
                 return (yield from self.product(node, kept))
             case Sum():
-                values = yield from self.closed([term for _, term in node.terms], kept)
-                terms, names = self.aligned(values, kept)
+                values = yield from self.close_all([term for _, term in node.terms], kept)
+                terms, names = self.align(values, kept)
                 signs = [-1 if minus else 1 for minus, _ in node.terms]
                 total = add(zip(signs, terms, strict=True), terms[0].shape)
                 return Value(total, names, node.span, hidden=together(values))
             case Comparison():
-                values = yield from self.closed([node.left, node.right], kept)
+                values = yield from self.close_all([node.left, node.right], kept)
                 name = functions.COMPARISONS[node.operator]
                 return self.map(name, values, node.span, kept)
             case Call():
@@ -242,7 +242,7 @@ class Statement:
             contraction([(value.term, value.indices)], rest), rest, value.span, hidden=hidden
         )
 
-    def closed(
+    def close_all(
         self, nodes: Iterable[Node], kept: frozenset[str]
     ) -> Generator[Scope, Value, list[Value]]:
         """The values of several scopes."""
@@ -260,7 +260,7 @@ class Statement:
         """The term of a named tensor."""
         return self.defined[name].term if name in self.defined else self.program.variables[name]
 
-    def subscripted(
+    def subscript(
         self,
         term: Expr,
         names: tuple[str, ...],
@@ -274,7 +274,7 @@ class Statement:
             term = contraction([(term, names)], distinct)
         return Value(term, distinct, span, twice, hidden or {})
 
-    def aligned(
+    def align(
         self, values: Sequence[Value], kept: frozenset[str]
     ) -> tuple[list[Expr], tuple[str, ...]]:
         """The terms with the same axes in the same order; scalars and kept indices broadcast."""
@@ -310,7 +310,7 @@ class Statement:
         self, function: str, values: Sequence[Value], span: Span, kept: frozenset[str]
     ) -> Value:
         """An elementwise function; arguments broadcast as the terms of a sum do."""
-        aligned, names = self.aligned([value for value in values if value.indices], kept)
+        aligned, names = self.align([value for value in values if value.indices], kept)
         terms = iter(aligned)
         arguments = [next(terms) if value.indices else value.term for value in values]
         return Value(elementwise(function, arguments), names, span, hidden=together(values))
@@ -352,11 +352,11 @@ class Statement:
                 term = contract([Ones(self.dim(n)) for n in names], [(a,) for a in axes], axes)
             case _:
                 term = self.tensor(node.name)
-        return self.subscripted(term, names, node.span)
+        return self.subscript(term, names, node.span)
 
     def power(self, node: Power, kept: frozenset[str]) -> Visit:
         base = yield node.base, kept
-        (exponent,) = yield from self.closed([node.exponent], kept)
+        (exponent,) = yield from self.close_all([node.exponent], kept)
         if exponent.indices:
             return self.map("pow", [self.close(base, kept), exponent], node.span, kept)
         term = elementwise("pow", [base.term, exponent.term])
@@ -480,7 +480,7 @@ class Statement:
                 f"write {name}({', '.join(arguments)})"
                 + (f", or {name}[i](...) over an index" if over_index else ""),
             )
-        values = yield from self.closed(node.arguments, kept)
+        values = yield from self.close_all(node.arguments, kept)
         if name == "where" and not isinstance(node.arguments[0], Comparison):
             zero_value = Value(literal(0), (), node.span)  # a condition holds where it is not zero
             values[0] = self.map("ne", [values[0], zero_value], values[0].span, kept)
@@ -506,7 +506,7 @@ class Statement:
                 ["each index there is one that the function runs over"],
                 f"write {name}[{','.join(dict.fromkeys(over))}](...)",
             )
-        (value,) = yield from self.closed(node.arguments, kept.union(over))
+        (value,) = yield from self.close_all(node.arguments, kept.union(over))
         self._check_kept(name, node, value, "drop it, or repeat the argument: ones[{0}]*(...)")
         rest = tuple(index for index in value.indices if index not in over)
         value = replace(value, span=node.span)
@@ -548,9 +548,9 @@ class Statement:
                     hint=f"write {self.text((node.span[0], node.arguments[-1].span[1]))})"
                     + (f"[{','.join(INDICES[: term.rank])}]" if term.rank else ""),
                 )
-            return self.subscripted(term, behind, node.span)
+            return self.subscript(term, behind, node.span)
         row, column = (index.name for index in node.kept)
-        values = yield from self.closed(node.arguments, kept.union((row, column)))
+        values = yield from self.close_all(node.arguments, kept.union((row, column)))
         hint = f"write {name}[i,j](...) with i the rows and j the columns of the argument"
         self._check_kept(name, node, values[0], hint)
         free = tuple(n for n in values[0].indices if n not in (row, column))
@@ -581,7 +581,7 @@ class Statement:
             inverse = whole("inv", square), (*free, column, row)
             free = tuple(n for n in dict.fromkeys((*free, *right.indices)) if n != row)
             term = contraction([inverse, (right.term, right.indices)], (*free, column))
-        return self.subscripted(term, (*free, *behind), node.span, hidden)
+        return self.subscript(term, (*free, *behind), node.span, hidden)
 
     def _whole(self, argument: Node) -> Expr:
         """The term of `A`, `inv(A)`, `cholesky(inv(A))`: matrix functions of whole tensors."""
@@ -673,6 +673,6 @@ def parse_index(source: str) -> syntax.Text:
     'y'
     """
     complaints.check_brackets(source)
-    statements = _PARSER.parsed(source)
+    statements = _PARSER.parse(source)
     complaints.check_statements(source, statements)
     return syntax.Text(source, tuple(statements))

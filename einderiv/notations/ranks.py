@@ -163,7 +163,7 @@ class Program:
                     self.fail(
                         f"{name} is declared twice",
                         [self._places[statement.name], place],
-                        [f"{_listed(known)} there, {_listed(axes)} here"],
+                        [f"{_axes_text(known)} there, {_axes_text(axes)} here"],
                         "keep one of the declarations",
                     )
                 self._declare(statement.name, axes, place, "declared")
@@ -356,7 +356,7 @@ class Program:
     def _join_axes(self, tensor: str, indices: Sequence[Index], number: int) -> None:
         """A tensor's axes have the extents of the indices that stand at them."""
         for axis, index in enumerate(indices):
-            self._annotated(index, number)
+            self._annotate(index, number)
             self._join_index(index, number, ("axis", tensor, axis))
 
     def _join_index(self, index: Index, number: int, slot: Slot, subject: str = "") -> None:
@@ -364,7 +364,7 @@ class Program:
         letter: Slot = ("index", index.name, number)
         self.dimensions.join(letter, slot, index.span, subject or f"index {index.name}")
 
-    def _annotated(self, index: Index, number: int) -> None:
+    def _annotate(self, index: Index, number: int) -> None:
         if index.extent is not None:
             fact = f"{index.name} has extent {index.extent} (written there)"
             self._fix_index(index, number, index.extent, fact)
@@ -386,7 +386,7 @@ class Program:
 
     def _join_node(self, node: Node, number: int) -> None:
         for index in indices_of(node):
-            self._annotated(index, number)
+            self._annotate(index, number)
             self.dimensions.find(("index", index.name, number))
         if isinstance(node, Access):
             name, count = full_name(node.name), len(node.indices)
@@ -484,5 +484,5 @@ class Program:
         return [node.name for node in sorted(found, key=lambda node: node.span)]
 
 
-def _listed(axes: Sequence[Dim]) -> str:
+def _axes_text(axes: Sequence[Dim]) -> str:
     return f"({', '.join(map(str, axes))})"

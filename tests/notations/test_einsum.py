@@ -124,7 +124,7 @@ def test_a_tensor_that_stands_twice_tells_its_rank_once():
 
 def named_labels_clash(text, shapes):
     """Does a letter have two extents, which NumPy allows where one is 1?"""
-    read = read_subscripts(text).spelled([len(shape) for shape in shapes])
+    read = read_subscripts(text).spell_out([len(shape) for shape in shapes])
     ellipsis = {*read.letters} - {*read_subscripts(text).letters}
     found = {}
     for label, size in zip(chain(*read.inputs), chain(*shapes), strict=True):

@@ -470,7 +470,7 @@ def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
     complaints.check_brackets(re.sub(r"#", " ", source))
     token = _declared.set(frozenset(names))
     try:
-        lines: list[Equation] = _PARSER.parsed(_without_punctuation(source))
+        lines: list[Equation] = _PARSER.parse(_without_punctuation(source))
     except NotationError as mistake:
         mistake.source = source
         raise
