@@ -24,7 +24,7 @@ from ..calculus import (
 )
 from ..derivations import Derivation, Question
 from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
-from ..notations import Context, Meaning, meaning_of, named
+from ..notations import Context, meaning_of, named
 from ..printers import (
     EinsumText,
     Origin,
@@ -351,19 +351,7 @@ def parse(
     >>> print(parse("x[i]*Q[i,j]*x[j]").grad("x[d]"))
     (Q[d,i] + Q[i,d])*x[i]
     """
-    return _of_meaning(meaning_of(text, notation, operands, shapes, assume))
-
-
-def _of_meaning(meaning: Meaning) -> Expression:
-    context = Context(
-        meaning.variables,
-        {name: words for name, words in meaning.assumptions.items() if words},
-        meaning.letters,
-        meaning.definitions,
-        meaning.declared,
-        meaning.name,
-    )
-    return Expression(meaning.term, meaning.indices, context)
+    return Expression(*meaning_of(text, notation, operands, shapes, assume))
 
 
 class Expression(PythonOperators, Differentiable):

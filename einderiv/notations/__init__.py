@@ -7,7 +7,7 @@ reader chose.
 """
 
 from . import complaints, syntax
-from .context import Context, Hints, Meaning, named
+from .context import Context, Hints, named
 from .einsum import ELLIPSIS, LETTERS, Labels, Subscripts, fresh_letters, read_subscripts
 from .index import elaborate, parse_index
 from .matrix.reading import elaborate_matrix
@@ -46,7 +46,6 @@ __all__ = [
     "Hints",
     "Index",
     "Labels",
-    "Meaning",
     "Name",
     "Negative",
     "Node",

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import chain, count
+from typing import NamedTuple
 
 from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
-from ..terms import Dim, Expr, Shape, Variable
+from ..terms import INDICES, Dim, Expr, Shape, Variable
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,7 @@ class Context:
     def _fresh(self) -> list[str]:
         """Letters that the user has not used."""
         own = {letter for letters in self.letters.values() for letter in letters}
-        return [letter for letter in "ijklmnpqrstuvwabcdefgh" if letter not in own]
+        return [letter for letter in INDICES if letter not in own]
 
     def _example(self, x: Variable, used: Sequence[str]) -> str:
         return f"{x.name}[{','.join(self.free_letters(x, used))}]" if x.rank else x.name
@@ -161,15 +162,9 @@ class Hints:
         return frozenset(letter for letters in self.letters.values() for letter in letters)
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a program says: its result, and everything an evaluation or a printer may ask for."""
+class Meaning(NamedTuple):
+    """What a program says: the term of its result, the names of its axes, and all that is known beside it."""
 
     term: Expr
     indices: tuple[str, ...]
-    variables: dict[str, Variable]
-    assumptions: dict[str, frozenset[str]]
-    definitions: dict[Expr, str]  # term -> the name the user gave it
-    declared: frozenset[str]  # extents with a name of the user's
-    letters: dict[Dim, tuple[str, ...]]  # extent -> the indices that stood there
-    name: str | None
+    context: Context

@@ -226,16 +226,21 @@ def indices_of(node: Node) -> tuple[Index, ...]:
     return ()
 
 
+def full_name(given: str) -> str:
+    """The name in the table of functions: `ln` is log."""
+    return functions.ALIASES.get(given, given)
+
+
 def is_matrix_function(node: Call) -> bool:
     """Does the call name a function of matrices?"""
-    return functions.ALIASES.get(node.function, node.function) in functions.MATRIX_FUNCTIONS
+    return full_name(node.function) in functions.MATRIX_FUNCTIONS
 
 
 def whole_chain(node: Node) -> tuple[list[str], str]:
     """`inv(cholesky(A))` as the functions, outermost first, and the tensor's name."""
     chain = []
     while isinstance(node, Call):
-        chain.append(functions.ALIASES.get(node.function, node.function))
+        chain.append(full_name(node.function))
         node = node.arguments[0]
     assert isinstance(node, Name)
     return chain, node.name

@@ -17,6 +17,7 @@ from ..notations import Call, Definition, Hints, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     HALF,
+    INDICES_BUT_N,
     Apply,
     Contraction,
     Delta,
@@ -208,7 +209,7 @@ def not_matrix_form(
 
 
 def _in_indices(term: Expr, hints: Hints, names: tuple[str, ...]) -> str:
-    letters = [c for c in "ijklmpqrstuvwabcdefgh" if c not in hints.declared]
+    letters = [c for c in INDICES_BUT_N if c not in hints.declared]
     chosen: list[str] = list(names)
     for dim in term.shape[len(chosen) :]:
         own = [*hints.letters.get(dim, ()), *letters]

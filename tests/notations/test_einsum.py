@@ -8,7 +8,7 @@ import pytest
 
 import einderiv as ed
 from einderiv.errors import DimensionError, EinderivError, NotationError
-from einderiv.notations.einsum import default_names, read_einsum, read_subscripts
+from einderiv.notations.einsum import operand_name, read_einsum, read_subscripts
 from einderiv.printers.einsum import to_einsum
 from tests.awkward_subscripts import AWKWARD
 
@@ -71,7 +71,7 @@ def test_a_string_is_the_same_term_as_its_index_notation(text, operands, index):
 
 def test_operands_are_called_a_b_c_where_nobody_names_them():
     assert str(einsum("ij,jk,k->i")) == "A[i,j]*B[j,k]*C[k]"
-    assert default_names(28)[24:] == ("Y", "Z", "A1", "B1")
+    assert [operand_name(k) for k in range(24, 28)] == ["Y", "Z", "A1", "B1"]
 
 
 def test_shapes_name_the_extents():
@@ -124,7 +124,7 @@ def test_a_tensor_that_stands_twice_tells_its_rank_once():
 
 def named_labels_clash(text, shapes):
     """Does a letter have two extents, which NumPy allows where one is 1?"""
-    read = read_subscripts(text).spelled([len(shape) for shape in shapes])
+    read = read_subscripts(text).spell_out([len(shape) for shape in shapes])
     ellipsis = {*read.letters} - {*read_subscripts(text).letters}
     found = {}
     for label, size in zip(chain(*read.inputs), chain(*shapes), strict=True):
@@ -137,7 +137,7 @@ def named_labels_clash(text, shapes):
 def test_awkward_strings_have_numpys_values(text, shapes):
     rng = np.random.default_rng(5)
     arrays = [rng.integers(-4, 5, shape).astype(float) for shape in shapes]
-    names = default_names(len(arrays))
+    names = tuple(map(operand_name, range(len(arrays))))
     declared = dict(zip(names, shapes, strict=True))
     if named_labels_clash(text, shapes):
         with pytest.raises(DimensionError, match="has two extents"):
@@ -265,8 +265,8 @@ def test_bad_input_is_refused_with_facts_and_a_way_out(case):
 
 
 def test_a_meaning_is_bare():
-    meaning = read_einsum("ij,j->i", ("A", "x"))
-    assert meaning.name is None and not meaning.definitions
+    context = read_einsum("ij,j->i", ("A", "x")).context
+    assert context.name is None and not context.definitions
 
 
 # ---------------------------------------------------------------- terms as strings
@@ -316,7 +316,7 @@ def test_a_printed_einsum_reads_back(index):
 def test_an_awkward_string_printed_again_has_the_same_values(text, shapes):
     rng = np.random.default_rng(6)
     arrays = [rng.integers(-4, 5, shape).astype(float) for shape in shapes]
-    names = default_names(len(arrays))
+    names = tuple(map(operand_name, range(len(arrays))))
     e = einsum(text, shapes=dict(zip(names, shapes, strict=True)))
     printed = to_einsum(e.term, e.indices, e._context.hints())
     assert printed.factor == 1
