@@ -20,9 +20,8 @@ from typing import Any, Protocol
 from ...errors import BackendError, DerivativeError, NotationError, NotMatrixFormError
 from ...notations import Hints
 from ...terms import Delta, Dim, Expr, Extent, Ones, Shape, Variable, postorder
-from .products import crowded
 from .targets import HELPERS, STANDARD, TARGETS, Target, helper
-from .terms import Translator
+from .terms import translated
 from .text import Code, Names, Writer, below
 
 _WIDTH = 100  # columns
@@ -60,7 +59,7 @@ def code_of(
     shown = {x.name: _identifier(x.name, names) for x in parameters}
     sizes = {dim: _identifier(dim, names) for dim in untold}
     like = next((x for x in sorted(parameters, key=lambda x: not x.rank)), None)
-    results, translator = _translated(roots, words, shown, like)
+    results, values = translated(roots, words, shown, like)
     used = below(results)
     extents: dict[object, str] = {}
     extents.update(sizes)
@@ -69,9 +68,9 @@ def code_of(
         if isinstance(dim, str) and dim not in extents:
             extents[dim] = _identifier(dim, names)
     suggested = {
-        translator.values[node].code: _identifier(word, Names(set()))
+        values[node].code: _identifier(word, Names(set()))
         for node, word in hints.definitions.items()
-        if node in translator.values and translator.values[node].code.op not in ("name", "value")
+        if node in values and values[node].code.op not in ("name", "value")
     }
     writer = Writer(names, extents, suggested)
     texts = writer.write(results)
@@ -151,20 +150,6 @@ def _parameters(roots: Sequence[Expr], hints: Hints) -> tuple[list[Variable], li
 
 
 # ---------------------------------------------------------------- the body
-
-
-def _translated(
-    roots: Sequence[Expr], target: Target, shown: Mapping[str, str], like: Variable | None
-) -> tuple[list[Code], Translator]:
-    """The roots' trees; matrices that are inverted anyway, or solved with often, are inverted once."""
-    explicit: set[Expr] = set()
-    while True:
-        translator = Translator(target, shown, like, explicit)
-        results = translator.translate(roots)
-        more = crowded(translator, results) - explicit
-        if not more:
-            return results, translator
-        explicit |= more
 
 
 def _extent_lines(
