@@ -12,7 +12,6 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,6 +40,7 @@ from ...terms import (
 from ..named import arranged_terms
 from ..surface import unparse
 from ..text import to_text
+from .drawing import Canvas, Side, grid_canvas
 from .graph import shortened
 from .networks import index_text
 from .picture import Drawn
@@ -151,9 +151,6 @@ def lies_in(inner: Pattern, outer: Pattern) -> bool:
 
 
 # ----------------------------------------------------------------------
-
-if TYPE_CHECKING:
-    from .drawing import Canvas, Side
 
 _SIZES = (4, 3, 5, 2, 6)  # of extents without a given size, in the order they come
 _SIDE = 48  # rows and columns up to which these are taken; beyond, smaller ones
@@ -341,13 +338,11 @@ class Spy(Drawn):
 
     def _side(self, start: int, stop: int) -> Side:
         """The axes from `start` to before `stop`, with the number of each block of the first."""
-        from .drawing import Side
-
         names = self.indices[start:stop]
         pairs = zip(names, self._dims[start:stop], strict=True)
         lines = self._lines(start, stop)
         blocks = [f"{names[0]} = {k}" for k in range(self.shape[start])] if lines else []
-        return Side(", ".join(index_text(n, d) for n, d in pairs), lines, tuple(blocks))
+        return ", ".join(index_text(n, d) for n, d in pairs), lines, tuple(blocks)
 
     def _lines(self, start: int, stop: int) -> tuple[int, ...]:
         """The rows (or columns) at which the index of the first of these axes changes."""
@@ -371,14 +366,10 @@ class Spy(Drawn):
             )
 
     def _canvas(self) -> Canvas:
-        from .drawing import Grid, Layer, grid_canvas
-
-        layers = []
-        for colour, (text, patterns) in zip(_COLOURS, self._groups, strict=False):
-            layers.append(Layer(colour, text, self._mask(patterns)))
-        rank = len(self.shape)
-        left, top = self._side(0, self.rows), self._side(self.rows, rank)
-        return grid_canvas(Grid(self.matrix_shape, tuple(layers), left, top, self.facts))
+        groups = zip(_COLOURS, self._groups, strict=False)
+        layers = [(colour, text, self._mask(patterns)) for colour, (text, patterns) in groups]
+        left, top = self._side(0, self.rows), self._side(self.rows, len(self.shape))
+        return grid_canvas(self.matrix_shape, layers, left, top, self.facts)
 
 
 # ---------------------------------------------------------------- structure
