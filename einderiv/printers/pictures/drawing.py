@@ -113,7 +113,12 @@ def drawn(draw: Callable[[], Canvas], kind: str, dpi: int) -> bytes:
             facts=["texts need no library: .dot of a graph, str() of a pattern of zeros"],
             hint='pip install "einderiv[plot]"',
         ) from None
-    settings = {"svg.hashsalt": "einderiv", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
+    settings = {
+        "svg.hashsalt": "einderiv",
+        "svg.fonttype": "path",
+        "font.family": "DejaVu Sans",
+        "text.hinting": "none",
+    }
     with _lock, warnings.catch_warnings(), matplotlib.style.context(["default", settings]):
         warnings.simplefilter("ignore")  # a letter that the font lacks is drawn as a box
         return draw().bytes(kind, dpi)
