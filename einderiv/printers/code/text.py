@@ -345,17 +345,18 @@ class Writer:
         for code in ordered:
             self.pieces[code] = self._piece(code)
             if uses[code] > 1 and self._is_worth_a_name(code):
-                self._name(code)
+                self.name(code)
         return [self.pieces[root].text for root in roots]
 
-    def name(self, code: Code, wanted: str) -> str:
-        """A root's text as a statement of its own."""
+    def name(self, code: Code, wanted: str = "") -> str:
+        """The local that holds the tree's value: a statement for it, if there is none."""
         piece = self.pieces[code]
-        if piece.text.isidentifier():
-            return piece.text
-        name = self.names.fresh(wanted)
-        self.statements.append((name, piece.text))
-        return name
+        if not piece.text.isidentifier():
+            first = self.pieces[code.args[0]].text if code.args else ""
+            name = self.names.fresh(wanted or self.suggested.get(code) or name_for(code, first))
+            self.statements.append((name, piece.text))
+            self.pieces[code] = piece = Piece(name, ATOM, code.rank)
+        return piece.text
 
     def _is_worth_a_name(self, code: Code) -> bool:
         if not _can_be_named(code):
@@ -365,15 +366,6 @@ class Writer:
         piece = self.pieces[code]
         heavy = "(" in piece.text or "@" in piece.text
         return heavy or len(piece.text) > _SHORT
-
-    def _name(self, code: Code) -> None:
-        piece = self.pieces[code]
-        if piece.text.isidentifier():
-            return
-        first = self.pieces[code.args[0]].text if code.args else ""
-        name = self.names.fresh(self.suggested.get(code) or name_for(code, first))
-        self.statements.append((name, piece.text))
-        self.pieces[code] = Piece(name, ATOM, code.rank)
 
     def _piece(self, code: Code) -> Piece:
         """The tree's text, its longest parts named where it would be too long."""
@@ -385,11 +377,10 @@ class Writer:
                 return piece
             parts = [arg for arg in code.args if _can_be_named(arg)]
             longest = max(parts, key=lambda arg: len(self.pieces[arg].text), default=None)
-            if longest is None or len(self.pieces[longest].text) < _PART:
+            text = "" if longest is None else self.pieces[longest].text
+            if longest is None or len(text) < _PART or text.isidentifier():
                 return piece
-            if self.pieces[longest].text.isidentifier():
-                return piece
-            self._name(longest)
+            self.name(longest)
 
     def _written(self, code: Code, args: list[Piece]) -> Piece:
         """The tree's text with those of its arguments in it."""
