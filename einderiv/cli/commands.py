@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # θ on an ASCII terminal is \u03b8, not a crash
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _invoked(list(sys.argv[1:] if arguments is None else arguments))
+        code = _run_command(list(sys.argv[1:] if arguments is None else arguments))
         if sys.stdout is not None:  # it is None where the shell closed it
             sys.stdout.flush()
         return code
@@ -54,19 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = error.ctx.command_path if error.ctx else "einderiv"
         dash = "; an EXPR that begins with - stands after --"
         advice = f"see {command} --help{dash if isinstance(error, click.NoSuchOption) else ''}"
-        return _refused(f"UsageError: {error.format_message()}\n  {advice}")
+        return _refuse(f"UsageError: {error.format_message()}\n  {advice}")
     except EinderivError as error:
-        return _refused(f"{type(error).__name__}: {error}")
+        return _refuse(f"{type(error).__name__}: {error}")
     except MemoryError as error:
-        return _refused(f"ResourceLimitError: not enough memory: {error}")
+        return _refuse(f"ResourceLimitError: not enough memory: {error}")
     except OSError as error:
         _discard_output()
-        return _refused(f"DataError: cannot write the output: {error.strerror or error}")
+        return _refuse(f"DataError: cannot write the output: {error.strerror or error}")
     except Exception as error:
-        return _refused(_bug(error))
+        return _refuse(_bug(error))
 
 
-def _invoked(arguments: list[str]) -> int:
+def _run_command(arguments: list[str]) -> int:
     try:
         with commands.make_context("einderiv", arguments) as context:
             commands.invoke(context)
@@ -75,7 +75,7 @@ def _invoked(arguments: list[str]) -> int:
     return 0
 
 
-def _refused(message: str) -> int:
+def _refuse(message: str) -> int:
     if sys.stderr is not None:
         print(message, file=sys.stderr)
     return 2
@@ -164,12 +164,12 @@ def _read(
         _program_text(text),
         notation,
         operands=None if operands is None else [name.strip() for name in operands.split(",")],
-        shapes=_declared(shapes or ""),
-        assume=_assumed(assume),
+        shapes=_declarations(shapes or ""),
+        assume=_assumptions(assume),
     )
 
 
-def _derived(
+def _derivative(
     text: str, wrt: Sequence[str], order: int | None, layout: str | None, **options: Any
 ) -> tuple[Expression, Expression]:
     """The expression of a command line and its derivative; without --wrt the expression, simplified."""
@@ -207,10 +207,10 @@ def _program_text(text: str) -> str:
 _DECLARATION = re.compile(r"\s*([^\W\d]\w*)\s*:\s*\(([\w\s,]*)\)\s*[;,]?\s*")
 
 
-def _declared(text: str) -> dict[str, tuple[str | int, ...]]:
+def _declarations(text: str) -> dict[str, tuple[str | int, ...]]:
     """Shapes by name.
 
-    >>> _declared("X:(n, 3) th:(3) c:()")
+    >>> _declarations("X:(n, 3) th:(3) c:()")
     {'X': ('n', 3), 'th': (3,), 'c': ()}
     """
     shapes: dict[str, tuple[str | int, ...]] = {}
@@ -232,10 +232,10 @@ def _declared(text: str) -> dict[str, tuple[str | int, ...]]:
     return shapes
 
 
-def _assumed(texts: Sequence[str]) -> dict[str, list[str]]:
+def _assumptions(texts: Sequence[str]) -> dict[str, list[str]]:
     """Assumptions by name.
 
-    >>> _assumed(["Q symmetric, x positive"])
+    >>> _assumptions(["Q symmetric, x positive"])
     {'Q': ['symmetric'], 'x': ['positive']}
     """
     assumptions: dict[str, list[str]] = {}
@@ -300,7 +300,7 @@ def diff_command(text: str, to: str | None, as_json: bool, **options: Any) -> No
     einderiv diff "x[i]*Q[i,j]*x[j]" --wrt x --order 2 --assume "Q symmetric"
     einderiv diff "A[i,j]*x[j]" --wrt x --layout denominator --to latex
     """
-    expression, result = _derived(text, **options)
+    expression, result = _derivative(text, **options)
     if as_json or to == "json":
         print(json.dumps(_facts(expression, result, **options), ensure_ascii=False))
     elif to in ("dot", "png"):
@@ -414,7 +414,7 @@ def run_command(
     """
     if out is not None:
         check_output(out)
-    _, result = _derived(text, **options)
+    _, result = _derivative(text, **options)
     arrays = read_arrays(data, result.variables)
     value = np.asarray(result(arrays, sizes=_sizes(size)))
     if out is not None:
@@ -533,7 +533,9 @@ def check_command(
     source = context.get_parameter_source("notation")
     if source == click.core.ParameterSource.DEFAULT and options["operands"] is None:
         expression = read_expression(
-            _program_text(text), _declared(options["shapes"] or ""), _assumed(options["assume"])
+            _program_text(text),
+            _declarations(options["shapes"] or ""),
+            _assumptions(options["assume"]),
         )
     else:
         expression = _read(text, **options)
@@ -584,7 +586,7 @@ def draw_command(
     """
     if size and what != "spy":
         raise click.UsageError("--size needs --what spy", click.get_current_context())
-    expression, result = _derived(text, **options)
+    expression, result = _derivative(text, **options)
     chosen = result if options["wrt"] else expression
     picture: Drawn
     if what == "spy":

@@ -58,12 +58,14 @@ def _arrays(item: str, wanted: Collection[str]) -> dict[str, Array]:
         raise DataError(f"{item} holds an array without a name", hint=f"name it: --data X={item}")
     if suffix == ".csv":
         table = read_table(item)
-        return {name: table.column(name) for name in _needed(item, table.header(), wanted)}
-    with _opened(item, suffix) as loaded:
-        return {name: np.asarray(loaded[name]) for name in _needed(item, loaded.files, wanted)}
+        return {name: table.column(name) for name in _wanted_names(item, table.header(), wanted)}
+    with _open_arrays(item, suffix) as loaded:
+        return {
+            name: np.asarray(loaded[name]) for name in _wanted_names(item, loaded.files, wanted)
+        }
 
 
-def _needed(item: str, names: Sequence[str], wanted: Collection[str]) -> list[str]:
+def _wanted_names(item: str, names: Sequence[str], wanted: Collection[str]) -> list[str]:
     """Those of a file's names that are wanted."""
     chosen = [name for name in names if name in wanted]
     if not chosen:
@@ -85,7 +87,7 @@ def _one_array(name: str, text: str) -> Array:
     suffix = _suffix(text, "read")
     if suffix == ".csv":
         return read_table(text).array()
-    with _opened(text, suffix) as loaded:
+    with _open_arrays(text, suffix) as loaded:
         if isinstance(loaded, np.ndarray):
             return loaded
         if name not in loaded and len(loaded) != 1:
@@ -98,7 +100,7 @@ def _one_array(name: str, text: str) -> Array:
 
 
 @contextmanager
-def _opened(path: str, suffix: str) -> Iterator[Any]:
+def _open_arrays(path: str, suffix: str) -> Iterator[Any]:
     """What numpy.load makes of a file; whatever goes wrong in reading is a DataError."""
     try:
         with open(path, "rb") as file:

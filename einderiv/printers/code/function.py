@@ -21,7 +21,7 @@ from ...errors import BackendError, DerivativeError, NotationError, NotMatrixFor
 from ...notations import Hints
 from ...terms import Expr, Extent, Shape, Variable, postorder
 from .targets import HELPERS, STANDARD, TARGETS, Target, helper
-from .terms import translated
+from .terms import trees_of
 from .text import Names, Writer, below
 
 _WIDTH = 100  # columns
@@ -78,7 +78,7 @@ def function_code(
     shown = {x.name: _identifier(x.name, names) for x in parameters}
     sizes = {dim: _identifier(dim, names) for dim in untold}
     like = next((x for x in sorted(parameters, key=lambda x: not x.rank)), None)
-    results, values = translated(roots, words, shown, like)
+    results, values = trees_of(roots, words, shown, like)
     used = below(results)
     extents: dict[object, str] = {}
     extents.update(sizes)
@@ -99,7 +99,7 @@ def function_code(
     returned = ", ".join(texts)
     if len(parts) > 1 and not isinstance(with_grad, str):
         entries = zip(list(parts)[1:], texts[1:], strict=True)
-        inside = ", ".join(f"{_quoted(key)}: {text}" for key, text in entries)
+        inside = ", ".join(f"{_string_constant(key)}: {text}" for key, text in entries)
         returned = f"{texts[0]}, {{{inside}}}"
     body = _extent_lines({d: n for d, n in extents.items() if d not in sizes}, parameters, shown)
     body += [line for local, text in writer.statements for line in _statement(f"{local} = ", text)]
@@ -221,7 +221,7 @@ def _extent_lines(
     return lines
 
 
-def _quoted(text: str) -> str:
+def _string_constant(text: str) -> str:
     """A text as a string constant."""
     inside = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{_printable(inside)}"'
@@ -332,7 +332,7 @@ def _formulas(expression: Coded, key: str) -> list[str]:
     lines = [f"By {key}:"] if key else []
     indent = "    " if key else ""
     own = [line for line in str(expression).splitlines() if not _is_declaration(line)]
-    folded = [part for line in own for part in _folded(line)]
+    folded = [part for line in own for part in _docstring_lines(line)]
     if len(folded) == 1:
         lines.append(f"{indent}Index form:   {folded[0]}")
     elif len(folded) <= _LINES:
@@ -362,7 +362,7 @@ def _is_declaration(line: str) -> bool:
     return bool(colon) and head.isidentifier()
 
 
-def _folded(line: str) -> list[str]:
+def _docstring_lines(line: str) -> list[str]:
     """A formula on lines of the docstring's width, broken before its signs where there are any."""
     lines, rest = [], line
     while len(rest) > _FORMULA:

@@ -70,7 +70,7 @@ class Operand:
     inverse_of: Expr | None = None
 
 
-def translated(
+def trees_of(
     roots: Sequence[Expr], target: Target, names: Mapping[str, str], like: Variable | None
 ) -> tuple[list[Code], dict[Expr, Values]]:
     """Trees of the roots, and values of all terms; `like`: the parameter that constants are typed like.
@@ -163,10 +163,10 @@ class Translator:
                     self.make.keep(known.code)
                     here = tuple(axis for axis in range(node.rank) if axes[axis] in known.axes)
                     order = [known.axes.index(axes[axis]) for axis in here]
-                    return Values(self.transposed(known.code, order), here)
+                    return Values(self.with_axes(known.code, order), here)
         return None
 
-    def _aligned(self, values: Sequence[Values]) -> tuple[list[Code], tuple[int, ...]]:
+    def _broadcastable(self, values: Sequence[Values]) -> tuple[list[Code], tuple[int, ...]]:
         """Codes that broadcast against each other, and the axes that they have together."""
         axes = tuple(sorted({axis for value in values for axis in value.axes}))
         codes = [
@@ -185,7 +185,7 @@ class Translator:
             zip(node.coefficients, node.children, strict=True),
             key=lambda e: (e[0] < 0, bool(e[1].rank and broadcast_axes(e[1]))),
         )
-        codes, axes = self._aligned([self.values[term] for _, term in entries])
+        codes, axes = self._broadcastable([self.values[term] for _, term in entries])
         total = self.make.add((c, code) for (c, _), code in zip(entries, codes, strict=True))
         return Values(total, axes)
 
@@ -193,17 +193,17 @@ class Translator:
         base, exponent = base_and_exponent(node)
         if exponent != 1:
             value = self.values[base]
-            code, under = self.raised(value.code, exponent)
+            code, under = self.power_of(value.code, exponent)
             if under:
                 code = self.make.multiply([(self.make.value(1), False), (code, True)])
             return Values(code, value.axes)
         first = node.children[0] if node.children else None
         if node.function == "where" and isinstance(first, Map) and first.function in _SYMBOL:
             children = [*first.children, *node.children[1:]]
-            codes, axes = self._aligned([self.values[child] for child in children])
+            codes, axes = self._broadcastable([self.values[child] for child in children])
             codes = [self.make.compare(_SYMBOL[first.function], *codes[:2]), *codes[2:]]
         else:
-            codes, axes = self._aligned([self.values[child] for child in node.children])
+            codes, axes = self._broadcastable([self.values[child] for child in node.children])
         return Values(self._function(node.function, codes), axes)
 
     # ------------------------------------------------------------ functions of whole axes
@@ -229,7 +229,7 @@ class Translator:
         """inv, det, logdet, cholesky, tril of the last two axes."""
         rank = code.rank - 2 if name in ("det", "logdet") else code.rank
         if name == "cholesky" and not matrix.symmetric:
-            other = self.transposed(code, (*range(code.rank - 2), code.rank - 1, code.rank - 2))
+            other = self.with_axes(code, (*range(code.rank - 2), code.rank - 1, code.rank - 2))
             code = self.make.add(
                 [(HALF, self.make.add([(Fraction(1), code), (Fraction(1), other)]))]
             )
@@ -295,7 +295,7 @@ class Translator:
         """An array of exactly this shape; one of its own memory where it is a `result`."""
         code = values.code
         if code.kind == NUMBER:
-            return self._filled(code, shape, result)
+            return self._constant_array(code, shape, result)
         if len(values.axes) == len(shape):
             return code
         spread = self.make.spread(code, [axis in values.axes for axis in range(len(shape))])
@@ -306,7 +306,7 @@ class Translator:
     def _shape(self, shape: Shape) -> Code:
         return self.make.several([self.make.extent(dim) for dim in shape])
 
-    def _filled(self, number: Code, shape: Shape, result: bool) -> Code:
+    def _constant_array(self, number: Code, shape: Shape, result: bool) -> Code:
         """An array that has one number everywhere."""
         if not shape:
             if not result:
@@ -343,15 +343,17 @@ class Translator:
             return self.make.form(self.target.cast, truth, self._word(like), rank=truth.rank)
         return self.call("where", [truth, one, zero], truth.rank)
 
-    def transposed(self, code: Code, axes: Sequence[int]) -> Code:
+    def with_axes(self, code: Code, axes: Sequence[int]) -> Code:
         """The axes in another order, as numpy.transpose."""
         if tuple(axes) == tuple(range(len(axes))):
             return code
         if len(axes) == 2:
             return self.make.transpose(code)
-        reordered = self.make.reordered(code, tuple(axes), spelling("einsum", self.target))
-        if reordered is not None:
-            return reordered
+        in_other_order = self.make.in_other_order(
+            code, tuple(axes), spelling("einsum", self.target)
+        )
+        if in_other_order is not None:
+            return in_other_order
         order = self.make.several([self.make.value(axis) for axis in axes])
         return self.call("transpose", [code, order], len(axes))
 
@@ -403,7 +405,7 @@ class Translator:
             one = self._argument(one, alone=False)
         return self.call("where", [condition, one, other], rank)
 
-    def raised(self, base: Code, exponent: Fraction) -> tuple[Code, bool]:
+    def power_of(self, base: Code, exponent: Fraction) -> tuple[Code, bool]:
         """`base ** exponent` as (code, whether it stands below a fraction bar)."""
         size = abs(exponent)
         if size == HALF:
@@ -450,7 +452,7 @@ class _Product:
             core = self._with_deltas([core]) if self.deltas else core
         order = {label: place for place, label in enumerate(self.node.output)}
         ranked = tuple(sorted(core.labels, key=order.__getitem__))
-        code = self._permuted(core, ranked)
+        code = self._with_axes(core, ranked)
         if self.scalars:
             code = self.make.multiply([*self.scalars, (code, False)])
         return Values(code, tuple(order[label] for label in ranked))
@@ -470,7 +472,7 @@ class _Product:
             told.update(labels)
             copies = factor.count if dots else 1
             exponent *= Fraction(factor.count, copies)
-            code, below = self.words.raised(values.code, exponent)
+            code, below = self.words.power_of(values.code, exponent)
             inverse = None
             if isinstance(base, Apply) and base.function == "inv" and base.rank == 2:
                 inverse = base.children[0] if exponent == 1 else None
@@ -523,7 +525,7 @@ class _Product:
             kept = self._elsewhere([operand])
             alone = [axis for axis, label in enumerate(operand.labels) if label not in kept]
             if alone:
-                self._put([operand], self._summed(self._above(operand), alone))
+                self._put([operand], self._sum_over(self._above(operand), alone))
         while summed := {x for o in self.operands for x in o.labels} - set(self.output):
             pairs = [
                 (first, second)
@@ -545,14 +547,17 @@ class _Product:
         turned = 0
         if len(one & other) == 1 and max(len(first), len(second)) <= 2:
             (label,) = one & other
-            turned = min(self._turned(first, label, second), self._turned(second, label, first))[1]
+            turned = min(
+                self._cost_of_reading(first, label, second),
+                self._cost_of_reading(second, label, first),
+            )[1]
         return self._size(one | other), freed, turned
 
     def _size(self, labels: set[Label]) -> float:
         dims = (self.dims[label] for label in labels)
         return prod(dim if isinstance(dim, int) else _NAMED for dim in dims)
 
-    def _summed(self, operand: Operand, axes: Sequence[int]) -> Operand:
+    def _sum_over(self, operand: Operand, axes: Sequence[int]) -> Operand:
         labels = tuple(x for axis, x in enumerate(operand.labels) if axis not in axes)
         options = [self.words.axis(axes)] if labels else []
         return Operand(self.words.call("sum", [operand.code, *options], len(labels)), labels)
@@ -580,14 +585,14 @@ class _Product:
         elif same and (len(first.labels) > 1 or first.below or second.below):
             product = self._elementwise([first, second])
             axes = [axis for axis, label in enumerate(product.labels) if label in summed]
-            result = self._summed(self._above(product), axes)
+            result = self._sum_over(self._above(product), axes)
         elif len(summed) == 1:
             one, other = self._above(first), self._above(second)
             if len(shared) == 1:
                 result = self._matrix_product(one, other, summed[0])
             else:
-                result = self._stacked(one, other, summed[0])
-                result = result or self._stacked(other, one, summed[0])
+                result = self._stack_product(one, other, summed[0])
+                result = result or self._stack_product(other, one, summed[0])
         if result is not None:
             return self._put([first, second], result)
         factors = [self._above(operand) for operand in self.operands]  # all that is left, at once
@@ -602,13 +607,13 @@ class _Product:
                     code = self.make.matmul(tensor.code, vector.code)
                     return Operand(code, tensor.labels[:-1])
             return None
-        if self._turned(second.labels, label, first.labels) < self._turned(
+        if self._cost_of_reading(second.labels, label, first.labels) < self._cost_of_reading(
             first.labels, label, second.labels
         ):
             first, second = second, first
         if len(first.labels) == len(second.labels) == 1 and first.code.op == "matmul":
             first, second = second, first  # x @ A @ x, where A @ x comes first
-        solved = self._solved(first, second, label) or self._solved(second, first, label)
+        solved = self._solution(first, second, label) or self._solution(second, first, label)
         if solved is not None:
             return solved
         labels = tuple(x for x in (*first.labels, *second.labels) if x != label)
@@ -616,7 +621,9 @@ class _Product:
         b = second.code if second.labels[0] == label else self.make.transpose(second.code)
         return Operand(self.make.matmul(a, b), labels)
 
-    def _turned(self, left: Subscript, label: Label, right: Subscript) -> tuple[bool, int, bool]:
+    def _cost_of_reading(
+        self, left: Subscript, label: Label, right: Subscript
+    ) -> tuple[bool, int, bool]:
         """How much speaks against this order: a vector before a matrix, transposes, the result's order."""
         transposes = (left[-1] != label) + (right[0] != label)
         labels = [x for x in (*left, *right) if x != label]
@@ -624,7 +631,7 @@ class _Product:
         wrong = len(places) == 2 and places[0] > places[1]
         return len(left) < len(right), transposes + wrong, wrong
 
-    def _solved(self, one: Operand, other: Operand, label: Label) -> Operand | None:
+    def _solution(self, one: Operand, other: Operand, label: Label) -> Operand | None:
         """inv(A) b as the solution of A x = b."""
         matrix = one.inverse_of
         if matrix is None or matrix in self.words.explicit:
@@ -638,7 +645,7 @@ class _Product:
         labels = (x for x in (*one.labels, *other.labels) if x != label)
         return Operand(solution, tuple(labels))
 
-    def _stacked(self, first: Operand, second: Operand, label: Label) -> Operand | None:
+    def _stack_product(self, first: Operand, second: Operand, label: Label) -> Operand | None:
         """Products of stacks of matrices, where the axes are as `@` wants them."""
         rank = len(first.labels)
         fits = rank > 2 and rank == len(second.labels) and first.labels[-1] == label
@@ -673,7 +680,7 @@ class _Product:
             return Operand(self.make.value(1), ())
         if len(operands) == 1:
             return self._above(operands[0])
-        operands = self._grouped(operands)
+        operands = self._groups(operands)
         labels = self._common_order(operands)
         if len(operands) == 2 and len(labels) == 2 and not any(o.below for o in operands):
             first, second = sorted(operands, key=lambda o: labels.index(o.labels[0]))
@@ -687,11 +694,11 @@ class _Product:
         factors = []
         for operand in operands:
             own = tuple(x for x in labels if x in operand.labels)
-            code = self._permuted(operand, own)
+            code = self._with_axes(operand, own)
             factors.append((self.make.spread(code, [x in own for x in labels]), operand.below))
         return Operand(self.make.multiply(factors), labels)
 
-    def _grouped(self, operands: Sequence[Operand]) -> list[Operand]:
+    def _groups(self, operands: Sequence[Operand]) -> list[Operand]:
         """Operands at the same labels as one, where there are others: A * (u * v)[:, None]."""
         groups: dict[Subscript, list[Operand]] = {}
         for operand in operands:
@@ -712,8 +719,8 @@ class _Product:
         wanted = (*inside, *(x for x in every if x not in inside))
         return wanted if wanted in full or not full else full[0]
 
-    def _permuted(self, operand: Operand, labels: Subscript) -> Code:
-        return self.words.transposed(operand.code, [operand.labels.index(x) for x in labels])
+    def _with_axes(self, operand: Operand, labels: Subscript) -> Code:
+        return self.words.with_axes(operand.code, [operand.labels.index(x) for x in labels])
 
     def _with_deltas(self, cores: Sequence[Operand]) -> Operand:
         """The product spread over its deltas, each a second label for one of the cores'."""

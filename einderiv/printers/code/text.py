@@ -62,6 +62,10 @@ class Builder:
                 self._flip_counts(self._known[key])  # those of the arguments are known: no descent
         return self._known[key]
 
+    def _with_args(self, code: Code, args: Sequence[Code]) -> Code:
+        """The same operation on others."""
+        return self.node(code.op, args, code.data, code.rank, code.kind)
+
     def keep(self, code: Code) -> None:
         """Leave this tree as it is: several places use it."""
         if code.op in ("matmul", "add", "multiply", "call"):
@@ -99,15 +103,18 @@ class Builder:
         multiples = list(terms)
         if len(multiples) == 1 and multiples[0][0] < 0:
             ((factor, term),) = multiples
-            other = self._sign_changed(term)
+            other = self._negative(term)
             multiples = [(factor, term)] if other is None else [(-factor, other)]
-        parts = [(c < 0, self.scaled(abs(c), term)) for c, term in multiples]
+        parts = [
+            (c < 0, self.multiply([(self.value(abs(c)), False), (term, False)]))
+            for c, term in multiples
+        ]
         if len(parts) == 1 and not parts[0][0]:
             return parts[0][1]
         args = tuple(part for _, part in parts)
-        return self.node("add", args, tuple(m for m, _ in parts), highest(args), _kind(args))
+        return self._entrywise("add", args, tuple(minus for minus, _ in parts))
 
-    def _sign_changed(self, code: Code, deep: int = 3) -> Code | None:
+    def _negative(self, code: Code, deep: int = 3) -> Code | None:
         """-(a - b) as b - a, -diag(a - b) as diag(b - a): where that leaves no more minus signs."""
         if code in self.shared or not deep:
             return None
@@ -121,17 +128,11 @@ class Builder:
         if code.op == "call":
             linear = str(code.data[0]).rpartition(".")[2] in _LINEAR
         for place, arg in enumerate(code.args if linear else ()):
-            other = self._sign_changed(arg, deep - 1)
+            other = self._negative(arg, deep - 1)
             if other is not None:
                 args = (*code.args[:place], other, *code.args[place + 1 :])
-                return self.node(code.op, args, code.data, code.rank, code.kind)
+                return self._with_args(code, args)
         return None
-
-    def scaled(self, factor: Fraction, code: Code) -> Code:
-        """A multiple."""
-        if factor == 1:
-            return code
-        return self.multiply([(self.value(factor), False), (code, False)])
 
     def multiply(self, factors: Sequence[tuple[Code, bool]]) -> Code:
         """The product entry by entry of factors; divided by those with True."""
@@ -141,14 +142,14 @@ class Builder:
         if len(kept) == 1 and not kept[0][1]:
             return kept[0][0]
         args = tuple(code for code, _ in kept)
-        return self.node("multiply", args, tuple(b for _, b in kept), highest(args), _kind(args))
+        return self._entrywise("multiply", args, tuple(divides for _, divides in kept))
 
     def power(self, base: Code, exponent: Code) -> Code:
         """`base ** exponent` entry by entry."""
-        if _is_one(exponent):
-            return base
-        args = (base, exponent)
-        return self.node("power", args, (), highest(args), _kind(args))
+        return base if _is_one(exponent) else self._entrywise("power", (base, exponent))
+
+    def _entrywise(self, op: str, args: tuple[Code, ...], data: tuple[object, ...] = ()) -> Code:
+        return self.node(op, args, data, highest(args), NUMBER if all_numbers(args) else ARRAY)
 
     def matmul(self, left: Code, right: Code) -> Code:
         """`left @ right`, of vectors and matrices, or of stacks of matrices."""
@@ -169,7 +170,7 @@ class Builder:
         parts = [self.transpose(arg) if arg.rank == 2 else arg for arg in code.args]
         if code.op == "matmul":
             return self.matmul(parts[1], parts[0])
-        return self.node(code.op, parts, code.data, 2, code.kind)
+        return self._with_args(code, parts)
 
     def _flip_counts(self, code: Code) -> tuple[int, int, int]:
         """How many transposes a matrix shows, how many its transpose would, how deep it was looked into."""
@@ -189,7 +190,7 @@ class Builder:
         self._flips[code] = counts
         return counts
 
-    def reordered(
+    def in_other_order(
         self, code: Code, axes: tuple[int, ...], einsum: str, deep: int = 3
     ) -> Code | None:
         """A sum of einsums with the axes of each in another order; None where it is something else."""
@@ -198,18 +199,17 @@ class Builder:
         if code.op == "call" and code.data[0] == einsum:
             inputs, _, output = str(code.args[0].data[0]).strip('"').partition("->")
             text = in_order(f"{inputs}->{''.join(output[axis] for axis in axes)}")
-            args = (self.equation(text), *code.args[1:])
-            return self.node("call", args, code.data, code.rank)
+            return self._with_args(code, (self.equation(text), *code.args[1:]))
         if code.op not in ("add", "multiply") or not deep:
             return None
         parts = []
         for arg in code.args:
             whole = arg.rank == code.rank
-            part = self.reordered(arg, axes, einsum, deep - 1) if whole else arg
+            part = self.in_other_order(arg, axes, einsum, deep - 1) if whole else arg
             if part is None or (arg.rank and not whole):
                 return None
             parts.append(part)
-        return self.node(code.op, parts, code.data, code.rank, code.kind)
+        return self._with_args(code, parts)
 
     def equation(self, text: str) -> Code:
         """The string constant that says what einsum does."""
@@ -270,10 +270,6 @@ def below(roots: Iterable[Code]) -> list[Code]:
                 stack.append((code, True))
                 stack += [(arg, False) for arg in reversed(code.args) if arg not in seen]
     return ordered
-
-
-def _kind(codes: Iterable[Code]) -> str:
-    return NUMBER if all_numbers(codes) else ARRAY
 
 
 def _is_one(code: Code) -> bool:
@@ -372,7 +368,7 @@ class Writer:
         if code.op == "add" and len(code.args) > _TERMS:
             return self._long_sum(code)
         while True:
-            piece = self._written(code, [self.pieces[arg] for arg in code.args])
+            piece = self._write_one(code, [self.pieces[arg] for arg in code.args])
             if len(piece.text) <= _LONG:
                 return piece
             parts = [arg for arg in code.args if _can_be_named(arg)]
@@ -382,7 +378,7 @@ class Writer:
                 return piece
             self.name(longest)
 
-    def _written(self, code: Code, args: list[Piece]) -> Piece:
+    def _write_one(self, code: Code, args: list[Piece]) -> Piece:
         """The tree's text with those of its arguments in it."""
         match code.op, code.data:
             case "name", (text,):

@@ -103,7 +103,7 @@ class Canvas:
         return buffer.getvalue()
 
 
-def drawn(draw: Callable[[], Canvas], kind: str, dpi: int) -> bytes:
+def render(draw: Callable[[], Canvas], kind: str, dpi: int) -> bytes:
     """What `draw` draws as the bytes of a file; BackendError where matplotlib is missing."""
     try:
         import matplotlib.style
@@ -156,14 +156,14 @@ def graph_canvas(graph: Graph) -> Canvas:
         places = layered(sizes, ends, texts)
     else:
         places = spread(sizes, ends, texts, [node.group for node in graph.nodes])
-    caption = _wrapped(graph.caption)
+    caption = _caption_lines(graph.caption)
     lines = [text_size(line, _NOTE) for line in caption]
     width = max(places.size[0], *(w for w, _ in lines), 0) if lines else places.size[0]
     below = sum(h for _, h in lines) + (10 if lines else 0)
     left = (places.size[0] - width) / 2
     canvas = Canvas((width, places.size[1] + below), left)
     for number, edge in enumerate(graph.edges):
-        curve = _flowing if graph.is_directed else _bent
+        curve = _flow if graph.is_directed else _bend
         canvas.curve(*curve(places.routes[number]), arrow=graph.is_directed)
         at, size = places.texts[number], texts[number]
         if at is not None and size is not None:
@@ -215,7 +215,7 @@ def _draw_node(canvas: Canvas, node: Node, at: Point, size: Size) -> None:
         y += height * 1.25
 
 
-def _wrapped(text: str) -> list[str]:
+def _caption_lines(text: str) -> list[str]:
     """Up to three lines for the caption."""
     lines: list[str] = []
     for line in text.split("\n"):
@@ -231,7 +231,7 @@ def _wrapped(text: str) -> list[str]:
 _MOVE, _CUBIC, _SQUARE = 1, 4, 3  # codes of matplotlib.path.Path
 
 
-def _flowing(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
+def _flow(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
     """A curve through the points of a route that leaves and arrives vertically."""
     points, codes = [route[0]], [_MOVE]
     for (ax, ay), (bx, by) in pairwise(route):
@@ -243,7 +243,7 @@ def _flowing(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
     return points, codes
 
 
-def _bent(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
+def _bend(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
     """A curve from the first to the last point through the middle one; a loop where these are one."""
     (ax, ay), (mx, my), (bx, by) = route
     if (ax, ay) == (bx, by):
@@ -267,7 +267,7 @@ def _axis_numbers(
     taken = list(zip(places.centres, sizes, strict=True))
     taken += [(at, size) for at, size in zip(places.texts, texts, strict=True) if at and size]
     for edge, route in zip(graph.edges, places.routes, strict=True):
-        points, _ = _bent(route)
+        points, _ = _bend(route)
         for mark, start, towards, node in (
             (edge.ends[0], points[0], points[1], edge.source),
             (edge.ends[1], points[-1], points[-2], edge.target),
@@ -319,7 +319,7 @@ def grid_canvas(
     legend = [(colour, text) for colour, text, _ in layers]
     if (count > 1).any():
         legend.append((_SEVERAL, "several of these"))
-    lines = [line for fact in facts for line in _wrapped(fact)]
+    lines = [line for fact in facts for line in _caption_lines(fact)]
     wide = [text_size(text, _NOTE, 9)[0] for _, text in legend]
     wide += [text_size(text, _NOTE)[0] for text in (*lines, top[0])]
     x, y = (_LEGEND * (1 + bool(blocks)) + 4 for _, _, blocks in (left, top))

@@ -14,7 +14,7 @@ from pathlib import Path
 from ...errors import BackendError, DataError, NotationError, ResourceLimitError
 from ...notations import Hints
 from ...terms import Expr
-from .drawing import Canvas, check_drawable, drawn, graph_canvas
+from .drawing import Canvas, check_drawable, graph_canvas, render
 from .graph import Graph, shortened, to_dot
 from .networks import is_network, network, operations
 
@@ -43,7 +43,7 @@ class Drawn:
     def svg(self) -> str:
         """The picture as SVG. Raises BackendError without matplotlib, ResourceLimitError beyond 200 nodes."""
         self._check()
-        return drawn(self._canvas, "svg", 72).decode()
+        return render(self._canvas, "svg", 72).decode()
 
     def png(self, dpi: int = _DPI) -> bytes:
         """The picture as PNG, with so many pixels an inch; errors as of `svg`."""
@@ -54,7 +54,7 @@ class Drawn:
                 hint="write for example dpi=144",
             )
         self._check()
-        return drawn(self._canvas, "png", dpi)
+        return render(self._canvas, "png", dpi)
 
     def save(self, path: str | Path) -> None:
         """Write the picture to a file of the kind that its name ends in.

@@ -372,7 +372,7 @@ def _parts(root: Expr, indices: tuple[str, ...], hints: Hints) -> tuple[Part, ..
         patterns = patterns_of(term)
         if patterns:
             text = shortened(_body(scale(coefficient, term), indices, hints), _LINE)
-            made.append(Part(text, patterns, _repeated(term)))
+            made.append(Part(text, patterns, _repeated_axes(term)))
     return tuple(made)
 
 
@@ -424,7 +424,7 @@ def _body(term: Expr, indices: tuple[str, ...], hints: Hints) -> str:
     return "; ".join(to_text(Text("", (*shown, plain))).splitlines())
 
 
-def _repeated(term: Expr) -> frozenset[int]:
+def _repeated_axes(term: Expr) -> frozenset[int]:
     """The axes on which only deltas and ones depend: all blocks along them are equal."""
     if isinstance(term, Delta | Ones):
         return frozenset(range(term.rank))
