@@ -272,6 +272,13 @@ def test_graphviz_reads_the_text(text):
 # ---------------------------------------------------------------- drawn
 
 
+@pytest.fixture
+def plot():
+    """matplotlib and networkx, or the test is skipped."""
+    pytest.importorskip("networkx")
+    return pytest.importorskip("matplotlib")
+
+
 def overlaps(centres, sizes) -> list[tuple[int, int]]:
     return [
         (a, b)
@@ -282,7 +289,7 @@ def overlaps(centres, sizes) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nodes_and_texts_of_layers_do_not_overlap_and_edges_lead_down(seed):
+def test_nodes_and_texts_of_layers_do_not_overlap_and_edges_lead_down(seed, plot):
     rng = np.random.default_rng(seed)
     print("seed", seed)
     count = int(rng.integers(2, 40))
@@ -296,13 +303,6 @@ def test_nodes_and_texts_of_layers_do_not_overlap_and_edges_lead_down(seed):
     for route in places.routes:
         assert all(y < z or y == pytest.approx(z) for (_, y), (_, z) in pairwise(route))
     assert layered(sizes, edges, texts) == places
-
-
-@pytest.fixture
-def plot():
-    """matplotlib and networkx, or the test is skipped."""
-    pytest.importorskip("networkx")
-    return pytest.importorskip("matplotlib")
 
 
 @pytest.mark.parametrize("text", NETWORKS)

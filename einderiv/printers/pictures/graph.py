@@ -1,6 +1,6 @@
 """What a picture of a graph shows, before anything is placed or drawn.
 
-In: nothing; these are records. Out: `Graph`, written by `printers/dot.py`, drawn by `pictures`.
+In: nothing; these are records. Out: `Graph`, written as Graphviz text here, drawn by `drawing`.
 Invariant: edges name nodes by their place in `nodes`; texts are plain and not escaped yet.
 """
 

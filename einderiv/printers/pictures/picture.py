@@ -1,7 +1,8 @@
-"""`Picture`: a graph that shows itself as Graphviz text, SVG or PNG.
+"""What can be drawn: a graph that shows itself as Graphviz text, SVG or PNG; HTML for notebooks.
 
-In: a `Graph`. Out: texts, bytes, files; what a notebook asks for.
-Invariant: immutable; the Graphviz text needs no library, SVG and PNG need matplotlib (and networkx).
+In: a `Graph`, or a term with its names. Out: texts, bytes, files; what a notebook asks for.
+Invariant: immutable; the Graphviz text needs no library, SVG and PNG need matplotlib and networkx; all
+texts in the HTML are escaped.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...errors import BackendError, DataError, NotationError, ResourceLimitError
 from ...notations import Hints
 from ...terms import Expr
+from .drawing import Canvas, check_drawable, graph_canvas, render
 from .graph import Graph, shortened, to_dot
 from .networks import is_network, network, operations
 
-if TYPE_CHECKING:
-    from .drawing import Canvas
-
+KINDS = ("network", "graph")
 _DPI = 144
+_CAPTION = 270  # characters under a picture
+_FORMULA = 6000  # characters of a formula in a notebook; a longer one is left out ...
+_TEXT = 4000  # ... and of a text; a longer one is cut
 
 
 class Drawn:
@@ -40,10 +42,8 @@ class Drawn:
 
     def svg(self) -> str:
         """The picture as SVG. Raises BackendError without matplotlib, ResourceLimitError beyond 200 nodes."""
-        from .drawing import drawn
-
         self._check()
-        return drawn(self._canvas, "svg", 72).decode()
+        return render(self._canvas, "svg", 72).decode()
 
     def png(self, dpi: int = _DPI) -> bytes:
         """The picture as PNG, with so many pixels an inch; errors as of `svg`."""
@@ -53,10 +53,8 @@ class Drawn:
                 facts=["it is a whole number of pixels an inch, from 10 to 1200"],
                 hint="write for example dpi=144",
             )
-        from .drawing import drawn
-
         self._check()
-        return drawn(self._canvas, "png", dpi)
+        return render(self._canvas, "png", dpi)
 
     def save(self, path: str | Path) -> None:
         """Write the picture to a file of the kind that its name ends in.
@@ -122,13 +120,9 @@ class Picture(Drawn):
         return to_dot(self.graph)
 
     def _canvas(self) -> Canvas:
-        from .drawing import graph_canvas
-
         return graph_canvas(self.graph)
 
     def _check(self) -> None:
-        from .drawing import check_drawable
-
         check_drawable(self.graph)
 
     def _text(self) -> str:
@@ -140,19 +134,6 @@ class Picture(Drawn):
     def __repr__(self) -> str:
         nodes, edges = len(self.graph.nodes), len(self.graph.edges)
         return f"<Picture {self.graph.kind}: {nodes} nodes, {edges} edges; .dot .svg() .png() .save(path)>"
-
-
-# What an expression shows of itself: a picture of the kind that fits, a pattern of zeros, HTML.
-#
-# In: a term, the names of its axes, hints for letters, its texts. Out: `Picture`, HTML.
-# Invariant: all texts in the HTML are escaped.
-
-KINDS = ("network", "graph")
-_CAPTION = 270  # characters under a picture
-_FORMULA, _TEXT = (
-    6000,
-    4000,
-)  # characters in a notebook; a longer formula is left out, a longer text cut
 
 
 def picture_of(

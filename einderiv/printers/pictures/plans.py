@@ -31,7 +31,7 @@ from ...programs import (
 )
 from ...terms import Label
 from .graph import Edge, Graph, Node, shortened
-from .networks import fraction_text, shape_text
+from .networks import factor_text, fraction_text, shape_text
 
 _LABEL = 40  # characters of a node's text
 _ROWS = 400  # of the table in a notebook
@@ -148,10 +148,7 @@ def _operand_texts(step: Instruction) -> list[str]:
     count = len(operands_of(step))
     match step:
         case Combine() if count > 1:
-            return [
-                "" if c == 1 else "−" if c == -1 else f"× {fraction_text(c)}"
-                for c in step.coefficients
-            ]
+            return [factor_text(coefficient) for coefficient in step.coefficients]
         case Solve():
             return ["matrix", "right side"]
         case Contract() if count == 2 and _is_ambiguous(step):
