@@ -316,7 +316,7 @@ def _in_digits(a: Expr, b: Expr) -> Decision:
         scale, mixed = plans[number % len(plans)]
         try:
             values = decimals([a, b], sizes, rng, (scale,), mixed, number % 4 != 2)
-            outcome, entries, kinks = _compared(a, b, values, sizes)
+            outcome, entries, kinks = _compare(a, b, values, sizes)
         except TooLargeError:
             sizing.shrink()
             continue
@@ -341,13 +341,13 @@ def _in_digits(a: Expr, b: Expr) -> Decision:
     if sides:
         scales = sorted({scale for scale, _ in plans} | {Decimal("0.1"), Decimal(1)})
         for sizes, values in crossings([a, b], rng, scales):
-            outcome, _, _ = _compared(a, b, values, sizes)
+            outcome, _, _ = _compare(a, b, values, sizes)
             if outcome == "differ":
                 return _different("a difference beside a kink")
             points += outcome != "pole"
         hidden = {node: met for node, met in sides.items() if len(met - {0}) < 2}
         for sizes, values in other_sides([a, b], hidden, rng):
-            outcome, _, kinks = _compared(a, b, values, sizes)
+            outcome, _, kinks = _compare(a, b, values, sizes)
             if outcome == "differ":
                 return _different("a difference on the other side of a kink")
             points += outcome != "pole"
@@ -356,7 +356,7 @@ def _in_digits(a: Expr, b: Expr) -> Decision:
         one_sided = sum(len(met - {0}) < 2 for met in sides.values())
         if one_sided:
             note = f"; of {len(sides)} kinks {one_sided} seen from one side only"
-    if last is not None and _compared(a, b, *last, 4 * DIGITS)[0] == "differ":
+    if last is not None and _compare(a, b, *last, 4 * DIGITS)[0] == "differ":
         return _different(f"a difference in {8 * DIGITS} digits")
     certainty = f"{DIGITS} digits and {2 * DIGITS} digits agree at {points} random points{note}"
     return Decision(True, "high precision", certainty)
@@ -391,12 +391,12 @@ def _differ_at_a_point(a: Expr, b: Expr) -> bool:
     rng = random.Random(23)
     sizes = Sizes([a, b], rng).next(0)
     try:
-        return _compared(a, b, decimals([a, b], sizes, rng), sizes)[0] == "differ"
+        return _compare(a, b, decimals([a, b], sizes, rng), sizes)[0] == "differ"
     except TooLargeError:
         return False
 
 
-def _compared(
+def _compare(
     a: Expr, b: Expr, values: Values, sizes: Mapping[str, int], digits: int = DIGITS
 ) -> tuple[str, list[list[Decimal]], dict[Expr, set[int]]]:
     """What a point says in so many digits and in twice as many: agree, differ, unclear, or pole.

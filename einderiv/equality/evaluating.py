@@ -66,7 +66,7 @@ class Evaluator:
         self.values, self.sizes = values, sizes
         self.known: dict[Expr, Array] = {}
 
-    def reduced(self, array: Array) -> Array:
+    def reduce(self, array: Array) -> Array:
         return np.asarray(array, dtype=object)  # arrays without axes too
 
     def number(self, value: Fraction) -> Number:
@@ -109,7 +109,7 @@ class Evaluator:
             check_entries(shape)
             result = np.empty(shape, dtype=object)
             result[...] = self._node(node, shape, [self.known[child] for child in node.children])
-            self.known[node] = self.reduced(result)
+            self.known[node] = self.reduce(result)
         return self.known[term]
 
     def size(self, dim: Dim) -> int:
@@ -132,7 +132,7 @@ class Evaluator:
             case Sum():
                 total = np.full(shape, self.zero, dtype=object)
                 for coefficient, child in zip(node.coefficients, children, strict=True):
-                    total = self.reduced(total + self.number(coefficient) * child)
+                    total = self.reduce(total + self.number(coefficient) * child)
                 return total
             case Map():
                 result = np.empty(shape, dtype=object)
@@ -172,17 +172,17 @@ class Evaluator:
             kept = tuple(label for label in sizes if label in needed)
             places = ([number[label] for label in group] for group in (labels, own, kept))
             first, second, third = places
-            array = self.reduced(np.einsum(array, first, other, second, third))
+            array = self.reduce(np.einsum(array, first, other, second, third))
             labels = kept
         return np.transpose(array, [labels.index(label) for label in node.output])
 
     def product(self, row: Sequence[Number]) -> Number:
         value = np.array(self.one, dtype=object)
         for number in row:
-            value = self.reduced(value * number)
+            value = self.reduce(value * number)
         return value[()]
 
-    def eliminated(self, matrix: Array) -> tuple[Array, Number]:
+    def eliminate(self, matrix: Array) -> tuple[Array, Number]:
         """Inverse and determinant by Gauss and Jordan; PoleError where there is no inverse."""
         n = len(matrix)
         unit = np.where(np.eye(n, dtype=bool), self.one, self.zero)
@@ -197,24 +197,24 @@ class Evaluator:
                 determinant = -determinant
             determinant = self.product([determinant, rows[column, column]])
             factor = self.quotient(self.one, rows[column, column])
-            rows[column] = self.reduced(rows[column] * factor)
+            rows[column] = self.reduce(rows[column] * factor)
             for r in range(n):
                 if r != column:
-                    rows[r] = self.reduced(rows[r] - rows[r, column] * rows[column])
+                    rows[r] = self.reduce(rows[r] - rows[r, column] * rows[column])
         return rows[:, n:], determinant
 
 
 def _softmax(f: Evaluator, row: Array) -> list[Number]:
     shift = f.shift(row.flat)
     powers = [f.function("exp", [x - shift]) for x in row.flat]
-    total = f.reduced(sum(powers, f.zero))[()]
+    total = f.reduce(sum(powers, f.zero))[()]
     return [f.quotient(x, total) for x in powers]
 
 
 def _logsumexp(f: Evaluator, row: Array) -> Number:
     shift = f.shift(row.flat)
     total = sum((f.function("exp", [x - shift]) for x in row.flat), f.zero)
-    return shift + f.function("log", [f.reduced(total)[()]])
+    return shift + f.function("log", [f.reduce(total)[()]])
 
 
 # Functions of whole axes; the argument has these axes only.
@@ -226,11 +226,11 @@ WHOLE_AXES: dict[str, Callable[[Evaluator, Array], Any]] = {
     "logsumexp": _logsumexp,
     "softmax": _softmax,
     "logsoftmax": lambda f, x: x - _logsumexp(f, x),
-    "inv": lambda f, x: f.eliminated(x)[0],
-    "det": lambda f, x: f.eliminated(x)[1],
-    "logdet": lambda f, x: f.function("log", [f.function("abs", [f.eliminated(x)[1]])]),
+    "inv": lambda f, x: f.eliminate(x)[0],
+    "det": lambda f, x: f.eliminate(x)[1],
+    "logdet": lambda f, x: f.function("log", [f.function("abs", [f.eliminate(x)[1]])]),
     # of the symmetric part, as the program computes it
-    "cholesky": lambda f, x: f.factor(f.reduced(f.number(Fraction(1, 2)) * (x + x.T))),
+    "cholesky": lambda f, x: f.factor(f.reduce(f.number(Fraction(1, 2)) * (x + x.T))),
     "tril": lambda f, x: np.where(np.tri(len(x), dtype=bool), x, f.zero),
 }
 RATIONAL = ("prod", "prodexcept", "inv", "det", "tril")
@@ -255,7 +255,7 @@ class Modular(Evaluator):
         self.one, self.zero = 1, 0
         self.is_rational = True  # so far: have all functions been rational?
 
-    def reduced(self, array: Array) -> Array:
+    def reduce(self, array: Array) -> Array:
         return np.asarray(array % self.prime, dtype=object)
 
     def number(self, value: Fraction) -> int:
