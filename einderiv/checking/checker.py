@@ -29,6 +29,11 @@ from .mistakes import (
 )
 from .verdicts import Verdict, counterexample
 
+_FACTORS = {
+    Fraction(1, 2): "a factor 2 is forgotten: a square, or a variable that stands in two places",
+    Fraction(2): "there is a factor 2 too many",
+}
+
 
 def equal(first: Expression, second: Expression, how: bool = False) -> bool | tuple[bool, str]:
     """Do two expressions agree for all arrays? Axes are compared in order, index names do not matter.
@@ -218,7 +223,6 @@ def _multiple_verdict(
         is_inverse = len(inverse) < len(text)
         advice = f"multiply the claim by {inverse}" if is_inverse else f"divide it by {text}"
         found: Fraction | Expression = q.as_part(factor)
-        sentences = [advice, *sentences]
     elif factor.value == -1:
         if has_function(q.truth, "inv"):
             sentences.append(f"the differential of an inverse has a minus: {INVERSE}")
@@ -226,19 +230,11 @@ def _multiple_verdict(
         return _new_verdict(q, "sign", decision, headline, sentences, factor=Fraction(-1))
     else:
         found, text = factor.value, str(factor.value)
-        sentences = [*_advice_about(factor.value), *sentences]
+        advice = f"the sign is wrong, and the size by the factor {-found}" if found < 0 else ""
+        advice = _FACTORS.get(found, advice)
+    sentences = [advice, *sentences] if advice else sentences
     headline = f"off by a factor: the claim is {text} times the derivative"
     return _new_verdict(q, "factor", decision, headline, sentences, factor=found)
-
-
-def _advice_about(factor: Fraction) -> list[str]:
-    if factor == Fraction(1, 2):
-        return ["a factor 2 is forgotten: a square, or a variable that stands in two places"]
-    if factor == 2:
-        return ["there is a factor 2 too many"]
-    if factor < 0:
-        return [f"the sign is wrong, and the size by the factor {-factor}"]
-    return []
 
 
 def _wrong_verdict(case: Case, decision: Decision) -> Verdict:

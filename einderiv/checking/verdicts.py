@@ -41,14 +41,13 @@ class Counterexample:
         given += [
             f"{name} = {size}" for name, size in self.sizes.items() if name not in self.arrays
         ]
-        if self.truth.size <= _SHOWN:
-            values = f"the claim gives {_array_text(self.claimed)}, "
-            values += f"the derivative is {_array_text(self.truth)}"
-        else:
+        place: Any = ...
+        at = ""
+        if self.truth.size > _SHOWN:
             place = np.unravel_index(np.argmax(np.abs(self.claimed - self.truth)), self.truth.shape)
-            at = ", ".join(str(int(k)) for k in place)
-            values = f"at [{at}] the claim gives {_array_text(self.claimed[place])}, "
-            values += f"the derivative is {_array_text(self.truth[place])}"
+            at = f"at [{', '.join(str(int(k)) for k in place)}] "
+        ours, theirs = (_array_text(value[place]) for value in (self.claimed, self.truth))
+        values = f"{at}the claim gives {ours}, the derivative is {theirs}"
         return f"{self.note}for {', '.join(given)}: {values}" if given else values
 
 

@@ -70,7 +70,7 @@ class Evaluator:
         return np.asarray(array, dtype=object)  # arrays without axes too
 
     def number(self, value: Fraction) -> Number:
-        raise NotImplementedError
+        return self.quotient(self.one * value.numerator, self.one * value.denominator)
 
     def quotient(self, a: Number, b: Number) -> Number:
         raise NotImplementedError
@@ -258,9 +258,6 @@ class Modular(Evaluator):
     def reduce(self, array: Array) -> Array:
         return np.asarray(array % self.prime, dtype=object)
 
-    def number(self, value: Fraction) -> int:
-        return self.quotient(value.numerator, value.denominator)
-
     def quotient(self, a: int, b: int) -> int:
         if not b % self.prime:
             raise PoleError
@@ -331,14 +328,6 @@ def _half_angle(f: Modular, x: int) -> tuple[int, int]:
     return f.quotient(2 * t, 1 + t * t), f.quotient(1 - t * t, 1 + t * t)
 
 
-def _sinh(f: Modular, x: int) -> int:
-    return f.quotient(f.exp(x) - f.exp(-x), 2)
-
-
-def _cosh(f: Modular, x: int) -> int:
-    return f.quotient(f.exp(x) + f.exp(-x), 2)
-
-
 def _no_law(name: str) -> Callable[..., int]:
     return lambda f, *arguments: f.unknown(name, *arguments)
 
@@ -350,9 +339,9 @@ LAWS: dict[str, Callable[..., int]] = {
     "exp": lambda f, x: f.exp(x),
     "expm1": lambda f, x: f.exp(x) - 1,
     "sigmoid": lambda f, x: f.quotient(1, 1 + f.exp(-x)),
-    "sinh": _sinh,
-    "cosh": _cosh,
-    "tanh": lambda f, x: f.quotient(_sinh(f, x), _cosh(f, x)),
+    "sinh": lambda f, x: f.quotient(f.exp(x) - f.exp(-x), 2),
+    "cosh": lambda f, x: f.quotient(f.exp(x) + f.exp(-x), 2),
+    "tanh": lambda f, x: f.quotient(f.exp(x) - f.exp(-x), f.exp(x) + f.exp(-x)),
     "log": lambda f, x: f.log(x),
     "log1p": lambda f, x: f.log(1 + x),
     "softplus": lambda f, x: f.log(1 + f.exp(x)),
@@ -396,9 +385,6 @@ class Precise(Evaluator):
     def value(self, term: Expr) -> Array:
         with localcontext(context(self.digits)):
             return super().value(term)
-
-    def number(self, value: Fraction) -> Decimal:
-        return Decimal(value.numerator) / Decimal(value.denominator)
 
     def quotient(self, a: Decimal, b: Decimal) -> Decimal:
         return a / b
