@@ -231,8 +231,8 @@ def _small_array(
     if attempt % 6 >= 4:
         value = value / 4
     if len(shape) > 1 and shape[-1] == shape[-2]:
-        if x.symmetric or symmetric:
+        if symmetric:
             value = np.tril(value) + np.swapaxes(np.tril(value, -1), -1, -2)
-        if attempt % 4 >= 2 or "spd" in x.assumptions or symmetric:
+        if attempt % 4 >= 2 or symmetric:
             value = value + 3 * shape[-1] * np.eye(shape[-1])
     return value

@@ -130,10 +130,8 @@ class Evaluator:
             case Contraction():
                 return self._contraction(node, children)
             case Sum():
-                total = np.full(shape, self.zero, dtype=object)
-                for coefficient, child in zip(node.coefficients, children, strict=True):
-                    total = self.reduce(total + self.number(coefficient) * child)
-                return total
+                pairs = zip(node.coefficients, children, strict=True)
+                return sum((self.number(c) * child for c, child in pairs), self.zero)
             case Map():
                 result = np.empty(shape, dtype=object)
                 arguments = [np.broadcast_to(child, shape) for child in children]
@@ -170,17 +168,17 @@ class Evaluator:
             check_entries(list(sizes.values()))
             number = {label: k for k, label in enumerate(sizes)}  # NumPy takes small ones only
             kept = tuple(label for label in sizes if label in needed)
-            places = ([number[label] for label in group] for group in (labels, own, kept))
-            first, second, third = places
-            array = self.reduce(np.einsum(array, first, other, second, third))
-            labels = kept
+            first, second, third = (
+                [number[label] for label in group] for group in (labels, own, kept)
+            )
+            array, labels = self.reduce(np.einsum(array, first, other, second, third)), kept
         return np.transpose(array, [labels.index(label) for label in node.output])
 
     def product(self, row: Sequence[Number]) -> Number:
-        value = np.array(self.one, dtype=object)
+        value = self.one
         for number in row:
-            value = self.reduce(value * number)
-        return value[()]
+            value = self.reduce(value * number)[()]
+        return value
 
     def eliminate(self, matrix: Array) -> tuple[Array, Number]:
         """Inverse and determinant by Gauss and Jordan; PoleError where there is no inverse."""

@@ -100,7 +100,7 @@ def decimals(
 
     `mixed`: of both signs, where nothing else is assumed. `regular`: square ones have inverses.
     """
-    names = symmetric_names(terms)
+    symmetric = symmetric_names(terms)
     values = {}
     for x in leaves(terms):
         scale = rng.choice(scales) if len(scales) > 1 else scales[0]
@@ -112,10 +112,9 @@ def decimals(
 
         value = _random_array(x, sizes, draw)
         if is_square(value):
-            spd = x.name in names or "spd" in x.assumptions
-            if x.symmetric or spd:
+            if x.name in symmetric:
                 value = (value + np.swapaxes(value, -1, -2)) / 2
-            if regular or spd:  # the diagonal outweighs its row
+            if regular or x.name in symmetric:  # the diagonal outweighs its row
                 size = value.shape[-1]
                 value = value + np.eye(size, dtype=int).astype(object) * (3 * size * scale)
         values[x] = value
@@ -131,7 +130,7 @@ def floats(
         value = value * rng.choice([-1.0, 1.0], size=value.shape)
     if is_square(value):
         value = value + 2 * value.shape[-1] * np.eye(value.shape[-1])
-        if symmetric or "spd" in x.assumptions:
+        if symmetric:
             value = (value + np.swapaxes(value, -1, -2)) / 2
     return value
 
