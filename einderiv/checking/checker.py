@@ -29,6 +29,11 @@ from .mistakes import (
 )
 from .verdicts import Verdict, counterexample
 
+_FACTORS = {
+    Fraction(1, 2): "a factor 2 is forgotten: a square, or a variable that stands in two places",
+    Fraction(2): "there is a factor 2 too many",
+}
+
 
 def equal(first: Expression, second: Expression, how: bool = False) -> bool | tuple[bool, str]:
     """Do two expressions agree for all arrays? Axes are compared in order, index names do not matter.
@@ -105,18 +110,14 @@ def check(
 
 def _verdict(q: Question) -> Verdict:
     if q.claimed is None:
-        return _made(
-            q,
-            "shape",
-            None,
-            "wrong shape: the axes of the claim do not fit together",
-            str(q.refusal).splitlines(),
-        )
+        headline = "wrong shape: the axes of the claim do not fit together"
+        return _new_verdict(q, "shape", None, headline, str(q.refusal).splitlines())
     if q.merged:
         pairs = ", ".join(f"{a} = {b}" for a, b in q.merged)
-        return _made(q, "shape", None, f"wrong shape: the claim makes sense only for {pairs}")
+        headline = f"wrong shape: the claim makes sense only for {pairs}"
+        return _new_verdict(q, "shape", None, headline)
     if not q.readings:
-        return _wrong_shape(q, q.claimed)
+        return _shape_verdict(q, q.claimed)
     samples = Samples([q.truth, q.claimed], q.variables)
     cases = [Case(q, q.truth, term, samples) for term in q.readings]
     first: Decision | None = None
@@ -126,9 +127,10 @@ def _verdict(q: Question) -> Verdict:
             continue
         decision = decide(q.truth, case.claimed)
         if decision.equal and is_stated:
-            return _made(q, "correct", decision, f"correct: this is {_aim(q)}")
+            headline = f"correct: this is the derivative by {' and '.join(q.wrt)}"
+            return _new_verdict(q, "correct", decision, headline)
         if decision.equal:
-            return _transposed(cases[0], decision)
+            return _transpose_verdict(cases[0], decision)
         if case is cases[0]:
             first = decision
     first = first or decide(q.truth, q.readings[0])
@@ -136,13 +138,13 @@ def _verdict(q: Question) -> Verdict:
         factor = factor_between(case, scalars_of(case)) if samples else None
         if factor is not None:
             other_axes = case is not cases[0] or not q.stated
-            return _multiple(case, factor, first, ["it is transposed, too"] * other_axes)
+            return _multiple_verdict(case, factor, first, ["it is transposed, too"] * other_axes)
     if not q.stated:
-        return _wrong_shape(q, q.claimed)
-    return _different(cases[0], first) if samples else _made(q, "wrong", first, "wrong")
+        return _shape_verdict(q, q.claimed)
+    return _wrong_verdict(cases[0], first) if samples else _new_verdict(q, "wrong", first, "wrong")
 
 
-def _made(
+def _new_verdict(
     q: Question,
     kind: str,
     decision: Decision | None,
@@ -186,10 +188,6 @@ def _shortest(term: Expr) -> Expr:
     return min((short, long), key=lambda t: len(postorder([t])))
 
 
-def _aim(q: Question) -> str:
-    return f"the derivative by {' and '.join(q.wrt)}"
-
-
 def _sizes(term: Expr) -> str:
     return f"({', '.join(map(str, term.shape))})"
 
@@ -197,7 +195,7 @@ def _sizes(term: Expr) -> str:
 # ------------------------------------------------------------ kinds
 
 
-def _transposed(case: Case, decision: Decision) -> Verdict:
+def _transpose_verdict(case: Case, decision: Decision) -> Verdict:
     q = case.question
     if q.truth.rank == 2:
         sentences = [f"the derivative has the axes {_sizes(q.truth)}; the claim is its transpose"]
@@ -212,10 +210,12 @@ def _transposed(case: Case, decision: Decision) -> Verdict:
     if symmetric:
         sentences.append(f"the two agree where {symmetric}")
     headline = "correct up to layout: the derivative, transposed"
-    return _made(q, "transposed", decision, headline, sentences)
+    return _new_verdict(q, "transposed", decision, headline, sentences)
 
 
-def _multiple(case: Case, factor: Expr, decision: Decision, sentences: list[str]) -> Verdict:
+def _multiple_verdict(
+    case: Case, factor: Expr, decision: Decision, sentences: list[str]
+) -> Verdict:
     """The claim is a scalar times the derivative."""
     q = case.question
     if not isinstance(factor, Literal):
@@ -223,53 +223,44 @@ def _multiple(case: Case, factor: Expr, decision: Decision, sentences: list[str]
         is_inverse = len(inverse) < len(text)
         advice = f"multiply the claim by {inverse}" if is_inverse else f"divide it by {text}"
         found: Fraction | Expression = q.as_part(factor)
-        sentences = [advice, *sentences]
     elif factor.value == -1:
         if has_function(q.truth, "inv"):
             sentences.append(f"the differential of an inverse has a minus: {INVERSE}")
         headline = "wrong sign: the claim is minus the derivative"
-        return _made(q, "sign", decision, headline, sentences, factor=Fraction(-1))
+        return _new_verdict(q, "sign", decision, headline, sentences, factor=Fraction(-1))
     else:
         found, text = factor.value, str(factor.value)
-        sentences = [*_advice_about(factor.value), *sentences]
+        advice = f"the sign is wrong, and the size by the factor {-found}" if found < 0 else ""
+        advice = _FACTORS.get(found, advice)
+    sentences = [advice, *sentences] if advice else sentences
     headline = f"off by a factor: the claim is {text} times the derivative"
-    return _made(q, "factor", decision, headline, sentences, factor=found)
+    return _new_verdict(q, "factor", decision, headline, sentences, factor=found)
 
 
-def _advice_about(factor: Fraction) -> list[str]:
-    if factor == Fraction(1, 2):
-        return ["a factor 2 is forgotten: a square, or a variable that stands in two places"]
-    if factor == 2:
-        return ["there is a factor 2 too many"]
-    if factor < 0:
-        return [f"the sign is wrong, and the size by the factor {-factor}"]
-    return []
-
-
-def _different(case: Case, decision: Decision) -> Verdict:
+def _wrong_verdict(case: Case, decision: Decision) -> Verdict:
     q = case.question
     if is_zero(case.truth):
         sentence = f"the expression does not depend on {' and '.join(q.wrt)} in this way"
-        return _made(q, "wrong", decision, "wrong: the derivative is 0", [sentence])
+        return _new_verdict(q, "wrong", decision, "wrong: the derivative is 0", [sentence])
     if is_zero(case.claimed):
-        return _made(q, "wrong", decision, "wrong: the derivative is not 0")
+        return _new_verdict(q, "wrong", decision, "wrong: the derivative is not 0")
     part = missing_terms(case)
     symmetric = symmetry_needed(case)
     mistakes = []
     if symmetric:
         mistakes.append(f"the claim is right if {symmetric}, which was not assumed")
     if part is None:
-        return _made(q, "wrong", decision, "wrong", [*mistakes, *probable_mistakes(case)])
+        return _new_verdict(q, "wrong", decision, "wrong", [*mistakes, *probable_mistakes(case)])
     term, is_extra = part
     headline = f"{'extra' if is_extra else 'missing'} term: {' '.join(case.text(term).split())}"
     difference = scale(Fraction(-1), term) if is_extra else term
-    return _made(q, "missing term", decision, headline, mistakes, difference=difference)
+    return _new_verdict(q, "missing term", decision, headline, mistakes, difference=difference)
 
 
-def _wrong_shape(q: Question, claimed: Expr) -> Verdict:
+def _shape_verdict(q: Question, claimed: Expr) -> Verdict:
     ours, theirs = _sizes(claimed), _sizes(q.truth)
     headline = f"wrong shape: the claim has the axes {ours}, the derivative {theirs}"
-    return _made(q, "shape", None, headline, _shape_sentences(q.truth, claimed))
+    return _new_verdict(q, "shape", None, headline, _shape_sentences(q.truth, claimed))
 
 
 def _shape_sentences(truth: Expr, claimed: Expr) -> list[str]:

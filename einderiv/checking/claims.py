@@ -123,12 +123,12 @@ def question_about(
         claimed=own,
         readings=tuple(term for _, term in fitting),
         stated=bool(fitting) and fitting[0][0] == stated,
-        merged=_merged(derivative._context.variables, together),
+        merged=_forced_equalities(derivative._context.variables, together),
         numbers=numbers,
     )
 
 
-def _merged(
+def _forced_equalities(
     before: Mapping[str, Variable], after: Mapping[str, Variable]
 ) -> tuple[tuple[Dim, Dim], ...]:
     """Pairs of extents of the expression that the claim needs to be one."""

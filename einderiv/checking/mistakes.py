@@ -134,16 +134,13 @@ def _scalar_of(values: list[Decimal], case: Case, scalars: Sequence[Expr]) -> Ex
     bases = [(s, v) for s in scalars if (v := case.samples.values(s)) is not None][:_BASES]
     with localcontext(context(DIGITS)):
         powers = [
-            (power(s, e), [_power(x[()], e) for x in v])
+            (power(s, e), [x[()] ** Decimal(float(e)) for x in v])
             for e in _EXPONENTS
             for s, v in bases
-            if not (e.denominator > 1 and any(x[()] <= 0 for x in v))
-            and not (e < 0 and any(not x[()] for x in v))
         ]
-        pairs = combinations(powers[: 4 * len(bases)] if len(powers) <= 200 else (), 2)
         products = (
             (contract([s, t], [(), ()], ()), [x * y for x, y in zip(a, b, strict=True)])
-            for (s, a), (t, b) in pairs
+            for (s, a), (t, b) in combinations(powers[: 4 * len(bases)], 2)
         )
         for term, at in chain(powers, products):
             number = _constant(
@@ -152,10 +149,6 @@ def _scalar_of(values: list[Decimal], case: Case, scalars: Sequence[Expr]) -> Ex
             if number:
                 return scale(number, term)
     return None
-
-
-def _power(x: Decimal, e: Fraction) -> Decimal:
-    return x.sqrt() ** int(2 * e) if e.denominator == 2 else x ** int(e)
 
 
 def _constant(values: Sequence[Decimal]) -> Fraction | None:

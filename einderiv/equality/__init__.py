@@ -15,14 +15,12 @@ from .deciding import (
     same_values,
 )
 from .digits import context
-from .evaluating import TooLargeError
 from .points import floats, symmetric_names
 
 __all__ = [
     "DIGITS",
     "Decision",
     "Samples",
-    "TooLargeError",
     "check_equal",
     "context",
     "decide",

@@ -10,12 +10,13 @@ of at most d/p: Schwartz 1980, Zippel 1979); 50 and 100 digits, beside kinks too
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from itertools import product
-from math import log10
+from itertools import product, tee
+from math import log10, prod
 from typing import Literal as OneOf
 
 import numpy as np
@@ -70,6 +71,7 @@ _WILD = 1e8  # larger floats come from inverses of nearly singular matrices, whe
 _WILD_SAMPLE = Decimal("1e12")
 
 Effort = OneOf["proofs", "quick", "thorough"]
+Sides = tuple[Expr, Expr]
 
 
 @dataclass(frozen=True)
@@ -130,21 +132,18 @@ def how_equal(before: Expr, after: Expr, effort: Effort = "quick") -> str:
     return decision.how if decision.equal else ""
 
 
-def check_equal(sides: Iterable[tuple[Expr, Expr]]) -> str:
+def check_equal(sides: Iterable[Sides]) -> str:
     """By what the first pair that is equal was found so; the pairs say the same, each more explicitly.
 
     Raises EinderivError where none is equal: that is an error of ours.
     """
-    tried = []
-    for before, after in sides:
-        how = how_equal(before, after, "proofs")
-        if how:
-            return how
-        tried.append((before, after))
-    for before, after in tried:
-        how = how_equal(before, after)
-        if how:
-            return how
+    first, again = tee(sides)
+    efforts: tuple[tuple[Effort, Iterator[Sides]], ...] = (("proofs", first), ("quick", again))
+    for effort, pairs in efforts:
+        for before, after in pairs:
+            how = how_equal(before, after, effort)
+            if how:
+                return how
     raise EinderivError(
         "a step of this derivation is not an equality: this is a fault of einderiv",
         hint="please report the expression; e.diff(...) does not depend on the derivation",
@@ -171,10 +170,7 @@ def expanded_terms(term: Expr) -> int:
         if isinstance(node, Sum):
             return sum(children)
         if isinstance(node, Contraction):
-            found = 1
-            for terms in children:
-                found = min(found * max(terms, 1), 10**9)
-            return found
+            return min(prod(max(terms, 1) for terms in children), 10**9)
         return 1
 
     return fold([term], count)[term]
@@ -246,9 +242,7 @@ def _degree(terms: Sequence[Expr], at: Evaluator) -> int:
                     for child, labels in zip(node.children, node.inputs, strict=True)
                     for label, size in zip(labels, at.known[child].shape, strict=True)
                 }
-                count = 1
-                for label, size in sizes.items():
-                    count *= 1 if label in node.output else size
+                count = prod(n for label, n in sizes.items() if label not in node.output)
                 n, d = sum(n for n, _ in below), sum(d for _, d in below)
                 return n + (count - 1) * d, count * d
             case Map() if node.function == "pow" and isinstance(node.children[1], Literal):
@@ -271,40 +265,32 @@ def _degree(terms: Sequence[Expr], at: Evaluator) -> int:
 # ------------------------------------------------------------ many digits
 
 
-class _Coverage:
-    """At which points two terms that agree wherever both have values have been compared.
+def _coverage(first: Array, second: Array, nonzero: Array) -> str:
+    """What a point shows of terms that agree: where they are finite, and where one of them is not 0.
 
     A term that lacks values where the other one has them may not be called equal for its zeros.
     """
+    if np.any(first != second):
+        return "one-sided"
+    if np.all(first):
+        return "full"
+    return "partial" if np.any(first & nonzero) else "nothing"
 
-    def __init__(self) -> None:
-        self.full = 0  # points at which both have all their values
-        self.partial = 0  # at which both lack the same ones, and some of the others are not zero
-        self.one_sided = 0  # at which one of them lacks values that the other one has
 
-    def add(self, first: Array, second: Array, nonzero: Array) -> None:
-        """A point: where the terms are finite, and where one of them is not 0."""
-        if np.any(first != second):
-            self.one_sided += 1
-        elif np.all(first):
-            self.full += 1
-        else:
-            self.partial += bool(np.any(first & nonzero))
-
-    def says_equal(self) -> bool:
-        """DataError where nothing could be compared."""
-        if not (self.full or self.partial or self.one_sided):
-            raise DataError(
-                "the expressions could not be compared: no random point gave finite values",
-                hint="evaluate both on arrays of their domain",
-            )
-        return bool(self.full or (self.partial and not self.one_sided))
+def _says_equal(covered: Counter[str]) -> bool:
+    """DataError where nothing could be compared."""
+    if covered.keys() <= {"nothing"}:
+        raise DataError(
+            "the expressions could not be compared: no random point gave finite values",
+            hint="evaluate both on arrays of their domain",
+        )
+    return bool(covered["full"] or (covered["partial"] and not covered["one-sided"]))
 
 
 def _in_digits(a: Expr, b: Expr) -> Decision:
     """The decision in 50 and 100 digits. Raises DataError where no point has values."""
     sides: dict[Expr, set[int]] = {}
-    coverage = _Coverage()
+    covered: Counter[str] = Counter()
     last: tuple[Values, Mapping[str, int]] | None = None
     sizes: Mapping[str, int]
     plans = list(_plans([a, b]))
@@ -316,7 +302,7 @@ def _in_digits(a: Expr, b: Expr) -> Decision:
         scale, mixed = plans[number % len(plans)]
         try:
             values = decimals([a, b], sizes, rng, (scale,), mixed, number % 4 != 2)
-            outcome, entries, kinks = _compared(a, b, values, sizes)
+            outcome, entries, kinks = _compare(a, b, values, sizes)
         except TooLargeError:
             sizing.shrink()
             continue
@@ -327,36 +313,33 @@ def _in_digits(a: Expr, b: Expr) -> Decision:
         last = values, sizes
         first, second = ([x.is_finite() for x in column] for column in entries[:2])
         nonzero = [bool(x) or bool(y) for x, y in zip(*entries[:2], strict=True)]
-        coverage.add(*(np.array(row, dtype=bool) for row in (first, second, nonzero)))
+        covered[_coverage(*(np.array(row, dtype=bool) for row in (first, second, nonzero)))] += 1
         for node, met in kinks.items():
             sides.setdefault(node, set()).update(met)
         if sides:  # all magnitudes with all signs, so that both sides of a kink are met
             wanted = max(_POINTS, len(plans))
-        if coverage.full == wanted:
+        if covered["full"] == wanted:
             break
-    if not coverage.says_equal():
+    if not _says_equal(covered):
         return _different("one of the two has values where the other has none")
-    points = coverage.full or coverage.partial
+    points = covered["full"] or covered["partial"]
     note = ""
     if sides:
         scales = sorted({scale for scale, _ in plans} | {Decimal("0.1"), Decimal(1)})
-        for sizes, values in crossings([a, b], rng, scales):
-            outcome, _, _ = _compared(a, b, values, sizes)
-            if outcome == "differ":
-                return _different("a difference beside a kink")
-            points += outcome != "pole"
         hidden = {node: met for node, met in sides.items() if len(met - {0}) < 2}
-        for sizes, values in other_sides([a, b], hidden, rng):
-            outcome, _, kinks = _compared(a, b, values, sizes)
-            if outcome == "differ":
-                return _different("a difference on the other side of a kink")
-            points += outcome != "pole"
-            for node, met in kinks.items():
-                sides[node] |= met
+        beside, beyond = crossings([a, b], rng, scales), other_sides([a, b], hidden, rng)
+        for where, found in (("beside", beside), ("on the other side of", beyond)):
+            for sizes, values in found:
+                outcome, _, kinks = _compare(a, b, values, sizes)
+                if outcome == "differ":
+                    return _different(f"a difference {where} a kink")
+                points += outcome != "pole"
+                for node, met in kinks.items() if found is beyond else ():
+                    sides[node] |= met
         one_sided = sum(len(met - {0}) < 2 for met in sides.values())
         if one_sided:
             note = f"; of {len(sides)} kinks {one_sided} seen from one side only"
-    if last is not None and _compared(a, b, *last, 4 * DIGITS)[0] == "differ":
+    if last is not None and _compare(a, b, *last, 4 * DIGITS)[0] == "differ":
         return _different(f"a difference in {8 * DIGITS} digits")
     certainty = f"{DIGITS} digits and {2 * DIGITS} digits agree at {points} random points{note}"
     return Decision(True, "high precision", certainty)
@@ -391,12 +374,12 @@ def _differ_at_a_point(a: Expr, b: Expr) -> bool:
     rng = random.Random(23)
     sizes = Sizes([a, b], rng).next(0)
     try:
-        return _compared(a, b, decimals([a, b], sizes, rng), sizes)[0] == "differ"
+        return _compare(a, b, decimals([a, b], sizes, rng), sizes)[0] == "differ"
     except TooLargeError:
         return False
 
 
-def _compared(
+def _compare(
     a: Expr, b: Expr, values: Values, sizes: Mapping[str, int], digits: int = DIGITS
 ) -> tuple[str, list[list[Decimal]], dict[Expr, set[int]]]:
     """What a point says in so many digits and in twice as many: agree, differ, unclear, or pole.
@@ -434,10 +417,9 @@ def _plans(terms: Sequence[Expr]) -> Iterator[tuple[Decimal, bool]]:
     """Magnitudes and whether signs are mixed; numbers in the terms show where their kinks may be."""
     found: dict[Decimal, None] = dict.fromkeys(_SCALES)
     for node in postorder(terms):
-        numbers = (
-            [node.value] if isinstance(node, Literal) else list(getattr(node, "coefficients", ()))
-        )
-        for number in numbers:
+        for number in (
+            (node.value,) if isinstance(node, Literal) else getattr(node, "coefficients", ())
+        ):
             if abs(number) > 3 and len(found) < len(_SCALES) + 4:
                 found.setdefault(Decimal(round(float(min(abs(number), Fraction(10**9))))))
     return product(found, (False, True))
@@ -451,12 +433,9 @@ class Samples:
         self._failed: set[Expr] = set()
         rng = random.Random(22)
         every = [*terms, *variables.values()]
+        sizing = Sizes(every, rng)
         for attempt in range(24):
-            # by turns of sizes first, at random then: inverses ask for some orders
-            sizes = {
-                dim: rng.randrange(2, 5) if attempt >= 6 else 2 + (k + attempt) % 4
-                for k, dim in enumerate(symbolic_extents(every))
-            }
+            sizes = sizing.next(0)
             try:
                 at = Precise(decimals(every, sizes, rng, mixed=attempt % 2 == 1), sizes, DIGITS)
                 tame = all(_is_tame(at.value(term)) for term in terms)
@@ -518,7 +497,7 @@ def _in_floats(a: Expr, b: Expr) -> bool:
     program = Executable([a, b], 2, variables)
     symmetric = symmetric_names([a, b])
     sizing = Sizes([a, b], draw)
-    coverage = _Coverage()
+    covered: Counter[str] = Counter()
     for attempt in range(4 * _POINTS):
         sizes = sizing.next(attempt)
         scale = (1.0, 0.3, 2.0)[attempt % 3]
@@ -535,7 +514,7 @@ def _in_floats(a: Expr, b: Expr) -> bool:
             continue  # near a pole, where rounding decides
         if np.any(np.abs(left - right)[finite] > 1e-8 * (1 + np.abs(left)[finite])):
             return False
-        coverage.add(np.isfinite(left), np.isfinite(right), (left != 0) | (right != 0))
-        if coverage.full == _POINTS:
+        covered[_coverage(np.isfinite(left), np.isfinite(right), (left != 0) | (right != 0))] += 1
+        if covered["full"] == _POINTS:
             break
-    return coverage.says_equal()
+    return _says_equal(covered)

@@ -66,11 +66,11 @@ class Evaluator:
         self.values, self.sizes = values, sizes
         self.known: dict[Expr, Array] = {}
 
-    def reduced(self, array: Array) -> Array:
+    def reduce(self, array: Array) -> Array:
         return np.asarray(array, dtype=object)  # arrays without axes too
 
     def number(self, value: Fraction) -> Number:
-        raise NotImplementedError
+        return self.quotient(self.one * value.numerator, self.one * value.denominator)
 
     def quotient(self, a: Number, b: Number) -> Number:
         raise NotImplementedError
@@ -109,7 +109,7 @@ class Evaluator:
             check_entries(shape)
             result = np.empty(shape, dtype=object)
             result[...] = self._node(node, shape, [self.known[child] for child in node.children])
-            self.known[node] = self.reduced(result)
+            self.known[node] = self.reduce(result)
         return self.known[term]
 
     def size(self, dim: Dim) -> int:
@@ -130,10 +130,8 @@ class Evaluator:
             case Contraction():
                 return self._contraction(node, children)
             case Sum():
-                total = np.full(shape, self.zero, dtype=object)
-                for coefficient, child in zip(node.coefficients, children, strict=True):
-                    total = self.reduced(total + self.number(coefficient) * child)
-                return total
+                pairs = zip(node.coefficients, children, strict=True)
+                return sum((self.number(c) * child for c, child in pairs), self.zero)
             case Map():
                 result = np.empty(shape, dtype=object)
                 arguments = [np.broadcast_to(child, shape) for child in children]
@@ -170,19 +168,19 @@ class Evaluator:
             check_entries(list(sizes.values()))
             number = {label: k for k, label in enumerate(sizes)}  # NumPy takes small ones only
             kept = tuple(label for label in sizes if label in needed)
-            places = ([number[label] for label in group] for group in (labels, own, kept))
-            first, second, third = places
-            array = self.reduced(np.einsum(array, first, other, second, third))
-            labels = kept
+            first, second, third = (
+                [number[label] for label in group] for group in (labels, own, kept)
+            )
+            array, labels = self.reduce(np.einsum(array, first, other, second, third)), kept
         return np.transpose(array, [labels.index(label) for label in node.output])
 
     def product(self, row: Sequence[Number]) -> Number:
-        value = np.array(self.one, dtype=object)
+        value = self.one
         for number in row:
-            value = self.reduced(value * number)
-        return value[()]
+            value = self.reduce(value * number)[()]
+        return value
 
-    def eliminated(self, matrix: Array) -> tuple[Array, Number]:
+    def eliminate(self, matrix: Array) -> tuple[Array, Number]:
         """Inverse and determinant by Gauss and Jordan; PoleError where there is no inverse."""
         n = len(matrix)
         unit = np.where(np.eye(n, dtype=bool), self.one, self.zero)
@@ -197,24 +195,24 @@ class Evaluator:
                 determinant = -determinant
             determinant = self.product([determinant, rows[column, column]])
             factor = self.quotient(self.one, rows[column, column])
-            rows[column] = self.reduced(rows[column] * factor)
+            rows[column] = self.reduce(rows[column] * factor)
             for r in range(n):
                 if r != column:
-                    rows[r] = self.reduced(rows[r] - rows[r, column] * rows[column])
+                    rows[r] = self.reduce(rows[r] - rows[r, column] * rows[column])
         return rows[:, n:], determinant
 
 
 def _softmax(f: Evaluator, row: Array) -> list[Number]:
     shift = f.shift(row.flat)
     powers = [f.function("exp", [x - shift]) for x in row.flat]
-    total = f.reduced(sum(powers, f.zero))[()]
+    total = f.reduce(sum(powers, f.zero))[()]
     return [f.quotient(x, total) for x in powers]
 
 
 def _logsumexp(f: Evaluator, row: Array) -> Number:
     shift = f.shift(row.flat)
     total = sum((f.function("exp", [x - shift]) for x in row.flat), f.zero)
-    return shift + f.function("log", [f.reduced(total)[()]])
+    return shift + f.function("log", [f.reduce(total)[()]])
 
 
 # Functions of whole axes; the argument has these axes only.
@@ -226,11 +224,11 @@ WHOLE_AXES: dict[str, Callable[[Evaluator, Array], Any]] = {
     "logsumexp": _logsumexp,
     "softmax": _softmax,
     "logsoftmax": lambda f, x: x - _logsumexp(f, x),
-    "inv": lambda f, x: f.eliminated(x)[0],
-    "det": lambda f, x: f.eliminated(x)[1],
-    "logdet": lambda f, x: f.function("log", [f.function("abs", [f.eliminated(x)[1]])]),
+    "inv": lambda f, x: f.eliminate(x)[0],
+    "det": lambda f, x: f.eliminate(x)[1],
+    "logdet": lambda f, x: f.function("log", [f.function("abs", [f.eliminate(x)[1]])]),
     # of the symmetric part, as the program computes it
-    "cholesky": lambda f, x: f.factor(f.reduced(f.number(Fraction(1, 2)) * (x + x.T))),
+    "cholesky": lambda f, x: f.factor(f.reduce(f.number(Fraction(1, 2)) * (x + x.T))),
     "tril": lambda f, x: np.where(np.tri(len(x), dtype=bool), x, f.zero),
 }
 RATIONAL = ("prod", "prodexcept", "inv", "det", "tril")
@@ -255,11 +253,8 @@ class Modular(Evaluator):
         self.one, self.zero = 1, 0
         self.is_rational = True  # so far: have all functions been rational?
 
-    def reduced(self, array: Array) -> Array:
+    def reduce(self, array: Array) -> Array:
         return np.asarray(array % self.prime, dtype=object)
-
-    def number(self, value: Fraction) -> int:
-        return self.quotient(value.numerator, value.denominator)
 
     def quotient(self, a: int, b: int) -> int:
         if not b % self.prime:
@@ -331,14 +326,6 @@ def _half_angle(f: Modular, x: int) -> tuple[int, int]:
     return f.quotient(2 * t, 1 + t * t), f.quotient(1 - t * t, 1 + t * t)
 
 
-def _sinh(f: Modular, x: int) -> int:
-    return f.quotient(f.exp(x) - f.exp(-x), 2)
-
-
-def _cosh(f: Modular, x: int) -> int:
-    return f.quotient(f.exp(x) + f.exp(-x), 2)
-
-
 def _no_law(name: str) -> Callable[..., int]:
     return lambda f, *arguments: f.unknown(name, *arguments)
 
@@ -350,9 +337,9 @@ LAWS: dict[str, Callable[..., int]] = {
     "exp": lambda f, x: f.exp(x),
     "expm1": lambda f, x: f.exp(x) - 1,
     "sigmoid": lambda f, x: f.quotient(1, 1 + f.exp(-x)),
-    "sinh": _sinh,
-    "cosh": _cosh,
-    "tanh": lambda f, x: f.quotient(_sinh(f, x), _cosh(f, x)),
+    "sinh": lambda f, x: f.quotient(f.exp(x) - f.exp(-x), 2),
+    "cosh": lambda f, x: f.quotient(f.exp(x) + f.exp(-x), 2),
+    "tanh": lambda f, x: f.quotient(f.exp(x) - f.exp(-x), f.exp(x) + f.exp(-x)),
     "log": lambda f, x: f.log(x),
     "log1p": lambda f, x: f.log(1 + x),
     "softplus": lambda f, x: f.log(1 + f.exp(x)),
@@ -396,9 +383,6 @@ class Precise(Evaluator):
     def value(self, term: Expr) -> Array:
         with localcontext(context(self.digits)):
             return super().value(term)
-
-    def number(self, value: Fraction) -> Decimal:
-        return Decimal(value.numerator) / Decimal(value.denominator)
 
     def quotient(self, a: Decimal, b: Decimal) -> Decimal:
         return a / b

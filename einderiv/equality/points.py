@@ -75,7 +75,7 @@ def may_be_negative(x: Variable) -> bool:
     return not x.assumptions & {"positive", "nonnegative"}
 
 
-def _filled(x: Variable, sizes: Mapping[str, int], draw: Callable[[], Any]) -> Array:
+def _random_array(x: Variable, sizes: Mapping[str, int], draw: Callable[[], Any]) -> Array:
     shape = shape_at(x, sizes)
     check_entries(shape, _LARGEST)
     flat = np.empty(prod(shape), dtype=object)
@@ -84,7 +84,7 @@ def _filled(x: Variable, sizes: Mapping[str, int], draw: Callable[[], Any]) -> A
 
 
 def integers(x: Variable, sizes: Mapping[str, int], rng: random.Random) -> Array:
-    value = _filled(x, sizes, lambda: rng.randrange(1, 2**61 - 1))
+    value = _random_array(x, sizes, lambda: rng.randrange(1, 2**61 - 1))
     return value + np.swapaxes(value, -1, -2) if x.symmetric else value
 
 
@@ -100,7 +100,7 @@ def decimals(
 
     `mixed`: of both signs, where nothing else is assumed. `regular`: square ones have inverses.
     """
-    names = symmetric_names(terms)
+    symmetric = symmetric_names(terms)
     values = {}
     for x in leaves(terms):
         scale = rng.choice(scales) if len(scales) > 1 else scales[0]
@@ -110,12 +110,11 @@ def decimals(
             number = scale * Decimal(rng.randrange(10**11, 2 * 10**12)) / 10**12
             return number if positive or rng.random() < 0.5 else -number
 
-        value = _filled(x, sizes, draw)
+        value = _random_array(x, sizes, draw)
         if is_square(value):
-            spd = x.name in names or "spd" in x.assumptions
-            if x.symmetric or spd:
+            if x.name in symmetric:
                 value = (value + np.swapaxes(value, -1, -2)) / 2
-            if regular or spd:  # the diagonal outweighs its row
+            if regular or x.name in symmetric:  # the diagonal outweighs its row
                 size = value.shape[-1]
                 value = value + np.eye(size, dtype=int).astype(object) * (3 * size * scale)
         values[x] = value
@@ -131,7 +130,7 @@ def floats(
         value = value * rng.choice([-1.0, 1.0], size=value.shape)
     if is_square(value):
         value = value + 2 * value.shape[-1] * np.eye(value.shape[-1])
-        if symmetric or "spd" in x.assumptions:
+        if symmetric:
             value = (value + np.swapaxes(value, -1, -2)) / 2
     return value
 
@@ -210,29 +209,29 @@ def _search(
 ) -> tuple[list[Values], int, list[int]] | None:
     """A point on the side that was met and one on another; the place of the entry; the sides at the first."""
 
-    def drawn(scale: Decimal) -> Values:
+    def draw_values(scale: Decimal) -> Values:
         return decimals(terms, sizes, rng, (scale,), True, False)
 
-    def crossed(margins: Sequence[Decimal]) -> int | None:
+    def crossing(margins: Sequence[Decimal]) -> int | None:
         return next((k for k, x in enumerate(margins[: len(sides)]) if side(x) not in met), None)
 
-    start = drawn(Decimal(1))
+    start = draw_values(Decimal(1))
     base = _margins(node, start, sizes)
     if not base:
         return None
     sides = [side(x) for x in base]
-    for values in [drawn(Decimal(10) ** power) for power in _POWERS for _ in range(4)]:
-        place = crossed(_margins(node, values, sizes))
+    for values in [draw_values(Decimal(10) ** power) for power in _POWERS for _ in range(4)]:
+        place = crossing(_margins(node, values, sizes))
         if place is not None:
             return [start, values], place, sides
     best, reach = start, Decimal(1)
     least = min((abs(x) for x in base if not x.is_nan()), default=Decimal("Infinity"))
     for _ in range(_CLIMBS):
-        other = _between([best, drawn(Decimal(10))], reach)
+        other = _between([best, draw_values(Decimal(10))], reach)
         margins = _margins(node, other, sizes)
         if not margins:
             continue
-        place = crossed(margins)
+        place = crossing(margins)
         if place is not None:
             return [start, other], place, sides
         nearest = min((abs(x) for x in margins if not x.is_nan()), default=least)
