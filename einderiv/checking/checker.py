@@ -16,7 +16,7 @@ from ..calculus import expand, simplify
 from ..equality import Decision, Samples, TooLargeError, decide, same_values
 from ..errors import NotationError
 from ..expressions import Expression
-from ..notations import named
+from ..notations import variable_name
 from ..terms import Apply, Delta, Expr, Literal, add, contract, is_zero, postorder, power
 from .claims import Question, in_order, posed, read_expression
 from .mistakes import (
@@ -232,7 +232,7 @@ class _Check:
     def _multiple(self, case: Case, axes: tuple[int, ...], decision: Decision) -> Verdict | None:
         """The claim is a scalar times the derivative."""
         q = self.question
-        factor = factor_between(case, scalars_of(case, {named(text) for text in self.wrt}))
+        factor = factor_between(case, scalars_of(case, {variable_name(text) for text in self.wrt}))
         if factor is None:
             return None
         sentences = []
@@ -330,7 +330,7 @@ class _Check:
 
     def _dependent_entries(self, case: Case) -> list[str]:
         """G + G' - diag(G): the derivative by a symmetric matrix whose entries are tied."""
-        shape, x = case.truth.shape, case.variables[named(self.wrt[-1])]
+        shape, x = case.truth.shape, case.variables[variable_name(self.wrt[-1])]
         if len(shape) != 2 or x.shape != shape or shape[0] != shape[1]:
             return []
         turned = in_order(case.truth, (1, 0))

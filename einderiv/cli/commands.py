@@ -51,7 +51,7 @@ def code_text(
     **_: object,
 ) -> str:
     """The derivative's code; without `wrt` that of the expression."""
-    hints = result._context.hints()
+    hints = result._context
     text = _formula(expression, notation).splitlines()[-1]
     names = [name.partition("[")[0].strip() for name in wrt for _ in range(order or 1)]
     origin = Origin(

@@ -28,13 +28,18 @@ class Context:
     declared: frozenset[str] = frozenset()
     name: str | None = None
 
-    def hints(self) -> Hints:
-        """What printers need to know of the program."""
-        variables = {
+    @cached_property
+    def assumed(self) -> dict[str, Variable]:
+        """The tensors with what is assumed of them."""
+        return {
             name: Variable(name, x.shape, self.assumptions.get(name, frozenset()))
             for name, x in self.variables.items()
         }
-        return Hints(self.letters, self.definitions, self.declared, variables, self.name)
+
+    @cached_property
+    def all_letters(self) -> frozenset[str]:
+        """Every letter that stood at some extent."""
+        return frozenset(chain(*self.letters.values()))
 
     def variable(self, name: str) -> Variable:
         """The tensor of a name; DerivativeError if the program has none."""
@@ -59,7 +64,7 @@ class Context:
 
     def target(self, text: str, used: Sequence[str]) -> tuple[Variable, tuple[str, ...]]:
         """The variable that `x` or `x[i,j]` names, and names for its axes beside the indices `used`."""
-        name = named(text)
+        name = variable_name(text)
         _, bracket, rest = text.partition("[")
         x = self.variable(name)
         if not bracket:
@@ -99,8 +104,7 @@ class Context:
     @cached_property
     def _fresh(self) -> list[str]:
         """Letters that the user has not used."""
-        own = {letter for letters in self.letters.values() for letter in letters}
-        return [letter for letter in INDICES if letter not in own]
+        return [letter for letter in INDICES if letter not in self.all_letters]
 
     def _example(self, x: Variable, used: Sequence[str]) -> str:
         return f"{x.name}[{','.join(self.free_letters(x, used))}]" if x.rank else x.name
@@ -134,7 +138,7 @@ class Context:
         return x, replace(self, variables={**self.variables, name: x})
 
 
-def named(text: object) -> str:
+def variable_name(text: object) -> str:
     """The variable's name in `x` or `x[i,j]`; DerivativeError where there is none."""
     name = text.partition("[")[0].strip() if isinstance(text, str) else ""
     if not name:
@@ -144,22 +148,6 @@ def named(text: object) -> str:
             hint="pass it as in e.diff('x') or e.diff('x[i]')",
         )
     return name
-
-
-@dataclass(frozen=True)
-class Hints:
-    """What a program knows that its terms do not: preferred letters, definitions, declared extents."""
-
-    letters: Mapping[Dim, Sequence[str]] = field(default_factory=dict)
-    definitions: Mapping[Expr, str] = field(default_factory=dict)
-    declared: frozenset[str] = frozenset()
-    variables: Mapping[str, Variable] = field(default_factory=dict)
-    name: str | None = None
-
-    @cached_property
-    def all_letters(self) -> frozenset[str]:
-        """Every letter that stood at some extent."""
-        return frozenset(letter for letters in self.letters.values() for letter in letters)
 
 
 class Meaning(NamedTuple):

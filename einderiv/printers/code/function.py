@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...errors import BackendError, DerivativeError, NotationError, NotMatrixFormError
-from ...notations import Hints
+from ...notations import Context
 from ...terms import Delta, Dim, Expr, Extent, Ones, Shape, Variable, postorder
 from .products import crowded
 from .targets import HELPERS, STANDARD, TARGETS, Target, helper
@@ -44,7 +44,7 @@ class Part:
 
 def code_of(
     parts: Sequence[Part],
-    hints: Hints,
+    hints: Context,
     words: Target,
     name: str,
     about: Sequence[str] = (),
@@ -130,7 +130,7 @@ def _identifier(name: str, names: Names) -> str:
     return names.own(plain)
 
 
-def _parameters(roots: Sequence[Expr], hints: Hints) -> tuple[list[Variable], list[str]]:
+def _parameters(roots: Sequence[Expr], hints: Context) -> tuple[list[Variable], list[str]]:
     """The tensors that the function takes, and the extents that none of them tells."""
     ordered = postorder(roots)
     found = {node.name: node for node in ordered if isinstance(node, Variable)}
@@ -141,7 +141,7 @@ def _parameters(roots: Sequence[Expr], hints: Hints) -> tuple[list[Variable], li
             dims = (*dims, *node.shape)
         needed.update((dim, None) for dim in dims if isinstance(dim, str))
     told = {dim for x in found.values() for dim in x.shape}
-    for name, x in hints.variables.items():  # a tensor may be there for an extent alone
+    for name, x in hints.assumed.items():  # a tensor may be there for an extent alone
         if name not in found and any(dim in needed and dim not in told for dim in x.shape):
             found[name] = x
             told.update(x.shape)
@@ -341,7 +341,7 @@ class Origin:
 
 def function_code(
     expression: Coded,
-    hints: Hints,
+    hints: Context,
     target: object,
     name: object,
     with_grad: object,
@@ -386,7 +386,7 @@ def _gradients(expression: Coded, with_grad: object) -> dict[str, Coded]:
 
 
 def _about(
-    shown: Sequence[tuple[Coded, str]], hints: Hints, origin: Origin, gradient: bool = False
+    shown: Sequence[tuple[Coded, str]], hints: Context, origin: Origin, gradient: bool = False
 ) -> list[str]:
     """The paragraphs of the docstring: what it is, its formulas, where they come from."""
     subject = hints.name or "the expression"
@@ -417,7 +417,7 @@ def _capital(text: str) -> str:
     return text if len(text) < 3 or text.isupper() else text[0].upper() + text[1:]
 
 
-def _formulas(expression: Coded, key: str, hints: Hints) -> list[str]:
+def _formulas(expression: Coded, key: str, hints: Context) -> list[str]:
     """The formula in index form and, where there is one, in matrix form."""
     if not _is_small(expression.term):
         return []

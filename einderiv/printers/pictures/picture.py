@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import BackendError, DataError, NotationError, ResourceLimitError
-from ...notations import Hints
+from ...notations import Context
 from ...terms import Expr
 from .graph import Graph, shortened, to_dot
 from .networks import is_network, network, operations
@@ -156,7 +156,7 @@ _FORMULA, _TEXT = (
 
 
 def picture_of(
-    term: Expr, names: Sequence[str], hints: Hints, caption: str, kind: str | None = None
+    term: Expr, names: Sequence[str], hints: Context, caption: str, kind: str | None = None
 ) -> Picture:
     """The tensor network of a product, the graph of operations of a larger expression; or as asked."""
     if kind is None:
