@@ -7,7 +7,7 @@ reader chose.
 """
 
 from . import complaints, syntax
-from .context import Context, Hints, named
+from .context import Context, variable_name
 from .einsum import ELLIPSIS, LETTERS, Labels, Subscripts, fresh_letters, read_subscripts
 from .index import elaborate, parse_index
 from .matrix.reading import elaborate_matrix
@@ -43,7 +43,6 @@ __all__ = [
     "Context",
     "Definition",
     "Group",
-    "Hints",
     "Index",
     "Labels",
     "Name",
@@ -63,10 +62,10 @@ __all__ = [
     "fresh_letters",
     "indices_of",
     "meaning_of",
-    "named",
     "parse_index",
     "parts",
     "read_subscripts",
     "syntax",
     "tree_nodes",
+    "variable_name",
 ]

@@ -637,8 +637,8 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
             facts=["a shape is a tuple of extents, one for each axis"],
             hint=f"write shapes={{{name!r}: ({axes!r},)}}",
         )
-    extents: tuple[Dim, ...] = tuple(_extent(dim) for dim in axes)
-    for dim in extents:
+    given: list[Any] = [getattr(dim, "name", dim) for dim in axes]
+    for dim in given:
         number = isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0
         if not number and not (isinstance(dim, str) and dim.isidentifier()):
             raise DimensionError(
@@ -646,12 +646,7 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
                 facts=["an extent is a name or a number, 0 or more"],
                 hint=f"write shapes={{{name!r}: ('n', 3)}}",
             )
-    return extents
-
-
-def _extent(dim: Any) -> Any:
-    """An extent as `x.shape` gives it by its name."""
-    return getattr(dim, "name", dim)
+    return tuple(given)
 
 
 def check_statements(

@@ -1,8 +1,9 @@
-"""From an einsum string and the names of its operands to what it means.
+"""From an einsum string to labels, and with the names of its operands to what it means.
 
-In: a string in NumPy's rules, names, extents and assumptions given beside it. Out: `Meaning`.
+In: a string in NumPy's rules; names, extents and assumptions given beside it. Out: `Subscripts`; `Meaning`.
 Invariant: the term is the one that index notation gives for the same product; every label that is not in
-the output is summed. The string itself is read by `subscripts.py`; tensors and extents are `ranks.py`'s.
+the output is summed. Output labels stand once each and occur in the inputs; an operand holds one ellipsis
+at most. Tensors and extents are `ranks.py`'s.
 """
 
 from __future__ import annotations
@@ -70,12 +71,21 @@ class Subscripts:
         for place, (term, rank) in enumerate(zip(self.inputs, ranks, strict=True)):
             named = sum(label != ELLIPSIS for label in term)
             if rank < named or (rank > named and ELLIPSIS not in term):
-                raise self._wrong_rank(place, rank, named)
+                raise DimensionError(
+                    f"operand {place} has {axes_in_words(rank)}, "
+                    f"its subscripts {_quote(term)} name {named}",
+                    source=str(self),
+                    spans=[self.place(place)],
+                    facts=["each letter names one axis"],
+                    hint="add an ellipsis ... for axes without a letter"
+                    if rank > named
+                    else "drop a letter, or give the array more axes",
+                )
             counts.append(rank - named)
         if any(counts) and ELLIPSIS not in self.output:
             most = counts.index(max(counts))
             raise NotationError(
-                f"the output {self._text(self.output)} has no ellipsis",
+                f"the output {_quote(self.output)} has no ellipsis",
                 facts=[f"the ellipsis of operand {most} stands for {axes_in_words(counts[most])}"],
                 hint="write ... in the output too, or letters for axes to be summed",
             )
@@ -86,22 +96,9 @@ class Subscripts:
         if count != len(self.inputs):
             raise NotationError(
                 f"{len(self.inputs)} operands are named, {count} given",
-                facts=[f"the terms are {', '.join(self._text(term) for term in self.inputs)}"],
+                facts=[f"the terms are {', '.join(_quote(term) for term in self.inputs)}"],
                 hint="give one operand for each term between commas",
             )
-
-    def _wrong_rank(self, place: int, rank: int, named: int) -> DimensionError:
-        term = self.inputs[place]
-        return DimensionError(
-            f"operand {place} has {axes_in_words(rank)}, "
-            f"its subscripts {self._text(term)} name {named}",
-            source=str(self),
-            spans=[self.place(place)],
-            facts=["each letter names one axis"],
-            hint="add an ellipsis ... for axes without a letter"
-            if rank > named
-            else "drop a letter, or give the array more axes",
-        )
 
     def place(self, operand: int, label: str | None = None) -> Span:
         """Where an operand stands in `str(self)`, or the first of its labels called `label`.
@@ -115,10 +112,6 @@ class Subscripts:
             return start, start + len("".join(term))
         start += len("".join(term[: term.index(label)]))
         return start, start + len(label)
-
-    @staticmethod
-    def _text(term: Labels) -> str:
-        return repr("".join(term))
 
     def resolve(self, ranks: Sequence[int]) -> tuple[tuple[Subscript, ...], Subscript]:
         """Integer labels for operands of these ranks, and those of the output.
@@ -153,6 +146,10 @@ class Subscripts:
         return Subscripts(terms, tuple(names[label] for label in output))
 
 
+def _quote(term: Labels) -> str:
+    return repr("".join(term))
+
+
 def fresh_letters(count: int, used: Collection[str], first: str = "") -> list[str]:
     """`count` letters that are not used; those of `first` are preferred.
 
@@ -180,6 +177,10 @@ class Placed:
     subscripts: Subscripts
     labels: tuple[tuple[Span, ...], ...]  # of every operand
     terms: tuple[Span, ...]
+
+    def place_of_ellipsis(self, operand: int) -> Span:
+        """Where the ellipsis of an operand stands."""
+        return self.labels[operand][self.subscripts.inputs[operand].index(ELLIPSIS)]
 
 
 def read_subscripts(text: str) -> Subscripts:
@@ -396,28 +397,32 @@ def _spell_out(
     if not subscripts.has_ellipsis:
         return subscripts.inputs, subscripts.output
     ranks = _ranks(given, names, shapes)
-    counts = subscripts.count_unnamed(ranks)
     spelled = subscripts.spell_out(ranks)
-    met: dict[
-        str, dict[Dim, tuple[int, int]]
-    ] = {}  # letter -> its extents, each with operand and axis
-    alone: list[tuple[int, int, str]] = []  # axes of extent 1: operand, axis, letter
-    for place, (term, name, unnamed) in enumerate(
-        zip(subscripts.inputs, names, counts, strict=True)
-    ):
-        start = term.index(ELLIPSIS) if ELLIPSIS in term else 0
-        for axis in range(start, start + unnamed):
-            letter, dim = spelled.inputs[place][axis], shapes.get(name, ())[axis:][:1]
-            if dim == (1,):
-                alone.append((place, axis, letter))
-            elif dim:
-                met.setdefault(letter, {}).setdefault(dim[0], (place, axis))
-    for extents in met.values():
-        _check_one_extent(given, names, extents)
-    repeated = [(place, axis) for place, axis, letter in alone if letter in met]
-    own = fresh_letters(len(repeated), spelled.letters)
     inputs = [list(term) for term in spelled.inputs]
-    for (place, axis), letter in zip(repeated, own, strict=True):
+    aligned: dict[str, list[tuple[Dim, int, int]]] = {}  # letter -> extents, at operand and axis
+    for place, unnamed in enumerate(subscripts.count_unnamed(ranks)):
+        start = subscripts.inputs[place].index(ELLIPSIS) if unnamed else 0
+        dims = shapes.get(names[place], ())[start : start + unnamed]
+        for axis, dim in enumerate(dims, start):
+            aligned.setdefault(inputs[place][axis], []).append((dim, place, axis))
+    repeated = []
+    for entries in aligned.values():
+        first = {dim: (place, axis) for dim, place, axis in reversed(entries) if dim != 1}
+        for kind in (int, str):
+            found = [(dim, *at) for dim, at in first.items() if isinstance(dim, kind)][::-1]
+            if len(found) > 1:
+                facts = [f"axis {axis + 1} of {names[k]} is {dim}" for dim, k, axis in found]
+                raise DimensionError(
+                    "two axes that the ellipses align have different extents",
+                    source=given.source,
+                    spans=sorted({given.place_of_ellipsis(k) for _, k, _ in found}),
+                    facts=[", ".join(facts)],
+                    hint="ellipses are aligned on the right; declare these axes alike, "
+                    "or one of them as 1",
+                )
+        repeated += [(place, axis) for dim, place, axis in entries if dim == 1 and first]
+    own = fresh_letters(len(repeated), spelled.letters)
+    for (place, axis), letter in zip(sorted(repeated), own, strict=True):
         inputs[place][axis] = letter
     return tuple(map(tuple, inputs)), spelled.output
 
@@ -436,7 +441,7 @@ def _ranks(
             raise NotationError(
                 f"the ellipsis of {name} stands for an unknown number of axes",
                 source=given.source,
-                spans=[given.labels[place][term.index(ELLIPSIS)]],
+                spans=[given.place_of_ellipsis(place)],
                 facts=[f"only the shape of {name} tells it"],
                 hint=f"give it, for example shapes={{{name!r}: ({axes})}}",
             )
@@ -444,22 +449,3 @@ def _ranks(
         len(term) if ELLIPSIS not in term else len(shapes[name]) if name in shapes else known[name]
         for name, term in zip(names, terms, strict=True)
     ]
-
-
-def _check_one_extent(
-    given: Placed, names: tuple[str, ...], extents: Mapping[Dim, tuple[int, int]]
-) -> None:
-    """Axes that ellipses align have one number and one name at most."""
-    for kind in (int, str):
-        found = [(dim, at) for dim, at in extents.items() if isinstance(dim, kind)]
-        if len(found) > 1:
-            terms = given.subscripts.inputs
-            facts = (f"axis {axis + 1} of {names[k]} is {dim}" for dim, (k, axis) in found)
-            places = (given.labels[k][terms[k].index(ELLIPSIS)] for _, (k, _) in found)
-            raise DimensionError(
-                "two axes that the ellipses align have different extents",
-                source=given.source,
-                spans=sorted(set(places)),
-                facts=[", ".join(facts)],
-                hint="ellipses are aligned on the right; declare these axes alike, or one of them as 1",
-            )

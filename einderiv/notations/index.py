@@ -630,15 +630,6 @@ class _IndexTree(TreeBuilder):
         indices, span = c[1]
         return Access(str(name), indices, over(span_of(name), span), span_of(name))
 
-    def call_kept(self, c: list[Any]) -> Call:
-        return self._call(c[0], c[1], c[3], c[4], None)
-
-    def call_behind(self, c: list[Any]) -> Call:
-        return self._call(c[0], None, c[2], c[3], c[4])
-
-    def call_both(self, c: list[Any]) -> Call:
-        return self._call(c[0], c[1], c[3], c[4], c[5])
-
     def subscript(self, c: list[Any]) -> Indices:
         return tuple(c[1]), over(span_of(c[0]), span_of(c[2]))
 

@@ -294,32 +294,20 @@ class TreeBuilder(Transformer[Token, Any]):
         return Name(str(c[0]), span_of(c[0]))
 
     def call(self, c: list[Any]) -> Call:
-        return self._call(c[0], None, c[2], c[3], None)
-
-    def _call(
-        self,
-        name: Token,
-        kept: Indices | None,
-        arguments: list[Node],
-        closing: Token,
-        behind: Indices | None,
-    ) -> Call:
-        for brackets in (kept, behind):
-            if brackets and not brackets[0]:
+        """`f(a)`, `sum[i](a)`, `inv(A)[p,q]`, `inv[i,j](a)[p,q]`."""
+        name, subscripts = c[0], [part for part in c if isinstance(part, tuple)]
+        for indices, span in subscripts:
+            if not indices:
                 raise NotationError(
                     f"empty brackets stand at the function {complaints.short(name)}",
-                    spans=[brackets[1]],
+                    spans=[span],
                     facts=["brackets at a function name at least one index"],
                     hint="name the indices, as in sum[i](x[i]), or remove the brackets",
                 )
-        return Call(
-            str(name),
-            kept[0] if kept else None,
-            tuple(arguments),
-            behind[0] if behind else None,
-            over(span_of(name), behind[1] if behind else span_of(closing)),
-            span_of(name),
-        )
+        kept = c[1][0] if isinstance(c[1], tuple) else None
+        behind, end = c[-1] if isinstance(c[-1], tuple) else (None, span_of(c[-1]))
+        arguments = next(tuple(part) for part in c if isinstance(part, list))
+        return Call(str(name), kept, arguments, behind, over(span_of(name), end), span_of(name))
 
     def argument(self, c: list[Any]) -> Node:
         return node_of(c[0])

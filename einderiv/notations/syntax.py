@@ -2,7 +2,7 @@
 
 In: nothing; these are records that every parser fills. Names and spans are the user's.
 Out: `Text`, read by the elaborator.
-Invariant: a node's span covers the spans of its parts; nothing here knows about terms.
+Invariant: a node's span covers the spans of its parts; nothing here knows about terms; no walk recurses.
 """
 
 from __future__ import annotations
@@ -130,20 +130,8 @@ class Pointwise:
     span: Span
 
 
-Node = (
-    Number
-    | Name
-    | Access
-    | Call
-    | Comparison
-    | Negative
-    | Power
-    | Product
-    | Sum
-    | Group
-    | Transpose
-    | Pointwise
-)
+Leaf = Number | Name | Access
+Node = Leaf | Call | Comparison | Negative | Power | Product | Sum | Group | Transpose | Pointwise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,12 +164,6 @@ class Text:
     statements: tuple[Declaration | Definition, ...]
 
 
-# Walks over the surface tree.
-#
-# In: a surface tree. Out: its nodes, their indices, the functions around a whole tensor.
-# Invariant: nothing recurses.
-
-
 def tree_nodes(root: Node) -> list[Node]:
     """Every node of a surface tree, in the order of the text."""
     found: list[Node] = []
@@ -198,9 +180,9 @@ def parts(node: Node) -> tuple[Node, ...]:
     match node:
         case Call():
             return node.arguments
-        case Comparison():
+        case Comparison() | Pointwise():
             return node.left, node.right
-        case Negative():
+        case Negative() | Transpose():
             return (node.operand,)
         case Power():
             return node.base, node.exponent
@@ -210,10 +192,6 @@ def parts(node: Node) -> tuple[Node, ...]:
             return tuple(term for _, term in node.terms)
         case Group():
             return (node.inner,)
-        case Transpose():
-            return (node.operand,)
-        case Pointwise():
-            return node.left, node.right
     return ()
 
 

@@ -295,13 +295,13 @@ PRINTED = [  # index notation, einsum
 @pytest.mark.parametrize(("index", "text"), PRINTED)
 def test_a_product_prints_as_an_einsum(index, text):
     e = ed.parse(index)
-    assert str(to_einsum(e.term, e.indices, e._context.hints())) == text
+    assert str(to_einsum(e.term, e.indices, e._context)) == text
 
 
 @pytest.mark.parametrize("index", [index for index, _ in PRINTED])
 def test_a_printed_einsum_reads_back(index):
     e = ed.parse(index)
-    found = to_einsum(e.term, e.indices, e._context.hints())
+    found = to_einsum(e.term, e.indices, e._context)
     back = einsum(found.subscripts, found.operands, shapes=e.variables)
     letters = f"[{','.join(back.indices)}]" if back.indices else ""
     scaled = ed.parse(f"({found.factor})*back{letters}").substitute(back=back)
@@ -318,7 +318,7 @@ def test_an_awkward_string_printed_again_has_the_same_values(text, shapes):
     arrays = [rng.integers(-4, 5, shape).astype(float) for shape in shapes]
     names = tuple(map(operand_name, range(len(arrays))))
     e = einsum(text, shapes=dict(zip(names, shapes, strict=True)))
-    printed = to_einsum(e.term, e.indices, e._context.hints())
+    printed = to_einsum(e.term, e.indices, e._context)
     assert printed.factor == 1
     known = dict(zip(names, arrays, strict=True))
     terms = printed.subscripts.partition("->")[0].split(",")
@@ -350,7 +350,7 @@ NO_PRODUCT = {
 def test_a_term_that_is_no_product_names_the_part_that_is_none(index):
     e = ed.parse(index)
     with pytest.raises(NotationError) as caught:
-        to_einsum(e.term, e.indices, e._context.hints())
+        to_einsum(e.term, e.indices, e._context)
     assert caught.value.message == NO_PRODUCT[index]
     assert caught.value.facts and caught.value.hint
 
@@ -358,14 +358,14 @@ def test_a_term_that_is_no_product_names_the_part_that_is_none(index):
 def test_the_whole_is_shown_around_the_part():
     e = ed.parse("A[i,j]*sin(x[j])")
     with pytest.raises(NotationError, match=r"it stands in A\[i,j\]\*sin\(x\[j\]\)"):
-        to_einsum(e.term, e.indices, e._context.hints())
+        to_einsum(e.term, e.indices, e._context)
 
 
 def test_a_product_with_more_labels_than_letters_is_refused():
     text = "*".join(f"A[i{k},i{k + 1}]" for k in range(60))
     e = ed.parse(text)
     with pytest.raises(NotationError, match="too long for an einsum string"):
-        to_einsum(e.term, e.indices, e._context.hints())
+        to_einsum(e.term, e.indices, e._context)
 
 
 def test_a_shared_product_does_not_grow_beyond_bounds():
@@ -373,7 +373,7 @@ def test_a_shared_product_does_not_grow_beyond_bounds():
     text = "\n".join(["T0 = x[i]*y[i]", *(f"T{k + 1} = T{k}*T{k}*a" for k in range(40))])
     e = ed.parse(text)
     with pytest.raises(NotationError):
-        to_einsum(e.term, e.indices, e._context.hints())
+        to_einsum(e.term, e.indices, e._context)
 
 
 def test_the_factor_is_exact():

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from ...notations import Definition, Hints, Text
+from ...notations import Context, Definition, Text
 from ...terms import (
     COMPARISONS,
     ONE,
@@ -64,7 +64,7 @@ class _Sketch:
         self.edges.append(Edge(a, b, label, ends))
 
 
-def network(root: Expr, names: Sequence[str], hints: Hints, caption: str = "") -> Graph:
+def network(root: Expr, names: Sequence[str], hints: Context, caption: str = "") -> Graph:
     """The tensor network of a product, or those of a sum's products with their signs between them."""
     sketch = _Sketch()
     counts = uses([root])
@@ -127,7 +127,7 @@ def _product(
     term: Expr,
     coefficient: Fraction,
     names: Sequence[str],
-    hints: Hints,
+    hints: Context,
     counts: dict[Expr, int],
 ) -> None:
     factors, dims = _factors(term, counts)
@@ -215,7 +215,7 @@ def _tree_text(tree: object) -> str:
     return to_text(Text("", (Definition(None, None, tree, NOWHERE, NOWHERE),)))  # type: ignore[arg-type]
 
 
-def operand_text(operand: Expr, names: Sequence[str], hints: Hints) -> str:
+def operand_text(operand: Expr, names: Sequence[str], hints: Context) -> str:
     """A node's text: a tensor's name, a short formula, or what kind of term it is."""
     match operand:
         case Variable():
@@ -260,7 +260,7 @@ def _is_small(operand: Expr) -> bool:
 
 def _is_short(operand: Expr) -> bool:
     """Does a network's node show all of the operand?"""
-    return not operand.children or operand_text(operand, _NAMES[: operand.rank], Hints()) != (
+    return not operand.children or operand_text(operand, _NAMES[: operand.rank], Context()) != (
         kind_text(operand)
     )
 
@@ -274,7 +274,7 @@ _OPERATION = 32  # characters of an operation's text
 _SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 
 
-def operations(root: Expr, names: Sequence[str], hints: Hints, caption: str = "") -> Graph:
+def operations(root: Expr, names: Sequence[str], hints: Context, caption: str = "") -> Graph:
     """The graph of a term: each operation once, whatever the number of places that use it."""
     nodes: list[Node] = []
     edges: list[Edge] = []
@@ -328,7 +328,7 @@ def _operands(term: Expr) -> tuple[Expr, ...]:
 
 
 def _letters(
-    ordered: Sequence[Expr], names: tuple[str, ...], hints: Hints
+    ordered: Sequence[Expr], names: tuple[str, ...], hints: Context
 ) -> dict[Expr, dict[int, str]]:
     """Letters for the labels of every product: where it can be, those of the first place that reads it."""
     axes: dict[Expr, tuple[str, ...]] = {ordered[-1]: names}
