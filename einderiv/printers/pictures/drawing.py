@@ -21,7 +21,7 @@ from ...errors import BackendError, ResourceLimitError
 from ...programs import Array
 from ..text import broken
 from .graph import GREY, INK, STYLES, Graph, Node
-from .layout import Places, Point, Size, layered, spread
+from .layout import Places, Point, Size, layer_places, network_places
 
 MOST_NODES = 200  # in a drawn picture; more are not legible
 
@@ -153,9 +153,9 @@ def graph_canvas(graph: Graph) -> Canvas:
     ends = [(edge.source, edge.target) for edge in graph.edges]
     texts = [text_size(edge.label, _NOTE, 3) if edge.label else None for edge in graph.edges]
     if graph.is_directed:
-        places = layered(sizes, ends, texts)
+        places = layer_places(sizes, ends, texts)
     else:
-        places = spread(sizes, ends, texts, [node.group for node in graph.nodes])
+        places = network_places(sizes, ends, texts, [node.group for node in graph.nodes])
     caption = _caption_lines(graph.caption)
     lines = [text_size(line, _NOTE) for line in caption]
     width = max(places.size[0], *(w for w, _ in lines), 0) if lines else places.size[0]

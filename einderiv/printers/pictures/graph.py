@@ -72,10 +72,10 @@ class Graph:
         return self.kind != "network"
 
 
-def shortened(text: str, most: int) -> str:
+def short_line(text: str, most: int) -> str:
     """A text on one line, of at most that many characters.
 
-    >>> shortened("abcdefgh", 6)
+    >>> short_line("abcdefgh", 6)
     'abcde…'
     """
     line = " ".join(text.split())
@@ -117,7 +117,7 @@ def to_dot(graph: Graph) -> str:
     if graph.caption:
         general |= {"label": graph.caption, "labelloc": "b", **_FONT, "fontcolor": GREY}
     lines = [
-        f"{word} {quoted(graph.kind)} {{",
+        f"{word} {quote(graph.kind)} {{",
         f"  graph [{attributes(general)}];",
         f"  node [{attributes({**_FONT, **_NODE})}];",
         f"  edge [{attributes({**_FONT, 'fontsize': '10', 'color': GREY, 'arrowsize': '0.6'})}];",
@@ -156,13 +156,13 @@ def _node_attributes(node: Node) -> dict[str, str]:
 
 def attributes(texts: Mapping[str, str]) -> str:
     """Attributes as `dot` reads them."""
-    return " ".join(f"{name}={quoted(text)}" for name, text in texts.items())
+    return " ".join(f"{name}={quote(text)}" for name, text in texts.items())
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A text in quotes, for Graphviz to show as it is.
 
-    >>> print(quoted('a"b'))
+    >>> print(quote('a"b'))
     "a\\"b"
     """
     plain = "".join(

@@ -40,7 +40,7 @@ from ..named import Factor, Letters, arranged_factors, arranged_terms
 from ..surface import unparse
 from ..text import number_text, to_text
 from ..trees import NOWHERE, fraction_tree
-from .graph import Edge, Graph, Node, shortened
+from .graph import Edge, Graph, Node, short_line
 
 _LABEL = 26  # characters of a node that is no tensor; longer ones are named by their kind
 _TREE = 40  # nodes of a term that is written out in such a label
@@ -219,14 +219,14 @@ def operand_text(operand: Expr, names: Sequence[str], hints: Hints) -> str:
     """A node's text: a tensor's name, a short formula, or what kind of term it is."""
     match operand:
         case Variable():
-            return shortened(operand.name, _LABEL)
+            return short_line(operand.name, _LABEL)
         case Ones():
             return "1"
         case Extent():
             return str(operand.dim)
     known = hints.definitions.get(operand)
     if known is not None:
-        return shortened(known, _LABEL)
+        return short_line(known, _LABEL)
     if len(set(names)) == len(names) and _is_small(operand):
         *others, last = unparse(operand, tuple(names), hints).statements
         if isinstance(last, Definition) and not any(isinstance(x, Definition) for x in others):
@@ -299,7 +299,7 @@ def operations(root: Expr, names: Sequence[str], hints: Hints, caption: str = ""
             kind = "input"
         elif term is root and term.children:
             kind = "result"
-        nodes.append(Node(kind, shortened(label, _OPERATION), shape_text(term.shape)))
+        nodes.append(Node(kind, short_line(label, _OPERATION), shape_text(term.shape)))
         places[term] = len(nodes) - 1
         texts = _edge_texts(term, letters[term])
         edges += [Edge(a, places[term], text) for a, text in zip(sources, texts, strict=True)]

@@ -15,7 +15,7 @@ from ...errors import BackendError, DataError, NotationError, ResourceLimitError
 from ...notations import Hints
 from ...terms import Expr
 from .drawing import Canvas, check_drawable, graph_canvas, render
-from .graph import Graph, shortened, to_dot
+from .graph import Graph, short_line, to_dot
 from .networks import is_network, network, operations
 
 KINDS = ("network", "graph")
@@ -149,7 +149,7 @@ def picture_of(
             hint="leave it out for the kind that fits; e.spy() shows where a derivative is zero",
         )
     drawing = network if kind == "network" else operations
-    return Picture(drawing(term, names, hints, shortened(caption, _CAPTION)))
+    return Picture(drawing(term, names, hints, short_line(caption, _CAPTION)))
 
 
 def expression_html(latex: str, text: str) -> str:

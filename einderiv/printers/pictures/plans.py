@@ -30,7 +30,7 @@ from ...programs import (
     operands_of,
 )
 from ...terms import Label
-from .graph import Edge, Graph, Node, shortened
+from .graph import Edge, Graph, Node, short_line
 from .networks import factor_text, fraction_text, shape_text
 
 _LABEL = 40  # characters of a node's text
@@ -74,7 +74,7 @@ def plan(program: Program, sizes: Mapping[str, int], results: Sequence[str] = ()
             kind = "result"
         places[step.target] = len(nodes)
         note = " · ".join(fact for fact in facts if fact)
-        nodes.append(Node(kind, shortened(label, _LABEL), note))
+        nodes.append(Node(kind, short_line(label, _LABEL), note))
         texts = _operand_texts(step)
         for source, text in zip(sources, texts, strict=True):
             edges.append(Edge(source, places[step.target], text))
