@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _run_command(list(sys.argv[1:] if arguments is None else arguments))
-        if sys.stdout is not None:  # it is None where the shell closed it
+        if sys.stdout is not None:  # it is None if the shell closed it
             sys.stdout.flush()
         return code
     except KeyboardInterrupt:

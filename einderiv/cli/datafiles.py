@@ -137,7 +137,7 @@ class Table:
     rows: list[tuple[int, list[str]]]  # with line numbers
 
     def header(self) -> list[str]:
-        """The names of the columns; refused where a column has none of its own."""
+        """The names of the columns; refused if a column has none of its own."""
         twice = {name for name in self.names if self.names.count(name) > 1}
         if twice or not self.names:
             raise DataError(

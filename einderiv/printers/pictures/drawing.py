@@ -104,7 +104,7 @@ class Canvas:
 
 
 def render(draw: Callable[[], Canvas], kind: str, dpi: int) -> bytes:
-    """What `draw` draws as the bytes of a file; BackendError where matplotlib is missing."""
+    """What `draw` draws as the bytes of a file; BackendError if matplotlib is missing."""
     try:
         import matplotlib.style
     except ImportError:
@@ -219,9 +219,7 @@ def _caption_lines(text: str) -> list[str]:
     """Up to three lines for the caption."""
     lines: list[str] = []
     for line in text.split("\n"):
-        for part in broken(
-            line, _CAPTION
-        ):  # before operators, and within words only where it must be
+        for part in broken(line, _CAPTION):  # before operators, and within words only if it must be
             lines += [part[k : k + _CAPTION] for k in range(0, len(part), _CAPTION)]
     if len(lines) > 3:
         lines = [*lines[:2], f"{lines[2][: _CAPTION - 1]}…"]
@@ -244,7 +242,7 @@ def _flow(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
 
 
 def _bend(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
-    """A curve from the first to the last point through the middle one; a loop where these are one."""
+    """A curve from the first to the last point through the middle one; a loop if these are one."""
     (ax, ay), (mx, my), (bx, by) = route
     if (ax, ay) == (bx, by):
         dx, dy = mx - ax, my - ay

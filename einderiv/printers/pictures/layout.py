@@ -45,7 +45,7 @@ class Places:
 
 
 def _networkx() -> Any:
-    """The library; BackendError where it is missing."""
+    """The library; BackendError if it is missing."""
     try:
         import networkx
     except ImportError:

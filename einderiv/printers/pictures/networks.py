@@ -82,7 +82,7 @@ def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
 
 
 def _factors(term: Expr, counts: dict[Expr, int]) -> tuple[list[Factor], dict[Label, Dim]]:
-    """The operands of a product, products in it that stand nowhere else taken apart as well."""
+    """The operands of a product, products in it that occur nowhere else taken apart as well."""
     labels = tuple(range(term.rank))
     fresh = term.rank
     dims: dict[Label, Dim] = dict(zip(labels, term.shape, strict=True))
@@ -149,7 +149,7 @@ def _product(
 def _join(
     sketch: Sketch, places: list[tuple[int, str]], free: list[str], summed: str, tied: bool
 ) -> None:
-    """The lines of one class of indices: an edge, a leg, or a dot where they are more than two."""
+    """The lines of one class of indices: an edge, a leg, or a dot if they are more than two."""
     if len(places) == 2 and not free and not tied:
         (a, start), (b, end) = places
         sketch.join(a, b, summed, (start, end))
@@ -169,7 +169,7 @@ def _join(
 
 
 def index_text(name: str, dim: Dim) -> str:
-    """An index with its extent, where the extent has a name of its own.
+    """An index with its extent, if the extent has a name of its own.
 
     >>> index_text("a", "n"), index_text("j", "j")
     ('a: n', 'j')
@@ -307,7 +307,7 @@ def _operands(term: Expr) -> tuple[Expr, ...]:
 def _letters(
     ordered: Sequence[Expr], names: tuple[str, ...], hints: Hints
 ) -> dict[Expr, dict[int, str]]:
-    """Letters for the labels of every product: where it can be, those of the first place that reads it."""
+    """Letters for the labels of every product: if possible, those of the first place that reads it."""
     axes: dict[Expr, tuple[str, ...]] = {ordered[-1]: names}
     found: dict[Expr, dict[int, str]] = {}
     for term in reversed(ordered):

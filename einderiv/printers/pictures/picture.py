@@ -59,12 +59,12 @@ class Drawn:
     def save(self, path: str | Path) -> None:
         """Write the picture to a file of the kind that its name ends in.
 
-        Raises DataError where the kind is unknown or the file cannot be written.
+        Raises DataError if the kind is unknown or the file cannot be written.
         """
         self.write(path, self.as_bytes(Path(path).suffix.removeprefix(".").lower(), str(path)))
 
     def write(self, path: str | Path, data: bytes) -> None:
-        """Write bytes to a file; DataError where that fails."""
+        """Write bytes to a file; DataError if that fails."""
         try:
             Path(path).write_bytes(data)
         except OSError as error:

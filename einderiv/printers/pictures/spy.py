@@ -102,7 +102,7 @@ def _dense(rank: int) -> Patterns:
 
 
 def _of_product(node: Contraction, children: list[Patterns]) -> Patterns:
-    """A product is zero where a factor is: each choice of a pattern for every factor is one."""
+    """An entry of a product is zero if one of a factor is: each choice of a pattern for every factor is one."""
     if prod(map(len, children)) > MOST:
         children = [
             patterns if isinstance(child, Delta) else _dense(child.rank)
@@ -377,7 +377,7 @@ def _parts(root: Expr, indices: tuple[str, ...], hints: Hints) -> tuple[Part, ..
 
 
 def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
-    """The terms of a sum; a product is multiplied out where that sets a term with deltas free."""
+    """The terms of a sum; a product is multiplied out if that sets a term with deltas free."""
     made: list[tuple[Fraction, Expr]] = []
     stack: list[tuple[Fraction, Expr]] = [(ONE, root)]
     while stack:
