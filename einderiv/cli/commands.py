@@ -27,7 +27,7 @@ from ..expressions import Expression, compile, parse
 from ..notations import read_subscripts
 from ..printers import TARGETS, Drawn, Origin, function_code
 from ..programs import einsum_report
-from .datafiles import Array, check_output, read_arrays, write_array
+from .datafiles import Array, format_of, read_arrays, write_array
 from .demo import demo_text
 
 _LONG = 70  # characters of an expression that is named by its text
@@ -413,7 +413,7 @@ def run_command(
         --data X=X.csv --data Y=Y.npy --data th=th.npy --data n=16
     """
     if out is not None:
-        check_output(out)
+        format_of(out, "write")  # before anything is computed
     _, result = _derivative(text, **options)
     arrays = read_arrays(data, result.variables)
     value = np.asarray(result(arrays, sizes=_sizes(size)))

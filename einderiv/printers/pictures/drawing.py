@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import BackendError, ResourceLimitError
+from ...errors import BackendError
 from ...programs import Array
 from ..text import broken
 from .graph import GREY, INK, STYLES, Graph, Node
 from .layout import Places, Point, Size, layer_places, network_places
-
-MOST_NODES = 200  # in a drawn picture; more are not legible
 
 _TEXT, _NOTE, _MARK = 10.5, 8.5, 7.0  # font sizes in points
 _MARGIN = 12.0
@@ -135,16 +133,6 @@ def text_size(text: str, size: float, beside: float = 0.0) -> Size:
 
 
 # ---------------------------------------------------------------- graphs
-
-
-def check_drawable(graph: Graph) -> None:
-    """Refuse what nobody could read."""
-    if len(graph.nodes) > MOST_NODES:
-        raise ResourceLimitError(
-            f"a {graph.kind} of {len(graph.nodes)} nodes is too large for a legible picture",
-            facts=[f"pictures have up to {MOST_NODES} nodes; the Graphviz text has no limit"],
-            hint="take .dot, or save it as a .dot file; or draw a part of the expression",
-        )
 
 
 def graph_canvas(graph: Graph) -> Canvas:

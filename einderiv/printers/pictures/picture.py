@@ -14,12 +14,13 @@ from pathlib import Path
 from ...errors import BackendError, DataError, NotationError, ResourceLimitError
 from ...notations import Hints
 from ...terms import Expr
-from .drawing import Canvas, check_drawable, graph_canvas, render
+from .drawing import Canvas, graph_canvas, render
 from .graph import Graph, short_line, to_dot
 from .networks import is_network, network, operations
 
 KINDS = ("network", "graph")
 _DPI = 144
+_MOST_NODES = 200  # in a drawn picture; more are not legible
 _CAPTION = 270  # characters under a picture
 _FORMULA = 6000  # characters of a formula in a notebook; a longer one is left out ...
 _TEXT = 4000  # ... and of a text; a longer one is cut
@@ -123,7 +124,13 @@ class Picture(Drawn):
         return graph_canvas(self.graph)
 
     def _check(self) -> None:
-        check_drawable(self.graph)
+        count = len(self.graph.nodes)
+        if count > _MOST_NODES:
+            raise ResourceLimitError(
+                f"a {self.graph.kind} of {count} nodes is too large for a legible picture",
+                facts=[f"pictures have up to {_MOST_NODES} nodes; the Graphviz text has no limit"],
+                hint="take .dot, or save it as a .dot file; or draw a part of the expression",
+            )
 
     def _text(self) -> str:
         return self.dot

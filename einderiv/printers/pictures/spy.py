@@ -102,7 +102,7 @@ def _dense(rank: int) -> Patterns:
 
 
 def _of_product(node: Contraction, children: list[Patterns]) -> Patterns:
-    """An entry of a product is zero if one of a factor is: each choice of a pattern for every factor is one."""
+    """An entry is zero if one of a factor is: each choice of a pattern for every factor is a pattern."""
     if prod(map(len, children)) > MOST:
         children = [
             patterns if isinstance(child, Delta) else _dense(child.rank)
