@@ -8,6 +8,7 @@ stays short, however deep the trees are.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -333,11 +334,9 @@ class Writer:
     def write(self, roots: Sequence[Code]) -> list[str]:
         """The texts of the roots; statements for what they share come first."""
         ordered = below(roots)
-        uses: dict[Code, int] = dict.fromkeys(ordered, 0)
-        for code in (*roots, *(arg for parent in ordered for arg in parent.args)):
-            uses[code] += 1
+        uses = Counter([*roots, *(arg for parent in ordered for arg in parent.args)])
         shared = [code for code in ordered if uses[code] > 1]
-        self.names.expect(name_for(code, "") for code in shared if _can_be_named(code))
+        self.names.expected.update(name_for(code, "") for code in shared if _can_be_named(code))
         for code in ordered:
             self.pieces[code] = self._piece(code)
             if uses[code] > 1 and self._is_worth_a_name(code):
@@ -578,13 +577,8 @@ class Names:
 
     def __init__(self, taken: set[str]) -> None:
         self.taken = taken
-        self._expected: dict[str, int] = {}
-        self._given: dict[str, int] = {}
-
-    def expect(self, wanted: Iterable[str]) -> None:
-        """Wanted names; one that is wanted more than once is numbered from 1."""
-        for name in wanted:
-            self._expected[name] = self._expected.get(name, 0) + 1
+        self.expected: Counter[str] = Counter()  # one that is wanted more than once is numbered
+        self._given: Counter[str] = Counter()
 
     def own(self, wanted: str) -> str:
         """The wanted name itself if it is free."""
@@ -595,8 +589,8 @@ class Names:
 
     def fresh(self, wanted: str) -> str:
         """The wanted name for a local, with a number if it is taken."""
-        numbered = wanted == "t" or self._expected.get(wanted, 0) > 1
-        count = self._given.get(wanted, 0) + 1
+        numbered = wanted == "t" or self.expected[wanted] > 1
+        count = self._given[wanted] + 1
         while True:
             name = f"{wanted}{count}" if numbered or count > 1 else wanted
             if name not in self.taken:

@@ -38,9 +38,6 @@ class Drawn:
     def _check(self) -> None:
         """Refuse what is too large to be drawn."""
 
-    def _text(self) -> str:
-        raise NotImplementedError
-
     def svg(self) -> str:
         """The picture as SVG. Raises BackendError without matplotlib, ResourceLimitError beyond 200 nodes."""
         self._check()
@@ -85,7 +82,7 @@ class Drawn:
                 facts=[f"it is written as {self.text_kind}, svg or png"],
                 hint=f"choose one of these: picture.{self.text_kind}, picture.svg, picture.png",
             )
-        return self._text().encode()
+        return f"{str(self).rstrip()}\n".encode()
 
     def _repr_svg_(self) -> str | None:
         try:
@@ -131,9 +128,6 @@ class Picture(Drawn):
                 facts=[f"pictures have up to {_MOST_NODES} nodes; the Graphviz text has no limit"],
                 hint="take .dot, or save it as a .dot file; or draw a part of the expression",
             )
-
-    def _text(self) -> str:
-        return self.dot
 
     def __str__(self) -> str:
         return self.dot

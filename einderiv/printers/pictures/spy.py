@@ -341,9 +341,6 @@ class Spy(Drawn):
         step = prod(self.shape[start + 1 : stop])
         return tuple(range(step, step * self.shape[start], step)) if step > 1 else ()
 
-    def _text(self) -> str:
-        return f"{self}\n"
-
     def __repr__(self) -> str:
         return f"<Spy of [{','.join(self.indices)}]: {'; '.join(self.facts)}>"
 
