@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,13 +84,10 @@ def _refuse(message: str) -> int:
 
 def _bug(error: Exception) -> str:
     """One message for what should not happen, with the place a report needs."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    *_, place = traceback.extract_tb(error.__traceback__)
     kind = type(error).__name__
     advice = "this is a bug in einderiv, please report it with the expression"
-    return f"InternalError: {kind}: {error}{place}\n  {advice}"
+    return f"InternalError: {kind}: {error} at {place.filename}:{place.lineno}\n  {advice}"
 
 
 def _discard_output() -> None:
@@ -432,8 +430,7 @@ def _plain(value: Array) -> Any:
         value = np.stack([value.real, value.imag], axis=-1)
     if np.isfinite(value).all():
         return value.tolist()
-    flat = np.empty(value.shape, object)
-    flat[...] = value
+    flat = value.astype(object)
     flat[~np.isfinite(value)] = [str(x) for x in value[~np.isfinite(value)].tolist()]
     return flat.tolist()
 
