@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from ..expressions import Expression, compile, parse
 from ..notations import read_subscripts
 from ..printers import TARGETS, Drawn, Origin, function_code
 from ..programs import einsum_report
-from .datafiles import Array, check_output, read_arrays, write_array
+from .datafiles import Array, format_of, read_arrays, write_array
 from .demo import demo_text
 
 _LONG = 70  # characters of an expression that is named by its text
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _run_command(list(sys.argv[1:] if arguments is None else arguments))
-        if sys.stdout is not None:  # it is None where the shell closed it
+        if sys.stdout is not None:  # it is None if the shell closed it
             sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -83,13 +84,10 @@ def _refuse(message: str) -> int:
 
 def _bug(error: Exception) -> str:
     """One message for what should not happen, with the place a report needs."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    *_, place = traceback.extract_tb(error.__traceback__)
     kind = type(error).__name__
     advice = "this is a bug in einderiv, please report it with the expression"
-    return f"InternalError: {kind}: {error}{place}\n  {advice}"
+    return f"InternalError: {kind}: {error} at {place.filename}:{place.lineno}\n  {advice}"
 
 
 def _discard_output() -> None:
@@ -413,7 +411,7 @@ def run_command(
         --data X=X.csv --data Y=Y.npy --data th=th.npy --data n=16
     """
     if out is not None:
-        check_output(out)
+        format_of(out, "write")  # before anything is computed
     _, result = _derivative(text, **options)
     arrays = read_arrays(data, result.variables)
     value = np.asarray(result(arrays, sizes=_sizes(size)))
@@ -432,8 +430,7 @@ def _plain(value: Array) -> Any:
         value = np.stack([value.real, value.imag], axis=-1)
     if np.isfinite(value).all():
         return value.tolist()
-    flat = np.empty(value.shape, object)
-    flat[...] = value
+    flat = value.astype(object)
     flat[~np.isfinite(value)] = [str(x) for x in value[~np.isfinite(value)].tolist()]
     return flat.tolist()
 

@@ -53,7 +53,7 @@ def read_arrays(items: Sequence[str], wanted: Collection[str]) -> dict[str, Arra
 
 def _arrays(item: str, wanted: Collection[str]) -> dict[str, Array]:
     """What is wanted of a file that has names for what it holds."""
-    suffix = _suffix(item, "read")
+    suffix = format_of(item, "read")
     if suffix == ".npy":
         raise DataError(f"{item} holds an array without a name", hint=f"name it: --data X={item}")
     if suffix == ".csv":
@@ -84,7 +84,7 @@ def _one_array(name: str, text: str) -> Array:
     number = _number(text)
     if number is not None:
         return np.asarray(number)
-    suffix = _suffix(text, "read")
+    suffix = format_of(text, "read")
     if suffix == ".csv":
         return read_table(text).array()
     with _open_arrays(text, suffix) as loaded:
@@ -137,7 +137,7 @@ class Table:
     rows: list[tuple[int, list[str]]]  # with line numbers
 
     def header(self) -> list[str]:
-        """The names of the columns; refused where a column has none of its own."""
+        """The names of the columns; refused if a column has none of its own."""
         twice = {name for name in self.names if self.names.count(name) > 1}
         if twice or not self.names:
             raise DataError(
@@ -232,18 +232,13 @@ def _number(text: str) -> float | None:
 # ------------------------------------------------------------ writing
 
 
-def check_output(path: str) -> None:
-    """Refuse a file name whose suffix says no known format, before anything is computed."""
-    _suffix(path, "write")
-
-
 def write_array(path: str, array: Array, comment: str = "") -> None:
     """The array in a file; what was there is replaced at once, by a whole file.
 
     .npy; .npz under the name `value`; .csv with up to two axes: a scalar, a column or a table of all
     digits, after `comment` in lines that start with #. Raises DataError.
     """
-    suffix = _suffix(path, "write")
+    suffix = format_of(path, "write")
     if suffix == ".csv" and (array.ndim > 2 or array.dtype.kind == "c"):
         what = "complex numbers" if array.ndim <= 2 else f"{array.ndim} axes"
         raise DataError(f"a .csv file cannot hold {what}", hint="write .npy or .npz instead")
@@ -271,7 +266,8 @@ def write_array(path: str, array: Array, comment: str = "") -> None:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _suffix(path: str, verb: str) -> str:
+def format_of(path: str, verb: str) -> str:
+    """The suffix that says in which format to `read` or `write`; DataError if it is none of these."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".npz", ".npy", ".csv"):
         raise DataError(

@@ -64,7 +64,7 @@ def function_code(
     with_grad: object,
     origin: Origin,
 ) -> str:
-    """The text of a function of the expression, and of its gradient where that is wanted.
+    """The text of a function of the expression, and of its gradient if that is wanted.
 
     `with_grad`: False; True for the gradient by every tensor; a name for one; a list of names for some.
     """
@@ -131,7 +131,7 @@ def function_code(
 
 
 def _checked_target(target: object, name: object) -> Target:
-    """The target; BackendError or NotationError where there is none, or the function's name is none."""
+    """The target; BackendError or NotationError if there is none, or the function's name is none."""
     if not isinstance(target, str) or target not in TARGETS:
         raise BackendError(
             f"no code for {target!r}",
@@ -169,7 +169,7 @@ def _gradients(expression: Coded, with_grad: object) -> dict[str, Coded]:
 
 
 def _identifier(name: str, names: Names) -> str:
-    """A user's name as an identifier of its own: as it is where Python takes it, else near it."""
+    """A user's name as an identifier of its own: as it is if Python takes it, else near it."""
     plain = unicodedata.normalize("NFKC", name).replace("'", "_prime")
     plain = re.sub(r"\W", "_", plain)
     if not plain.isidentifier():
@@ -207,7 +207,7 @@ def _parameters(roots: Sequence[Expr], hints: Context) -> tuple[list[Variable], 
 def _extent_lines(
     extents: Mapping[object, str], parameters: Sequence[Variable], shown: Mapping[str, str]
 ) -> list[str]:
-    """`n, d = X.shape` where all of its extents are used, else `n = X.shape[0]`."""
+    """`n, d = X.shape` if all of its extents are used, else `n = X.shape[0]`."""
     waiting = list(extents)
     lines = []
     for x in sorted(parameters, key=lambda x: -sum(dim in waiting for dim in x.shape)):
@@ -326,7 +326,7 @@ def _about(parts: Mapping[str, Coded], hints: Context, origin: Origin) -> list[s
 
 
 def _formulas(expression: Coded, key: str) -> list[str]:
-    """The formula in index form and, where there is one, in matrix form."""
+    """The formula in index form and, if there is one, in matrix form."""
     if not _is_small(expression.term):
         return []
     lines = [f"By {key}:"] if key else []
@@ -363,7 +363,7 @@ def _is_declaration(line: str) -> bool:
 
 
 def _docstring_lines(line: str) -> list[str]:
-    """A formula on lines of the docstring's width, broken before its signs where there are any."""
+    """A formula on lines of the docstring's width, broken before its signs if there are any."""
     lines, rest = [], line
     while len(rest) > _FORMULA:
         signs = [k for k in range(20, _FORMULA) if rest[k : k + 3] in (" + ", " - ")]

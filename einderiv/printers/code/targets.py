@@ -24,7 +24,7 @@ class Target:
     last_axis: str = "axis=-1"  # as `flip` takes it
     scalar: str = "scalar"  # what it calls one, in a docstring
     like: tuple[str, ...] = ()  # what a constant takes from an argument, so that results keep it
-    unlike: str = ""  # what it takes where there is no argument
+    unlike: str = ""  # what it takes if there is no argument
     own: str = ""  # an array of its own memory
     cast: str = ""  # truth values as numbers of a type; without it a choice between 1.0 and 0.0
     numbers: str = ""  # functions take Python numbers as "decimal", or not at all: "tensor"

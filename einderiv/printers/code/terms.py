@@ -274,7 +274,7 @@ class Translator:
         return self._word(f"{self.target.axis}={shown}")
 
     def constant(self, name: str, args: Sequence[Code], rank: int) -> Code:
-        """An array that is made here: of the dtype of an argument where the target asks for one."""
+        """An array that is made here: of the dtype of an argument if the target asks for one."""
         named: list[Code] = []
         if self.like is not None:
             named = self._likeness(self.target.like)
@@ -292,7 +292,7 @@ class Translator:
         return self.constant("eye", [self.make.extent(dim)], 2)
 
     def _full(self, values: Values, shape: Shape, result: bool = False) -> Code:
-        """An array of exactly this shape; one of its own memory where it is a `result`."""
+        """An array of exactly this shape; one of its own memory if it is a `result`."""
         code = values.code
         if code.kind == NUMBER:
             return self._constant_array(code, shape, result)
@@ -334,7 +334,7 @@ class Translator:
         return self._decimal(code) if alone and self.target.numbers == "decimal" else code
 
     def _truth_as_number(self, truth: Code) -> Code:
-        """1 where a comparison holds, else 0."""
+        """1 if a comparison holds, else 0."""
         one, zero = self._decimal(self.make.value(1)), self._decimal(self.make.value(0))
         if all_numbers(truth.args):
             return self.make.call("float", [truth], 0, NUMBER)
@@ -388,7 +388,7 @@ class Translator:
         return self.make.call(path, full, highest(args))
 
     def _choice(self, condition: Code, one: Code, other: Code) -> Code:
-        """`one` where the condition holds, else `other`."""
+        """`one` if the condition holds, else `other`."""
         if condition.kind != TRUTH:
             condition = self.make.compare("!=", condition, self.make.value(0))
         rank = highest((condition, one, other))
@@ -406,7 +406,7 @@ class Translator:
         return self.call("where", [condition, one, other], rank)
 
     def power_of(self, base: Code, exponent: Fraction) -> tuple[Code, bool]:
-        """`base ** exponent` as (code, whether it stands below a fraction bar)."""
+        """`base ** exponent` as (code, whether it is below a fraction bar)."""
         size = abs(exponent)
         if size == HALF:
             return self._function("sqrt", [base]), exponent < 0
@@ -612,7 +612,7 @@ class _Product:
         ):
             first, second = second, first
         if len(first.labels) == len(second.labels) == 1 and first.code.op == "matmul":
-            first, second = second, first  # x @ A @ x, where A @ x comes first
+            first, second = second, first  # x @ A @ x, though A @ x comes first
         solved = self._solution(first, second, label) or self._solution(second, first, label)
         if solved is not None:
             return solved
@@ -646,7 +646,7 @@ class _Product:
         return Operand(solution, tuple(labels))
 
     def _stack_product(self, first: Operand, second: Operand, label: Label) -> Operand | None:
-        """Products of stacks of matrices, where the axes are as `@` wants them."""
+        """Products of stacks of matrices, if the axes are as `@` wants them."""
         rank = len(first.labels)
         fits = rank > 2 and rank == len(second.labels) and first.labels[-1] == label
         if not fits or second.labels[:-1] != (*first.labels[:-2], label):
@@ -699,7 +699,7 @@ class _Product:
         return Operand(self.make.multiply(factors), labels)
 
     def _groups(self, operands: Sequence[Operand]) -> list[Operand]:
-        """Operands at the same labels as one, where there are others: A * (u * v)[:, None]."""
+        """Operands at the same labels as one, if there are others: A * (u * v)[:, None]."""
         groups: dict[Subscript, list[Operand]] = {}
         for operand in operands:
             groups.setdefault(operand.labels, []).append(operand)

@@ -8,6 +8,7 @@ stays short, however deep the trees are.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -115,7 +116,7 @@ class Builder:
         return self._entrywise("add", args, tuple(minus for minus, _ in parts))
 
     def _negative(self, code: Code, deep: int = 3) -> Code | None:
-        """-(a - b) as b - a, -diag(a - b) as diag(b - a): where that leaves no more minus signs."""
+        """-(a - b) as b - a, -diag(a - b) as diag(b - a), if that leaves no more minus signs."""
         if code in self.shared or not deep:
             return None
         if code.op == "add" and 2 * code.data.count(True) >= len(code.args):
@@ -160,7 +161,7 @@ class Builder:
         return self.node("matmul", (left, right), (), rank)
 
     def transpose(self, code: Code) -> Code:
-        """The transpose of a matrix; that of its parts where it takes no more of them."""
+        """The transpose of a matrix; that of its parts if these take no more of them."""
         assert code.rank == 2, code
         if code.op == "transpose":
             return code.args[0]
@@ -193,7 +194,7 @@ class Builder:
     def in_other_order(
         self, code: Code, axes: tuple[int, ...], einsum: str, deep: int = 3
     ) -> Code | None:
-        """A sum of einsums with the axes of each in another order; None where it is something else."""
+        """A sum of einsums with the axes of each in another order; None if it is something else."""
         if code in self.shared:
             return None
         if code.op == "call" and code.data[0] == einsum:
@@ -216,7 +217,7 @@ class Builder:
         return self.form(f'"{text}"', kind=WORD)
 
     def spread(self, code: Code, pattern: Sequence[bool]) -> Code:
-        """`code[:, None]`: an axis of its own where the pattern has True, a new one where it has False.
+        """`code[:, None]`: an axis of its own for each True of the pattern, a new one for each False.
 
         Leading new axes are left out, since broadcasting adds them.
         """
@@ -298,7 +299,7 @@ _TEMPLATES = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The text of a tree, how strongly it binds, and its rank; `product` where it is one."""
+    """The text of a tree, how strongly it binds, and its rank; `product` if it is one."""
 
     text: str
     binds: int
@@ -307,7 +308,7 @@ class Piece:
     is_matmul: bool = False
 
     def at(self, level: int) -> str:
-        """The text, in brackets where it binds less than `level`."""
+        """The text, in brackets if it binds less than `level`."""
         return self.text if self.binds >= level else f"({self.text})"
 
 
@@ -333,11 +334,9 @@ class Writer:
     def write(self, roots: Sequence[Code]) -> list[str]:
         """The texts of the roots; statements for what they share come first."""
         ordered = below(roots)
-        uses: dict[Code, int] = dict.fromkeys(ordered, 0)
-        for code in (*roots, *(arg for parent in ordered for arg in parent.args)):
-            uses[code] += 1
+        uses = Counter([*roots, *(arg for parent in ordered for arg in parent.args)])
         shared = [code for code in ordered if uses[code] > 1]
-        self.names.expect(name_for(code, "") for code in shared if _can_be_named(code))
+        self.names.expected.update(name_for(code, "") for code in shared if _can_be_named(code))
         for code in ordered:
             self.pieces[code] = self._piece(code)
             if uses[code] > 1 and self._is_worth_a_name(code):
@@ -364,7 +363,7 @@ class Writer:
         return heavy or len(piece.text) > _SHORT
 
     def _piece(self, code: Code) -> Piece:
-        """The tree's text, its longest parts named where it would be too long."""
+        """The tree's text, its longest parts named if it would be too long."""
         if code.op == "add" and len(code.args) > _TERMS:
             return self._long_sum(code)
         while True:
@@ -540,7 +539,7 @@ def _is_shown_as_decimal(size: Fraction) -> bool:
 
 
 def float_text(value: Fraction) -> str:
-    """The nearest float, as Python writes it; a call where it is infinite."""
+    """The nearest float, as Python writes it; a call if it is infinite."""
     try:
         return repr(float(value))
     except OverflowError:
@@ -578,25 +577,20 @@ class Names:
 
     def __init__(self, taken: set[str]) -> None:
         self.taken = taken
-        self._expected: dict[str, int] = {}
-        self._given: dict[str, int] = {}
-
-    def expect(self, wanted: Iterable[str]) -> None:
-        """Wanted names; one that is wanted more than once is numbered from 1."""
-        for name in wanted:
-            self._expected[name] = self._expected.get(name, 0) + 1
+        self.expected: Counter[str] = Counter()  # one that is wanted more than once is numbered
+        self._given: Counter[str] = Counter()
 
     def own(self, wanted: str) -> str:
-        """The wanted name itself where it is free."""
+        """The wanted name itself if it is free."""
         if wanted in self.taken:
             return self.fresh(wanted)
         self.taken.add(wanted)
         return wanted
 
     def fresh(self, wanted: str) -> str:
-        """The wanted name for a local, with a number where it is taken."""
-        numbered = wanted == "t" or self._expected.get(wanted, 0) > 1
-        count = self._given.get(wanted, 0) + 1
+        """The wanted name for a local, with a number if it is taken."""
+        numbered = wanted == "t" or self.expected[wanted] > 1
+        count = self._given[wanted] + 1
         while True:
             name = f"{wanted}{count}" if numbered or count > 1 else wanted
             if name not in self.taken:

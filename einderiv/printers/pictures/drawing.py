@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import BackendError, ResourceLimitError
+from ...errors import BackendError
 from ...programs import Array
 from ..text import broken
 from .graph import GREY, INK, STYLES, Graph, Node
-from .layout import Places, Point, Size, layered, spread
-
-MOST_NODES = 200  # in a drawn picture; more are not legible
+from .layout import Places, Point, Size, layer_places, network_places
 
 _TEXT, _NOTE, _MARK = 10.5, 8.5, 7.0  # font sizes in points
 _MARGIN = 12.0
@@ -104,7 +102,7 @@ class Canvas:
 
 
 def render(draw: Callable[[], Canvas], kind: str, dpi: int) -> bytes:
-    """What `draw` draws as the bytes of a file; BackendError where matplotlib is missing."""
+    """What `draw` draws as the bytes of a file; BackendError if matplotlib is missing."""
     try:
         import matplotlib.style
     except ImportError:
@@ -137,25 +135,15 @@ def text_size(text: str, size: float, beside: float = 0.0) -> Size:
 # ---------------------------------------------------------------- graphs
 
 
-def check_drawable(graph: Graph) -> None:
-    """Refuse what nobody could read."""
-    if len(graph.nodes) > MOST_NODES:
-        raise ResourceLimitError(
-            f"a {graph.kind} of {len(graph.nodes)} nodes is too large for a legible picture",
-            facts=[f"pictures have up to {MOST_NODES} nodes; the Graphviz text has no limit"],
-            hint="take .dot, or save it as a .dot file; or draw a part of the expression",
-        )
-
-
 def graph_canvas(graph: Graph) -> Canvas:
     """The graph, placed and drawn."""
     sizes = [_node_size(node) for node in graph.nodes]
     ends = [(edge.source, edge.target) for edge in graph.edges]
     texts = [text_size(edge.label, _NOTE, 3) if edge.label else None for edge in graph.edges]
     if graph.is_directed:
-        places = layered(sizes, ends, texts)
+        places = layer_places(sizes, ends, texts)
     else:
-        places = spread(sizes, ends, texts, [node.group for node in graph.nodes])
+        places = network_places(sizes, ends, texts, [node.group for node in graph.nodes])
     caption = _caption_lines(graph.caption)
     lines = [text_size(line, _NOTE) for line in caption]
     width = max(places.size[0], *(w for w, _ in lines), 0) if lines else places.size[0]
@@ -219,9 +207,7 @@ def _caption_lines(text: str) -> list[str]:
     """Up to three lines for the caption."""
     lines: list[str] = []
     for line in text.split("\n"):
-        for part in broken(
-            line, _CAPTION
-        ):  # before operators, and within words only where it must be
+        for part in broken(line, _CAPTION):  # before operators, and within words only if it must be
             lines += [part[k : k + _CAPTION] for k in range(0, len(part), _CAPTION)]
     if len(lines) > 3:
         lines = [*lines[:2], f"{lines[2][: _CAPTION - 1]}…"]
@@ -244,7 +230,7 @@ def _flow(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
 
 
 def _bend(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
-    """A curve from the first to the last point through the middle one; a loop where these are one."""
+    """A curve from the first to the last point through the middle one; a loop if these are one."""
     (ax, ay), (mx, my), (bx, by) = route
     if (ax, ay) == (bx, by):
         dx, dy = mx - ax, my - ay

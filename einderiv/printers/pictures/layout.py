@@ -45,7 +45,7 @@ class Places:
 
 
 def _networkx() -> Any:
-    """The library; BackendError where it is missing."""
+    """The library; BackendError if it is missing."""
     try:
         import networkx
     except ImportError:
@@ -57,7 +57,7 @@ def _networkx() -> Any:
     return networkx
 
 
-def layered(
+def layer_places(
     sizes: Sequence[Size], edges: Sequence[tuple[int, int]], text_sizes: Sequence[Size | None]
 ) -> Places:
     """Places for nodes of these sizes in layers; every edge leads from a node to a later one.
@@ -167,7 +167,7 @@ def _ports(
     return found
 
 
-def spread(
+def network_places(
     sizes: Sequence[Size],
     edges: Sequence[tuple[int, int]],
     text_sizes: Sequence[Size | None],

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from ...notations import Context, Definition, Text
+from ...notations import Definition, Context, Text
 from ...terms import (
     COMPARISONS,
     ONE,
@@ -40,7 +40,7 @@ from ..named import Factor, Letters, arranged_factors, arranged_terms
 from ..surface import unparse
 from ..text import number_text, to_text
 from ..trees import NOWHERE, fraction_tree
-from .graph import Edge, Graph, Node, shortened
+from .graph import Graph, Node, Sketch, short_line
 
 _LABEL = 26  # characters of a node that is no tensor; longer ones are named by their kind
 _TREE = 40  # nodes of a term that is written out in such a label
@@ -48,25 +48,9 @@ _MOST_TERMS = 4  # of a sum that is drawn as networks unless a graph is asked fo
 _MOST_FACTORS = 24
 
 
-class _Sketch:
-    """The nodes and edges so far, and the part that new nodes belong to."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.edges: list[Edge] = []
-        self.group = 0
-
-    def node(self, kind: str, label: str) -> int:
-        self.nodes.append(Node(kind, label, group=self.group))
-        return len(self.nodes) - 1
-
-    def join(self, a: int, b: int, label: str = "", ends: tuple[str, str] = ("", "")) -> None:
-        self.edges.append(Edge(a, b, label, ends))
-
-
 def network(root: Expr, names: Sequence[str], hints: Context, caption: str = "") -> Graph:
     """The tensor network of a product, or those of a sum's products with their signs between them."""
-    sketch = _Sketch()
+    sketch = Sketch()
     counts = uses([root])
     for number, (coefficient, term) in enumerate(_terms(root)):
         if number or coefficient < 0:
@@ -74,7 +58,7 @@ def network(root: Expr, names: Sequence[str], hints: Context, caption: str = "")
             sketch.node("sign", "−" if coefficient < 0 else "+")
         sketch.group = 2 * number + 1
         _product(sketch, term, abs(coefficient), names, hints, counts)
-    return Graph("network", tuple(sketch.nodes), tuple(sketch.edges), caption)
+    return sketch.graph("network", caption)
 
 
 def is_network(root: Expr) -> bool:
@@ -98,7 +82,7 @@ def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
 
 
 def _factors(term: Expr, counts: dict[Expr, int]) -> tuple[list[Factor], dict[Label, Dim]]:
-    """The operands of a product, products in it that stand nowhere else taken apart as well."""
+    """The operands of a product, products in it that occur nowhere else taken apart as well."""
     labels = tuple(range(term.rank))
     fresh = term.rank
     dims: dict[Label, Dim] = dict(zip(labels, term.shape, strict=True))
@@ -123,7 +107,7 @@ def _factors(term: Expr, counts: dict[Expr, int]) -> tuple[list[Factor], dict[La
 
 
 def _product(
-    sketch: _Sketch,
+    sketch: Sketch,
     term: Expr,
     coefficient: Fraction,
     names: Sequence[str],
@@ -163,9 +147,9 @@ def _product(
 
 
 def _join(
-    sketch: _Sketch, places: list[tuple[int, str]], free: list[str], summed: str, tied: bool
+    sketch: Sketch, places: list[tuple[int, str]], free: list[str], summed: str, tied: bool
 ) -> None:
-    """The lines of one class of indices: an edge, a leg, or a dot where they are more than two."""
+    """The lines of one class of indices: an edge, a leg, or a dot if they are more than two."""
     if len(places) == 2 and not free and not tied:
         (a, start), (b, end) = places
         sketch.join(a, b, summed, (start, end))
@@ -185,7 +169,7 @@ def _join(
 
 
 def index_text(name: str, dim: Dim) -> str:
-    """An index with its extent, where the extent has a name of its own.
+    """An index with its extent, if the extent has a name of its own.
 
     >>> index_text("a", "n"), index_text("j", "j")
     ('a: n', 'j')
@@ -219,14 +203,14 @@ def operand_text(operand: Expr, names: Sequence[str], hints: Context) -> str:
     """A node's text: a tensor's name, a short formula, or what kind of term it is."""
     match operand:
         case Variable():
-            return shortened(operand.name, _LABEL)
+            return short_line(operand.name, _LABEL)
         case Ones():
             return "1"
         case Extent():
             return str(operand.dim)
     known = hints.definitions.get(operand)
     if known is not None:
-        return shortened(known, _LABEL)
+        return short_line(known, _LABEL)
     if len(set(names)) == len(names) and _is_small(operand):
         *others, last = unparse(operand, tuple(names), hints).statements
         if isinstance(last, Definition) and not any(isinstance(x, Definition) for x in others):
@@ -276,21 +260,12 @@ _SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 
 def operations(root: Expr, names: Sequence[str], hints: Context, caption: str = "") -> Graph:
     """The graph of a term: each operation once, whatever the number of places that use it."""
-    nodes: list[Node] = []
-    edges: list[Edge] = []
-    places: dict[Expr, int] = {}
+    sketch = Sketch()
     ordered = postorder([root])
     letters = _letters(ordered, tuple(names), hints)
     for term in ordered:
         if _is_constant(term) and term is not root:
             continue
-        sources = []
-        for child in _operands(term):
-            if _is_constant(child):
-                nodes.append(Node("constant", node_text(child, {})))
-                sources.append(len(nodes) - 1)
-            else:
-                sources.append(places[child])
         label = node_text(term, letters[term])
         known = hints.definitions.get(term)
         label = f"{known} = {label}" if known and term.children else label
@@ -299,11 +274,13 @@ def operations(root: Expr, names: Sequence[str], hints: Context, caption: str = 
             kind = "input"
         elif term is root and term.children:
             kind = "result"
-        nodes.append(Node(kind, shortened(label, _OPERATION), shape_text(term.shape)))
-        places[term] = len(nodes) - 1
-        texts = _edge_texts(term, letters[term])
-        edges += [Edge(a, places[term], text) for a, text in zip(sources, texts, strict=True)]
-    return Graph("graph", tuple(nodes), tuple(edges), caption)
+        reads = [
+            (child, Node("constant", node_text(child, {})) if _is_constant(child) else None)
+            for child in _operands(term)
+        ]
+        node = Node(kind, short_line(label, _OPERATION), shape_text(term.shape))
+        sketch.operation(term, node, reads, _edge_texts(term, letters[term]))
+    return sketch.graph("graph", caption)
 
 
 def _is_constant(term: Expr) -> bool:
@@ -330,7 +307,7 @@ def _operands(term: Expr) -> tuple[Expr, ...]:
 def _letters(
     ordered: Sequence[Expr], names: tuple[str, ...], hints: Context
 ) -> dict[Expr, dict[int, str]]:
-    """Letters for the labels of every product: where it can be, those of the first place that reads it."""
+    """Letters for the labels of every product: if possible, those of the first place that reads it."""
     axes: dict[Expr, tuple[str, ...]] = {ordered[-1]: names}
     found: dict[Expr, dict[int, str]] = {}
     for term in reversed(ordered):

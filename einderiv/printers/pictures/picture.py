@@ -14,12 +14,13 @@ from pathlib import Path
 from ...errors import BackendError, DataError, NotationError, ResourceLimitError
 from ...notations import Context
 from ...terms import Expr
-from .drawing import Canvas, check_drawable, graph_canvas, render
-from .graph import Graph, shortened, to_dot
+from .drawing import Canvas, graph_canvas, render
+from .graph import Graph, short_line, to_dot
 from .networks import is_network, network, operations
 
 KINDS = ("network", "graph")
 _DPI = 144
+_MOST_NODES = 200  # in a drawn picture; more are not legible
 _CAPTION = 270  # characters under a picture
 _FORMULA = 6000  # characters of a formula in a notebook; a longer one is left out ...
 _TEXT = 4000  # ... and of a text; a longer one is cut
@@ -36,9 +37,6 @@ class Drawn:
 
     def _check(self) -> None:
         """Refuse what is too large to be drawn."""
-
-    def _text(self) -> str:
-        raise NotImplementedError
 
     def svg(self) -> str:
         """The picture as SVG. Raises BackendError without matplotlib, ResourceLimitError beyond 200 nodes."""
@@ -59,12 +57,12 @@ class Drawn:
     def save(self, path: str | Path) -> None:
         """Write the picture to a file of the kind that its name ends in.
 
-        Raises DataError where the kind is unknown or the file cannot be written.
+        Raises DataError if the kind is unknown or the file cannot be written.
         """
         self.write(path, self.as_bytes(Path(path).suffix.removeprefix(".").lower(), str(path)))
 
     def write(self, path: str | Path, data: bytes) -> None:
-        """Write bytes to a file; DataError where that fails."""
+        """Write bytes to a file; DataError if that fails."""
         try:
             Path(path).write_bytes(data)
         except OSError as error:
@@ -84,7 +82,7 @@ class Drawn:
                 facts=[f"it is written as {self.text_kind}, svg or png"],
                 hint=f"choose one of these: picture.{self.text_kind}, picture.svg, picture.png",
             )
-        return self._text().encode()
+        return f"{str(self).rstrip()}\n".encode()
 
     def _repr_svg_(self) -> str | None:
         try:
@@ -123,10 +121,13 @@ class Picture(Drawn):
         return graph_canvas(self.graph)
 
     def _check(self) -> None:
-        check_drawable(self.graph)
-
-    def _text(self) -> str:
-        return self.dot
+        count = len(self.graph.nodes)
+        if count > _MOST_NODES:
+            raise ResourceLimitError(
+                f"a {self.graph.kind} of {count} nodes is too large for a legible picture",
+                facts=[f"pictures have up to {_MOST_NODES} nodes; the Graphviz text has no limit"],
+                hint="take .dot, or save it as a .dot file; or draw a part of the expression",
+            )
 
     def __str__(self) -> str:
         return self.dot
@@ -149,7 +150,7 @@ def picture_of(
             hint="leave it out for the kind that fits; e.spy() shows where a derivative is zero",
         )
     drawing = network if kind == "network" else operations
-    return Picture(drawing(term, names, hints, shortened(caption, _CAPTION)))
+    return Picture(drawing(term, names, hints, short_line(caption, _CAPTION)))
 
 
 def expression_html(latex: str, text: str) -> str:

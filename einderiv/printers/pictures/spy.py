@@ -43,7 +43,7 @@ from ..named import arranged_terms
 from ..surface import unparse
 from ..text import to_text
 from .drawing import Canvas, Side, grid_canvas
-from .graph import shortened
+from .graph import short_line
 from .networks import index_text
 from .picture import Drawn
 
@@ -102,7 +102,7 @@ def _dense(rank: int) -> Patterns:
 
 
 def _of_product(node: Contraction, children: list[Patterns]) -> Patterns:
-    """A product is zero where a factor is: each choice of a pattern for every factor is one."""
+    """An entry is zero if one of a factor is: each choice of a pattern for every factor is a pattern."""
     if prod(map(len, children)) > MOST:
         children = [
             patterns if isinstance(child, Delta) else _dense(child.rank)
@@ -117,7 +117,7 @@ def _of_product(node: Contraction, children: list[Patterns]) -> Patterns:
                 a, b = _root(parent, first.setdefault(number, label)), _root(parent, label)
                 if a != b:
                     parent[b] = a
-        found.append(numbered(_root(parent, label) for label in node.output))
+        found.append(numbering(_root(parent, label) for label in node.output))
     return widest(found)
 
 
@@ -127,10 +127,10 @@ def _root(parent: dict[Label, Label], label: Label) -> Label:
     return label
 
 
-def numbered(classes: Iterable[int]) -> Pattern:
+def numbering(classes: Iterable[int]) -> Pattern:
     """Numbers in the order of first appearance.
 
-    >>> numbered([5, 2, 5, 7])
+    >>> numbering([5, 2, 5, 7])
     (0, 1, 0, 2)
     """
     seen: dict[int, int] = {}
@@ -317,7 +317,7 @@ class Spy(Drawn):
         groups = sorted(same.items(), key=lambda group: -max(len(set(p)) for p in group[0]))
         shown, most = [], len(_COLOURS)
         for patterns, parts in groups[: most if len(groups) <= most else most - 1]:
-            text = shortened(" + ".join(part.text for part in parts).replace("+ -", "- "), _LINE)
+            text = short_line(" + ".join(part.text for part in parts).replace("+ -", "- "), _LINE)
             words = self._words_for(patterns, parts)
             shown.append((f"{text} ({words})" if len(groups) > 1 else text, patterns))
         rest = groups[len(shown) :]
@@ -340,9 +340,6 @@ class Spy(Drawn):
             return ()
         step = prod(self.shape[start + 1 : stop])
         return tuple(range(step, step * self.shape[start], step)) if step > 1 else ()
-
-    def _text(self) -> str:
-        return f"{self}\n"
 
     def __repr__(self) -> str:
         return f"<Spy of [{','.join(self.indices)}]: {'; '.join(self.facts)}>"
@@ -371,13 +368,13 @@ def _parts(root: Expr, indices: tuple[str, ...], hints: Context) -> tuple[Part, 
     for coefficient, term in _terms(root):
         patterns = patterns_of(term)
         if patterns:
-            text = shortened(_body(scale(coefficient, term), indices, hints), _LINE)
+            text = short_line(_body(scale(coefficient, term), indices, hints), _LINE)
             made.append(Part(text, patterns, _repeated_axes(term)))
     return tuple(made)
 
 
 def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
-    """The terms of a sum; a product is multiplied out where that sets a term with deltas free."""
+    """The terms of a sum; a product is multiplied out if that sets a term with deltas free."""
     made: list[tuple[Fraction, Expr]] = []
     stack: list[tuple[Fraction, Expr]] = [(ONE, root)]
     while stack:
