@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from ...notations import Definition, Context, Text
+from ...notations import Context, Definition, Text
 from ...terms import (
     COMPARISONS,
     ONE,
