@@ -12,6 +12,7 @@ from itertools import count, groupby, permutations, product
 from math import factorial, gcd, lcm, prod
 
 from .expr import Contraction, Delta, Dim, Expr, Label, Literal, Map, Ones, Subscript, Sum
+from .names import Classes
 
 ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
 
@@ -81,22 +82,16 @@ def is_plain_power(node: Contraction) -> bool:
 
 def merged_by_deltas(factors: list[Factor], output: Subscript) -> dict[Label, Label]:
     """Label -> the label that stands for it once every delta has identified its two."""
-    parent: dict[Label, Label] = {}
-
-    def find(label: Label) -> Label:
-        while parent.get(label, label) != label:
-            label = parent[label]
-        return label
-
+    same: Classes[Label] = Classes()
     position = {label: place for place, label in enumerate(output)}
     for operand, labels in factors:
         if isinstance(operand, Delta):
-            a, b = find(labels[0]), find(labels[1])
-            if a != b:  # an output label stands for its class, the first one if there are several
-                if position.get(b, len(position)) < position.get(a, len(position)):
-                    a, b = b, a
-                parent[b] = a
-    return {label: find(label) for label in parent}
+            # an output label stands for its class, the first one if there are several
+            a, b = (same.find(label) for label in labels)
+            if position.get(b, len(position)) < position.get(a, len(position)):
+                a, b = b, a
+            same.join(a, b)
+    return {label: same.find(label) for label in same.parent}
 
 
 def base_and_exponent(expr: Expr) -> tuple[Expr, Fraction]:

@@ -107,7 +107,7 @@ def product_of(text: str, shapes: Sequence[Sizes]) -> Product:
     ((0,), (1, 2))
     """
     try:
-        inputs, output = _read(text).resolved([len(shape) for shape in shapes])
+        inputs, output = _read(text).resolve([len(shape) for shape in shapes])
     except EinderivError as error:
         raise RefusalError from error
     extents: dict[Label, int] = {}
