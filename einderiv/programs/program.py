@@ -203,9 +203,10 @@ class Program:
         return last | dict.fromkeys(self.outputs, len(self.instructions))
 
     def leaving(self, loop: Loop) -> set[Register]:
-        """The registers that are results, or read outside a loop."""
+        """The registers made in a loop that are results, or read outside."""
+        made = {step.target for step in self.instructions[loop.start : loop.stop]}
         outside = (*self.instructions[: loop.start], *self.instructions[loop.stop :])
-        return set(self.outputs).union(*map(operands_of, outside))
+        return made & set(self.outputs).union(*map(operands_of, outside))
 
     @property
     def inputs(self) -> tuple[Input, ...]:

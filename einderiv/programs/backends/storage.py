@@ -80,7 +80,8 @@ def layout(
     diagonals: set[Register] = set()  # NumPy does not let them be written
     looped = {k for loop in program.loops for k in range(loop.start, loop.stop)}
     # registers that a loop must hand on whole
-    leaving = set(program.outputs).union(*map(program.leaving, program.loops))
+    apart = (operands_of(step) for k, step in enumerate(steps) if k not in looped)
+    leaving = set(program.outputs).union(*apart, *map(program.leaving, program.loops))
     for position, step in enumerate(steps):
         operands = operands_of(step)
         if is_view(step):
