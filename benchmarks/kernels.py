@@ -4,7 +4,7 @@
 
 One thread, kernels of a pattern interleaved, the least of five medians, arrays in C's order. A row is marked
 where the chosen kernel takes more than 1.15 times the time of the fastest and more than 0.3 us longer. The
-constants of `einderiv/programs/compiler/pairs.py` are fitted to this table.
+constants of `einderiv/programs/compiler/kernels.py` are fitted to this table.
 """
 
 from __future__ import annotations
