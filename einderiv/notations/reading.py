@@ -88,8 +88,7 @@ def _read_einsum(text: str, operands: Operands, shapes: Shapes, assume: Assumpti
 
 
 def _read_matrix(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
-    from .matrix.matrix_tree import parse_matrix
-    from .matrix.reading import elaborate_matrix
+    from .matrix.reading import elaborate_matrix, parse_matrix
 
     return elaborate_matrix(parse_matrix(text), shapes, assume)
 
