@@ -1,24 +1,22 @@
-"""From LaTeX to a tree of what is written: letters with scripts, products by juxtaposition, fractions.
+r"""From LaTeX to a tree of what is written: letters with scripts, products by juxtaposition, fractions.
 
-In: a LaTeX formula. Out: `Formula` nodes, before any index or matrix is seen in them (`latex.py`).
+In: a LaTeX formula. Out: `Formula` nodes, before any index or matrix is seen in them (`reading.py`).
 Invariant: one method per rule of `grammar/latex.lark`; nothing recurses; every node keeps its place.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from ...errors import NotationError, Span
-from ...terms import functions
-from .. import complaints, syntax
+from .. import complaints
 from ..latex_complaints import explained
-from ..parser import Parser, PostLex, Token, Transformer, over, span_of
-from ..syntax import Group, Index, Negative, Node
+from ..parser import Parser, PostLex, Token, TreeBuilder, over, span_of
+from ..syntax import Index, Number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,27 +28,19 @@ class Letter:
     is_word: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Figure:
-    """A number."""
-
-    value: Fraction
-    span: Span
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Row:
-    """Factors side by side; each with the sign before it: "" where none stands, * / .* ./"""
+    """Factors side by side; each with the sign before it: "" if there is none, * / .* ./"""
 
-    parts: tuple[tuple[str, Formula], ...]
+    parts: list[tuple[str, Formula]]
     span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Terms:
-    """Terms, each with True where it is subtracted."""
+    """Terms, each with True if it is subtracted."""
 
-    parts: tuple[tuple[bool, Formula], ...]
+    parts: list[tuple[bool, Formula]]
     span: Span
 
 
@@ -72,12 +62,15 @@ class Enclosed:
     span: Span
 
 
+Scripts = Sequence[tuple[str, "Formula"]]  # _ for below, ^ for above
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scripted:
-    """A base with its scripts: _ for below, ^ for above."""
+    """A base with its scripts."""
 
     base: Formula
-    scripts: tuple[tuple[str, Formula], ...]
+    scripts: Scripts
     span: Span
 
 
@@ -86,7 +79,7 @@ class Applied:
     """A function or a big operator, its scripts, and what it is applied to."""
 
     function: str
-    scripts: tuple[tuple[str, Formula], ...]
+    scripts: Scripts
     argument: Formula
     span: Span
     name_span: Span
@@ -119,9 +112,19 @@ class Equation:
     continues: bool = False  # the line before, which has the left side
 
 
-Formula = Letter | Figure | Row | Terms | Fraction_ | Enclosed | Scripted | Applied | Root | Listed
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """An entry of a matrix or of a vector without indices of its own; `turns` stand above its brackets."""
+
+    formula: Formula
+    indices: tuple[Index, ...]
+    turns: tuple[Formula, ...] = ()
+
+
+Formula = Letter | Number | Row | Terms | Fraction_ | Enclosed | Scripted | Applied | Root | Listed
 
 TURNED = "⊤"  # the name of a transposition mark
+ONES, ZEROS = "𝟏", "𝟎"  # the names of bold 1 and 0
 _VARIANTS = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "varrho": "rho",
              "varsigma": "sigma", "varpi": "pi", "bm": "", "ell": "ell"}  # fmt: skip
 _MARKS = {"widetilde": "tilde", "widehat": "hat", "overline": "bar"}
@@ -131,143 +134,80 @@ def _command(token: str) -> str:
     return token.lstrip("\\").strip()
 
 
-class _Chain:
-    """A row or a sum under construction."""
-
-    __slots__ = ("kind", "parts", "span")
-
-    def __init__(self, kind: type[Row] | type[Terms], parts: list[tuple[Any, Any]], span: Span):
-        self.kind, self.parts, self.span = kind, parts, span
+def _span(c: Sequence[Any]) -> Span:
+    """From the first to the last part of a rule."""
+    first, last = (part.span if hasattr(part, "span") else span_of(part) for part in (c[0], c[-1]))
+    return over(first, last)
 
 
-def _done(tree: Any) -> Any:
-    return tree.kind(tuple(tree.parts), tree.span) if isinstance(tree, _Chain) else tree
+def _brackets(kind: str) -> Callable[[TreeBuilder, list[Any]], Enclosed]:
+    return lambda self, c: Enclosed(kind, (c[1],), _span(c))
 
 
-class _LatexTree(Transformer[Token, Any]):
+class _LatexTree(TreeBuilder):
     """One method per rule of latex.lark."""
 
-    def start(self, c: list[Any]) -> list[Any]:
-        return [line for line in c[0] if line is not None]
-
-    def first_line(self, c: list[Any]) -> list[Any]:
-        return [c[0]]
-
-    def more_lines(self, c: list[Any]) -> list[Any]:
-        c[0].append(c[2])
-        return c[0]  # type: ignore[no-any-return]
-
-    def empty(self, c: list[Any]) -> None:
-        return None
-
-    def bare(self, c: list[Any]) -> Equation:
-        tree = _done(c[0])
-        return Equation(None, tree, tree.span)
-
-    def equation(self, c: list[Any]) -> Equation:
-        return c[0]  # type: ignore[no-any-return]
+    def bare(self, c: list[Any]) -> Any:
+        return Equation(None, c[0], c[0].span)
 
     def two_sides(self, c: list[Any]) -> Equation:
-        left, right = _done(c[0]), _done(c[2])
-        return Equation(left, right, over(left.span, right.span))
+        return Equation(c[0], c[2], _span(c))
 
     def more_sides(self, c: list[Any]) -> Equation:
-        right = _done(c[2])
-        return Equation(c[0].left, right, over(c[0].span, right.span))
+        return Equation(c[0].left, c[2], _span(c))
 
     def continued(self, c: list[Any]) -> Equation:
-        inside = c[1]
-        right = inside.right if isinstance(inside, Equation) else _done(inside)
+        right = c[1].right if isinstance(c[1], Equation) else c[1]
         return Equation(None, right, over(span_of(c[0]), right.span), continues=True)
 
-    # sums and products
+    # sums and products; one method after the other appends to what it made
 
-    def expression(self, c: list[Any]) -> Any:
-        return c[0]
-
-    signed = term = factors = factor = power = expression
-
-    def reach(self, c: list[Any]) -> Any:
-        return c[0]
+    equation = factors = reach = inner = TreeBuilder.expression
 
     def negative(self, c: list[Any]) -> Any:
-        inside = _done(c[1])
-        return _Chain(Terms, [(True, inside)], over(span_of(c[0]), inside.span))
+        return Terms([(True, c[1])], _span(c))
 
-    def positive(self, c: list[Any]) -> Any:
-        return c[1]
+    def _sum(self, left: Any, minus: bool, right: Any) -> Any:
+        terms = left if isinstance(left, Terms) else Terms([(False, left)], left.span)
+        terms.parts.append((minus, right))
+        terms.span = over(terms.span, right.span)
+        return terms
 
-    def plus(self, c: list[Any]) -> Any:
-        return self._term(c[0], False, c[2])
+    def beside(self, c: list[Any]) -> Row:
+        return self._row(c[0], "", c[1])
 
-    def minus(self, c: list[Any]) -> Any:
-        return self._term(c[0], True, c[2])
+    def pointwise(self, c: list[Any]) -> Row:
+        return self._row(c[0], "./" if "slash" in c[1] else ".*", c[2])
 
-    def _term(self, left: Any, minus: bool, right: Any) -> Any:
-        right = _done(right)
-        if not (isinstance(left, _Chain) and left.kind is Terms):
-            left = _done(left)
-            left = _Chain(Terms, [(False, left)], left.span)
-        left.parts.append((minus, right))
-        left.span = over(left.span, right.span)
-        return left
+    def _product(self, left: Any, divides: bool, right: Any) -> Any:
+        return self._row(left, "/" if divides else "*", right)
 
-    def beside(self, c: list[Any]) -> Any:
-        return self._factor(c[0], "", c[1])
-
-    def times(self, c: list[Any]) -> Any:
-        return self._factor(c[0], "*", c[2])
-
-    def divide(self, c: list[Any]) -> Any:
-        return self._factor(c[0], "/", c[2])
-
-    def pointwise(self, c: list[Any]) -> Any:
-        return self._factor(c[0], "./" if "slash" in c[1] else ".*", c[2])
-
-    def _factor(self, left: Any, sign: str, right: Any) -> Any:
-        right = _done(right)
-        if not (isinstance(left, _Chain) and left.kind is Row):
-            left = _done(left)
-            left = _Chain(Row, [("", left)], left.span)
-        left.parts.append((sign, right))
-        left.span = over(left.span, right.span)
-        return left
-
-    def operator(self, c: list[Any]) -> Applied:
-        return self.applied(c)
+    def _row(self, left: Any, sign: str, right: Any) -> Row:
+        row = left if isinstance(left, Row) else Row([("", left)], left.span)
+        row.parts.append((sign, right))
+        row.span = over(row.span, right.span)
+        return row
 
     def applied(self, c: list[Any]) -> Applied:
-        argument = _done(c[2])
-        name = _command(c[0])
-        return Applied(
-            name, tuple(c[1]), argument, over(span_of(c[0]), argument.span), span_of(c[0])
-        )
+        return Applied(_command(c[0]), c[1], c[2], _span(c), span_of(c[0]))
+
+    operator = applied
 
     # scripts
 
     def scripted(self, c: list[Any]) -> Any:
-        base, scripts = _done(c[0]), c[1]
-        if not scripts:
-            return base
-        return Scripted(base, tuple(scripts), over(base.span, scripts[-1][1].span))
-
-    def no_items(self, c: list[Any]) -> list[Any]:
-        return []
+        base, scripts = c
+        return Scripted(base, scripts, over(base.span, scripts[-1][1].span)) if scripts else base
 
     def subscript(self, c: list[Any]) -> list[Any]:
-        c[0].append(("_", _done(c[2])))
+        c[0].append((str(c[1]), c[2]))
         return c[0]  # type: ignore[no-any-return]
 
-    def superscript(self, c: list[Any]) -> list[Any]:
-        c[0].append(("^", _done(c[2])))
-        return c[0]  # type: ignore[no-any-return]
+    superscript = subscript
 
     def prime(self, c: list[Any]) -> list[Any]:
         c[0].append(("^", Letter(TURNED, span_of(c[1]))))
         return c[0]  # type: ignore[no-any-return]
-
-    def inner(self, c: list[Any]) -> Any:
-        return c[0]
 
     def sign_alone(self, c: list[Any]) -> Any:
         raise NotationError(
@@ -278,18 +218,13 @@ class _LatexTree(Transformer[Token, Any]):
         )
 
     def listed(self, c: list[Any]) -> Listed:
-        first, more = _done(c[0]), _done(c[2])
-        parts = first.parts if isinstance(first, Listed) else (first,)
-        return Listed((*parts, more), over(first.span, more.span))
+        parts = c[0].parts if isinstance(c[0], Listed) else (c[0],)
+        return Listed((*parts, c[2]), _span(c))
 
     def ranged(self, c: list[Any]) -> Listed:
-        first = _done(c[0])
-        return Listed((first,), over(first.span, _done(c[2]).span))
+        return Listed((c[0],), _span(c))
 
     # atoms
-
-    def number(self, c: list[Any]) -> Figure:
-        return Figure(Fraction(str(c[0])), span_of(c[0]))
 
     def letter(self, c: list[Any]) -> Letter:
         return Letter(str(c[0]), span_of(c[0]))
@@ -314,7 +249,7 @@ class _LatexTree(Transformer[Token, Any]):
 
     def accent(self, c: list[Any]) -> Letter:
         mark = _command(c[0])
-        return self._marked(c, "_" + _MARKS.get(mark, mark))
+        return self._marked(c, _MARKS.get(mark, mark))
 
     def trace(self, c: list[Any]) -> Letter:
         return Letter("tr", span_of(c[0]), is_word=True)
@@ -323,15 +258,14 @@ class _LatexTree(Transformer[Token, Any]):
         box = self._marked(c, "")
         return Letter(f"{box.name}_Delta", box.span)
 
-    def font(self, c: list[Any]) -> Any:
-        box = _inside_of(c[1])
-        if isinstance(box, Figure) and box.value in (0, 1):
-            name = "𝟏" if box.value else "𝟎"
-            return Letter(name, over(span_of(c[0]), box.span))
+    def font(self, c: list[Any]) -> Letter:
+        box = unbraced(c[1])
+        if isinstance(box, Number) and box.value in (0, 1):
+            return Letter(ONES if box.value else ZEROS, over(span_of(c[0]), box.span))
         return self._marked(c, "")
 
-    def _marked(self, c: list[Any], mark: str) -> Letter:
-        box = _inside_of(c[1])
+    def _marked(self, c: list[Any], accent: str) -> Letter:
+        box = unbraced(c[1])
         letters = [part for _, part in box.parts] if isinstance(box, Row) else [box]
         names = [part.name for part in letters if isinstance(part, Letter)]
         if len(names) < len(letters):
@@ -342,51 +276,27 @@ class _LatexTree(Transformer[Token, Any]):
                 hint=r"write \tilde{X}, and powers and subscripts behind it",
             )
         name = "".join(names)
-        if mark:
-            accent = mark.strip("_")
-            spellings = (
-                f"{name}_{accent}",
-                f"{name}{accent}",
-                f"{accent}_{name}",
-                f"{accent}{name}",
-            )
-            name = next((s for s in spellings if s in _declared.get()), spellings[0])
-        return Letter(name, over(span_of(c[0]), _done(c[1]).span))
+        if accent:
+            ways = (f"{name}_{accent}", f"{name}{accent}", f"{accent}_{name}", f"{accent}{name}")
+            name = next((way for way in ways if way in _declared.get()), ways[0])
+        return Letter(name, _span(c))
 
     def fraction(self, c: list[Any]) -> Fraction_:
-        above, below = _done(c[1]), _done(c[2])
-        return Fraction_(above, below, over(span_of(c[0]), below.span))
+        return Fraction_(c[1], c[2], _span(c))
 
     def root(self, c: list[Any]) -> Root:
-        inside = _done(c[1])
-        return Root(None, inside, over(span_of(c[0]), inside.span))
+        return Root(None, c[1], _span(c))
 
     def nth_root(self, c: list[Any]) -> Root:
-        inside = _done(c[4])
-        return Root(_done(c[2]), inside, over(span_of(c[0]), inside.span))
-
-    def group(self, c: list[Any]) -> Enclosed:
-        return Enclosed("(", (_done(c[1]),), over(span_of(c[0]), span_of(c[2])))
+        return Root(c[2], c[4], _span(c))
 
     def pair(self, c: list[Any]) -> Enclosed:
-        inside = (_done(c[1]), _done(c[3]))
-        return Enclosed("(", inside, over(span_of(c[0]), span_of(c[4])))
+        return Enclosed("(", (c[1], c[3]), _span(c))
 
-    def braces(self, c: list[Any]) -> Enclosed:
-        return Enclosed("{", (_done(c[1]),), over(span_of(c[0]), span_of(c[2])))
-
-    def norm(self, c: list[Any]) -> Enclosed:
-        return Enclosed("||", (_done(c[1]),), over(span_of(c[0]), span_of(c[2])))
-
-    def bars(self, c: list[Any]) -> Enclosed:
-        return Enclosed("|", (_done(c[1]),), over(span_of(c[0]), span_of(c[2])))
-
-
-def _inside_of(tree: Any) -> Any:
-    tree = _done(tree)
-    while isinstance(tree, Enclosed) and tree.kind == "{":
-        (tree,) = tree.inside
-    return tree
+    group: Any = _brackets("(")
+    braces = _brackets("{")
+    norm = _brackets("||")
+    bars = _brackets("|")
 
 
 _OPERAND_ENDS = frozenset({"NUMBER", "LETTER", "GREEK", "RBRACE", "RPAR", "RSQB", "WORD", "PRIME",
@@ -442,19 +352,6 @@ def _without_punctuation(source: str) -> str:
     return _PUNCTUATION.sub(blank, source)
 
 
-def _chained(lines: list[Equation]) -> list[Equation]:
-    """Lines that continue the one before, `&= ...`, are its last side."""
-    equations: list[Equation] = []
-    for line in lines:
-        if line.continues and equations:
-            first = equations.pop()
-            span = (first.span[0], line.span[1])
-            equations.append(Equation(first.left, line.right, span))
-        else:
-            equations.append(line)
-    return equations
-
-
 _declared: ContextVar[frozenset[str]] = ContextVar("declared", default=frozenset())
 _PARSER = Parser("latex.lark", _LatexTree, explained, _Pairs)
 
@@ -477,7 +374,12 @@ def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
         raise
     finally:
         _declared.reset(token)
-    equations = _chained(lines)
+    equations: list[Equation] = []
+    for line in lines:
+        if line.continues and equations:  # `&= ...` is the last side of the line before
+            first = equations.pop()
+            line = Equation(first.left, line.right, (first.span[0], line.span[1]))
+        equations.append(line)
     if not equations:
         raise NotationError(
             "there is no formula",
@@ -488,36 +390,15 @@ def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
     return equations
 
 
-# Small facts about formulas, and small surface trees.
-#
-# In: formulas as `latex_tree.py` makes them. Out: facts; trees with brackets where they are needed.
-# Invariant: nothing recurses.
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """An entry of an expression without indices: of a matrix, or of a vector where column is None."""
-
-    formula: Formula
-    row: Index
-    column: Index | None
-    turns: tuple[Formula, ...] = ()
-
-
-Scripts = Sequence[tuple[str, Formula]]
-Visit = Generator[Any, Any, Any]
-
-
-def is_function(name: str) -> bool:
-    known = (
-        *functions.ELEMENTWISE, *functions.WHOLE, *functions.REDUCTIONS, *functions.NORMALISATIONS,
-        *functions.MATRIX_FUNCTIONS, *functions.ALIASES, "diag", "vec", "norm1", "norm2",
-    )  # fmt: skip
-    return name in known and name != "pi"
+# ---------------------------------------------------------------- facts about formulas
 
 
 def is_norm(node: Formula) -> bool:
     return isinstance(node, Enclosed) and node.kind == "||"
+
+
+def is_round(node: Formula) -> bool:
+    return isinstance(node, Enclosed) and node.kind == "("
 
 
 def unbraced(node: Formula) -> Formula:
@@ -527,38 +408,41 @@ def unbraced(node: Formula) -> Formula:
     return node
 
 
+def unbracketed(node: Formula) -> Formula:
+    """A formula without braces and round brackets around it."""
+    while isinstance(node, Enclosed) and node.kind in "({" and len(node.inside) == 1:
+        (node,) = node.inside
+    return node
+
+
 def unscripted(node: Formula) -> Formula:
     return node.base if isinstance(node, Scripted) else node
 
 
-def side_by_side(node: Formula) -> Sequence[Formula]:
-    if isinstance(node, Row) and all(sign == "" for sign, _ in node.parts):
-        return [unbraced(part) for _, part in node.parts]
-    return [node]
+def below(node: Scripted | Applied) -> list[Formula]:
+    """The subscripts of a node."""
+    return [script for kind, script in node.scripts if kind == "_"]
 
 
-def grouped(tree: Node) -> Node:
-    """A tree that may stand as a factor or a base."""
-    if isinstance(tree, syntax.Sum | syntax.Product | Negative | syntax.Pointwise):
-        return Group(tree, tree.span)
-    return tree
+def above(node: Scripted | Applied) -> list[Formula]:
+    """The superscripts of a node."""
+    return [script for kind, script in node.scripts if kind == "^"]
 
 
-def bare_inside(tree: Node) -> Node:
-    return tree.inner if isinstance(tree, Group) else tree
-
-
-def product_of(factors: Sequence[tuple[bool, Node]], span: Span | None = None) -> Node:
-    if len(factors) == 1 and not factors[0][0]:
-        return factors[0][1]
-    whole = span or (factors[0][1].span[0], factors[-1][1].span[1])
-    return syntax.Product(tuple(factors), whole)
-
-
-def nodes_of(equation: Equation) -> list[Formula]:
-    """Every node of an equation, in the order of the text."""
+def listed(script: Formula) -> list[Formula]:
+    """What a subscript lists, with commas or side by side."""
+    plain = unbraced(script)
     found: list[Formula] = []
-    stack: list[Formula] = [side for side in (equation.right, equation.left) if side is not None]
+    for part in map(unbraced, plain.parts if isinstance(plain, Listed) else (plain,)):
+        is_row = isinstance(part, Row) and all(sign == "" for sign, _ in part.parts)
+        found += [unbraced(letter) for _, letter in part.parts] if is_row else [part]  # type: ignore[union-attr,misc]
+    return found
+
+
+def nodes_of(*formulas: Formula | None) -> list[Formula]:
+    """Every node of formulas; those of the last formula come first."""
+    found: list[Formula] = []
+    stack = [formula for formula in formulas if formula is not None]
     while stack:
         node = stack.pop()
         found.append(node)

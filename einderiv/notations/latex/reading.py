@@ -1,28 +1,34 @@
-r"""From LaTeX to what it means: index notation where subscripts stand, matrix notation where none do.
+r"""From LaTeX to what it means: index notation if there are subscripts, matrix notation if there are none.
 
 In: a LaTeX formula, extents and assumptions given beside it. Out: `Meaning`.
 Invariant: the summation convention, and the meaning of matrix products, are those of the other notations:
 the formula is written as their surface tree and read by their elaborators. Two readings are an error.
+A letter that is an index somewhere is nowhere a scalar, unless it was declared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from fractions import Fraction
 from itertools import count
+from typing import Any, NoReturn
 
-from ...errors import Span
-from ...terms import Dim, trampoline
+from ...errors import NotationError, Span
+from ...terms import Dim, functions, trampoline
 from .. import complaints, syntax
 from ..context import Meaning
 from ..index import elaborate
 from ..matrix.reading import elaborate_matrix
-from ..syntax import Index, Negative, Node, Number
+from ..syntax import Access, Call, Group, Index, Name, Negative, Node, Number, Power
 from .formulas import (
+    ONES,
+    TURNED,
+    ZEROS,
     Applied,
     Enclosed,
     Entry,
     Equation,
-    Figure,
     Formula,
     Fraction_,
     Letter,
@@ -30,19 +36,29 @@ from .formulas import (
     Root,
     Row,
     Scripted,
+    Scripts,
     Terms,
-    Visit,
-    grouped,
+    above,
+    below,
     is_norm,
+    is_round,
+    listed,
     nodes_of,
     parse_latex,
-    product_of,
     unbraced,
+    unbracketed,
     unscripted,
 )
-from .latex_scripts import ScriptReader
+
+Visit = Generator[Any, Any, Any]
 
 _FUNCTION_LETTERS = frozenset({"f", "g", "h", "F", "G", "H", "phi", "psi"})
+_WORDS = {"Tr": "tr", "trace": "tr", "sgn": "sign", "ReLU": "relu", "Diag": "diag"}
+_COMMANDS = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}
+_KNOWN = frozenset({
+    *functions.ELEMENTWISE, *functions.WHOLE, *functions.REDUCTIONS, *functions.NORMALISATIONS,
+    *functions.MATRIX_FUNCTIONS, *functions.ALIASES, "diag", "vec", "norm1", "norm2",
+} - {"pi"})  # fmt: skip
 
 
 def read_latex(
@@ -50,7 +66,7 @@ def read_latex(
     shapes: Mapping[str, Sequence[Dim]] | None = None,
     assume: Mapping[str, Iterable[str]] | None = None,
 ) -> Meaning:
-    r"""The meaning of a LaTeX formula; the last one where `\\` separates several.
+    r"""The meaning of a LaTeX formula; the last one if `\\` separates several.
 
     >>> read_latex(r"X_{ab}\theta_b").indices
     ('a',)
@@ -67,8 +83,42 @@ def read_latex(
     return elaborate_matrix(text, given, assume)
 
 
-class _Reader(ScriptReader):
-    """Writes formulas as surface trees."""
+class _Reader:
+    """Writes formulas as surface trees; `visit` and what it yields from are run by `trampoline`."""
+
+    def __init__(
+        self, source: str, equations: Sequence[Equation], shapes: Mapping[str, Sequence[Dim]]
+    ) -> None:
+        self.source, self.shapes = source, shapes
+        self.extents = {str(dim) for axes in shapes.values() for dim in axes}
+        every = [node for e in equations for node in nodes_of(e.right, e.left)]
+        self.letters = {node.name for node in every if isinstance(node, Letter)}
+        self.indices: set[str] = set()
+        for node in every:
+            if isinstance(node, Scripted | Applied):
+                base = unbraced(node.base) if isinstance(node, Scripted) else None
+                if not _is_derivative(base) and not (base and is_norm(base)):
+                    for script in below(node):
+                        found = self._index_names(script, node)
+                        self.indices.update(index.name for index in found or ())
+        self.indexed = bool(self.indices)
+        self.divisors: set[str] = set()
+        self.defined: set[str] = set()
+        self._fresh = (f"{c}{n}" for n in count(1) for c in "rcpq")
+
+    # ------------------------------------------------------------ words
+
+    def fail(self, message: str, span: Span, fact: str, hint: str) -> NoReturn:
+        """Refuse the formula."""
+        raise NotationError(message, source=self.source, spans=[span], facts=[fact], hint=hint)
+
+    def two_readings(self, shown: str, span: Span, fact: str, hint: str) -> NoReturn:
+        self.fail(f"{shown} has two readings", span, fact, hint)
+
+    def text(self, span: Span) -> str:
+        return " ".join(self.source[span[0] : span[1]].split())[:60]
+
+    # ------------------------------------------------------------ statements
 
     def statement(self, equation: Equation) -> syntax.Definition:
         body: Node = trampoline(equation.right, self.visit)
@@ -91,56 +141,180 @@ class _Reader(ScriptReader):
                 plain = plain.parts[0][1]  # J(theta)
         if isinstance(plain, Letter):
             return plain.name, ()
-        if isinstance(plain, Scripted) and self._numbered(plain.base) is not None:
+        subs = below(plain) if isinstance(plain, Scripted) else []
+        if isinstance(plain, Scripted) and len(subs) == len(plain.scripts) == 1:
             base = self._numbered(plain.base)
-            assert base is not None
-            subs = [script for kind, script in plain.scripts if kind == "_"]
-            if len(subs) == len(plain.scripts) == 1:
-                return self._name_and_indices(base, subs[0], plain)
-        inside = nodes_of(Equation(None, left, left.span))
+            if base is not None:
+                indices = self._index_names(subs[0], plain)
+                return base.name + (_figures(subs[0]) if indices is None else ""), indices or ()
+        inside = nodes_of(left)
         if any(
             isinstance(node, Letter) and node.name in ("partial", "d", "nabla") for node in inside
         ):
             found: dict[str, Index] = {}
             for node in inside:
-                under = unbraced(node.base) if isinstance(node, Scripted) else None
-                if isinstance(under, Letter) and under.name in ("partial", "nabla"):
-                    continue  # the variable, not an index
-                if isinstance(node, Scripted):
-                    for kind, script in node.scripts:
-                        if kind == "_":
-                            for index in self._index_names(script, node) or ():
-                                found.setdefault(index.name, index)
+                if isinstance(node, Scripted) and not _is_derivative(unbraced(node.base)):
+                    for script in below(node):
+                        for index in self._index_names(script, node) or ():
+                            found.setdefault(index.name, index)
             return "derivative", tuple(found.values())
-        if isinstance(plain, Scripted):
-            subs = [script for kind, script in plain.scripts if kind == "_"]
-            indices = self._index_names(subs[0], plain) if len(subs) == 1 else None
-            return "value", indices or ()  # (W x)_i = ...
+        if isinstance(plain, Scripted):  # (W x)_i = ...
+            return "value", (self._index_names(subs[0], plain) if len(subs) == 1 else None) or ()
         return None, ()  # an identity: the other side says the same
 
-    def _name_and_indices(
-        self, base: Letter, script: Formula, node: Scripted
-    ) -> tuple[str, tuple[Index, ...]]:
-        indices = self._index_names(script, node)
-        if indices is None:
-            return base.name + self._figures(script), ()
-        return base.name, indices
+    # ------------------------------------------------------------ names and indices
+
+    def _numbered(self, node: Formula) -> Letter | None:
+        """A letter, or one with a number in braces: {t_1}."""
+        plain = unbraced(node)
+        if isinstance(plain, Letter):
+            return plain
+        if isinstance(plain, Scripted) and plain is not node and len(plain.scripts) == 1:
+            ((kind, script),), letter = plain.scripts, unbraced(plain.base)
+            if kind == "_" and isinstance(letter, Letter) and isinstance(unbraced(script), Number):
+                return Letter(letter.name + _figures(script), plain.span)
+        return None
+
+    def _index_names(self, script: Formula, node: Scripted | Applied) -> tuple[Index, ...] | None:
+        """The indices of a subscript; None for a number, which is part of the name."""
+        parts = listed(script)
+        if len(parts) == 1 and isinstance(parts[0], Number):
+            if parts[0].value not in range(10):
+                self.two_readings(
+                    f"the subscript of {self.text(node.span)}",
+                    parts[0].span,
+                    f"a name that ends in {parts[0].value}, or one entry of a tensor",
+                    "write a letter for the name, or indices that run over whole axes",
+                )
+            return None
+        found = []
+        for part in parts:
+            letter, primes = part, ""
+            if isinstance(part, Scripted) and all(
+                kind == "^" and isinstance(s, Letter) and s.name == TURNED
+                for kind, s in part.scripts
+            ):
+                letter, primes = part.base, "_prime" * len(part.scripts)
+            if not isinstance(letter, Letter):
+                self.fail(
+                    f"{self.text(part.span)} stands as an index",
+                    part.span,
+                    "an index is a letter that runs over a whole axis",
+                    "write the letter alone, as in X_{ij}, and cut arrays beforehand",
+                )
+            found.append(Index(letter.name + primes, None, part.span))
+        return tuple(found)
+
+    def _kept(self, script: Formula, name: str) -> tuple[Index, ...]:
+        """The indices that a function runs over or keeps."""
+        letters = listed(script)
+        found = tuple(Index(p.name, None, p.span) for p in letters if isinstance(p, Letter))
+        if len(found) < len(letters):
+            self.fail(
+                f"the subscript of {name} is no index",
+                script.span,
+                "below it stand the indices that it runs over",
+                f"write {name} with an index, as in \\sum_i or \\sum_{{i=1}}^n",
+            )
+        return found
+
+    def _size(self, index: Index, upper: Formula) -> None:
+        """\\sum_{i=1}^n says that i runs to n, unless shapes say it already."""
+        plain = unbraced(upper)
+        if self.shapes:
+            return
+        if isinstance(plain, Letter) and plain.name.isidentifier():
+            index.extent = plain.name
+        elif isinstance(plain, Number) and plain.value.denominator == 1 and plain.value > 0:
+            index.extent = int(plain.value)
+
+    def _fresh_index(self, span: Span) -> Index:
+        return Index(next(n for n in self._fresh if n not in self.letters), None, span)
+
+    def _turn(self, script: Formula) -> str | None:
+        """What a superscript does to a matrix: "T", "inv", "invT"; None for a power."""
+        plain = unbraced(script)
+        if isinstance(plain, Letter) and plain.name in (TURNED, "T"):
+            return "T" if plain.name not in self.shapes else None
+        if isinstance(plain, Terms) and len(plain.parts) == 1 and plain.parts[0][0]:
+            inner = unbraced(plain.parts[0][1])
+            if isinstance(inner, Number) and inner.value == 1:
+                return "inv"
+            if isinstance(inner, Letter) and inner.name in (TURNED, "T"):
+                return "invT"
+        return None
+
+    def _is_scalar(self, node: Formula) -> bool:
+        plain = unbraced(node)
+        if isinstance(plain, Letter):
+            if plain.name in self.shapes:
+                return not self.shapes[plain.name]
+            return not plain.name[0].isupper()
+        return isinstance(plain, Number | Fraction_)
+
+    def _bare(self, node: Letter) -> Node:
+        """A letter without indices."""
+        name, span = node.name, node.span
+        if name in (ONES, ZEROS):
+            if self.indexed:
+                self.fail(
+                    "ones without indices beside indices",
+                    span,
+                    "in index notation every axis has its index",
+                    r"write \mathbf{1}_i",
+                )
+            return _call("vector", Number(Fraction(int(name == ONES)), span), span)
+        if name in self.shapes:
+            return Name(name, span)
+        if _is_derivative(node):
+            self.fail(
+                "a derivative stands in the formula",
+                span,
+                "a formula is read as it stands, and differentiated afterwards",
+                "write what is differentiated, and ask for its derivative: e.diff('x')",
+            )
+        if name == TURNED:
+            self.fail(
+                "a transpose stands alone", span, "it stands behind a matrix", r"write X^\top"
+            )
+        if name in self.indices and name not in self.extents:
+            self.fail(
+                f"{name} stands beside indices, and is an index elsewhere",
+                span,
+                f"a subscript is one letter unless braces hold several: x_i{name} is x_i times {name}",
+                f"write x_{{i{name}}} for two indices, another letter for a number",
+            )
+        return Name("eye" if name == "I" and not self.indexed else name, span)
+
+    def _function_word(self, part: Formula) -> tuple[str, Scripts, Span] | None:
+        """`\\operatorname{tr}`, `\\operatorname{softmax}_j`, `\\sigma` before brackets."""
+        base, scripts = (part.base, part.scripts) if isinstance(part, Scripted) else (part, ())
+        if not isinstance(base, Letter) or base.name in self.shapes:
+            return None
+        name = _WORDS.get(base.name, base.name)
+        if base.is_word and name in _KNOWN:
+            return name, scripts, base.span
+        return ("sigmoid", (), base.span) if base.name == "sigma" and not scripts else None
+
+    def _note_divisor(self, divisor: Formula) -> None:
+        plain = unbraced(divisor)
+        if isinstance(plain, Letter) and plain.name not in {*self.shapes, *self.extents}:
+            self.divisors.add(plain.name)
+
+    # ------------------------------------------------------------ sums and products
 
     def visit(self, node: Formula | Entry) -> Visit:
         """The surface tree of a formula, or of an entry of one."""
         match node:
-            case Entry(column=None):
-                return (yield from self._entry_of_vector(node.formula, node.row))
             case Entry():
-                assert node.column is not None
-                return (yield from self._entry(node.formula, node.row, node.column, node.turns))
-            case Figure():
-                return Number(node.value, node.span)
+                return (yield from self._entry(node))
+            case Number():
+                return node
             case Letter():
                 return self._bare(node)
             case Terms():
-                terms = []
                 self._check_reach(node)
+                terms = []
                 for minus, term in node.parts:
                     terms.append((minus, (yield term)))
                 if len(terms) == 1:
@@ -150,14 +324,21 @@ class _Reader(ScriptReader):
             case Row():
                 return (yield from self._row(node))
             case Fraction_():
-                above, below = (yield node.above), (yield node.below)
+                over, under = (yield node.above), (yield node.below)
                 self._note_divisor(node.below)
                 # the line is a division sign: its numerator belongs to the product around it
-                plain = isinstance(above, syntax.Product)
-                factors = above.factors if plain else ((False, grouped(above)),)
-                return syntax.Product((*factors, (True, grouped(below))), node.span)
+                factors = (
+                    over.factors if isinstance(over, syntax.Product) else ((False, _grouped(over)),)
+                )
+                return syntax.Product((*factors, (True, _grouped(under))), node.span)
             case Root():
-                return (yield from self._root(node))
+                inside = yield node.inside
+                if node.degree is None:
+                    return _call("sqrt", inside, node.span)
+                degree = yield node.degree
+                one = Number(Fraction(1), node.span)
+                exponent = syntax.Product(((False, one), (True, _grouped(degree))), node.span)
+                return Power(_grouped(inside), Group(exponent, node.span), node.span)
             case Enclosed():
                 return (yield from self._enclosed(node))
             case Applied():
@@ -177,98 +358,79 @@ class _Reader(ScriptReader):
         """\\sum_i a_i + b_i: does the sum end before the plus sign?"""
         reaching: dict[str, Formula] = {}
         for _, term in node.parts:
-            if reaching:
-                for name, operator in reaching.items():
-                    if name in self._open_indices(term):
-                        whole = self._text((operator.span[0], term.span[1]))
-                        self.fail(
-                            f"{whole} has two readings",
-                            term.span,
-                            f"the sum over {name} ends before the sign, or takes in {self._text(term.span)}",
-                            "put brackets around the sum, or around what it sums",
-                        )
+            unbound = self._open_indices(term) if reaching else set()
+            for name in (name for name in reaching if name in unbound):
+                self.two_readings(
+                    self.text((reaching[name].span[0], term.span[1])),
+                    term.span,
+                    f"the sum over {name} ends before the sign, or takes in {self.text(term.span)}",
+                    "put brackets around the sum, or around what it sums",
+                )
             last = term.parts[-1][1] if isinstance(term, Row) else term
             if isinstance(last, Applied) and last.function in ("sum", "prod"):
-                for kind, script in last.scripts:
-                    if kind == "_":
-                        kept = self._kept(script, last.function, last.name_span)
-                        reaching.update({index.name: last for index in kept})
+                for script in below(last):
+                    reaching |= {index.name: last for index in self._kept(script, last.function)}
 
     def _open_indices(self, term: Formula) -> set[str]:
         """Indices that stand once in a term and that no operator in it binds."""
-        found: dict[str, int] = {}
+        found: Counter[str] = Counter()
         bound: set[str] = set()
-        for node in nodes_of(Equation(None, term, term.span)):
+        for node in nodes_of(term):
             if isinstance(node, Scripted) and not is_norm(node.base):
-                for kind, script in node.scripts:
-                    if kind == "_":
-                        for index in self._index_names(script, node) or ():
-                            found[index.name] = found.get(index.name, 0) + 1
+                for script in below(node):
+                    found.update(index.name for index in self._index_names(script, node) or ())
             elif isinstance(node, Applied):
-                for kind, script in node.scripts:
-                    if kind == "_":
-                        bound.update(
-                            i.name for i in self._kept(script, node.function, node.name_span)
-                        )
+                for script in below(node):
+                    bound.update(index.name for index in self._kept(script, node.function))
         return {name for name, times in found.items() if times == 1} - bound
 
     def _row(self, node: Row) -> Visit:
         factors: list[tuple[str, Node]] = []
         parts = list(node.parts)
         place = 0
-        after_division: Formula | None = None
+        divisor: Formula | None = None
+
+        def beside() -> Formula | None:
+            sign, part = parts[place + 1] if place + 1 < len(parts) else ("*", None)
+            return part if sign == "" else None
+
         while place < len(parts):
             sign, part = parts[place]
-            taken = self._with_brackets(part, parts[place + 1 : place + 2])
+            after = beside()
+            taken = self._with_brackets(part, after)
             if taken is not None:  # \log \sigma(x) is the logarithm of \sigma(x)
                 del parts[place + 1]
-                parts[place] = (sign, taken)
-                part = taken
-            if sign == "" and place and after_division is not None:
-                before, after = self._text(after_division.span), self._text(part.span)
-                self.fail(
-                    f"{self._text(node.span)} has two readings",
+                part, after = taken, beside()
+            if sign == "" and divisor is not None:
+                before, behind = self.text(divisor.span), self.text(part.span)
+                self.two_readings(
+                    self.text(node.span),
                     part.span,
-                    f"(... / {before}) {after}, or ... / ({before} {after})",
+                    f"(... / {before}) {behind}, or ... / ({before} {behind})",
                     r"write \frac{}{} or brackets",
                 )
             head = self._function_word(part)
-            if head is not None and head[0] == "sigmoid" and not self._is_called(parts, place):
+            if after is None or (head and head[0] == "sigmoid" and not is_round(unscripted(after))):
                 head = None  # a number called sigma
-            if head is not None and place + 1 < len(parts) and parts[place + 1][0] == "":
+            if head is not None and after is not None:
                 name, scripts, name_span = head
-                argument = parts[place + 1][1]
-                tree = yield from self._called(name, scripts, argument, name_span)
+                tree = yield from self._called(name, scripts, after, name_span)
                 place += 1
-                part = argument if unbraced(argument) is not argument else part
+                part = after if unbraced(after) is not after else part
             else:
-                self._check_call_or_product(part, parts[place + 1 : place + 2])
+                self._check_juxtaposition(part, after)
                 tree = yield part
-                if isinstance(part, Applied) and self._is_open(part) and place + 1 < len(parts):
-                    following = parts[place + 1]
-                    if following[0] == "" and not isinstance(following[1], Applied):
-                        both = self._text((part.argument.span[0], following[1].span[1]))
-                        f = part.function
-                        self.fail(
-                            f"{self._text((part.span[0], following[1].span[1]))} has two readings",
-                            following[1].span,
-                            f"\\{f}({self._text(part.argument.span)}) times what follows, or \\{f}({both})",
-                            "put the argument into brackets",
-                        )
-            after_division = part if sign == "/" else None
-            if sign == "/":
-                self._note_divisor(part)
+            divisor = part if sign == "/" else None
+            if divisor is not None:
+                self._note_divisor(divisor)
             factors.append((sign, tree))
             place += 1
         return self._product(factors, node.span)
 
     def _product(self, factors: Sequence[tuple[str, Node]], span: Span) -> Node:
-        result: Node | None = None
         chain: list[tuple[bool, Node]] = []
         for sign, tree in factors:
             if sign in (".*", "./"):
-                left = product_of(chain)
-                result = syntax.Pointwise(sign, left, grouped(tree), (left.span[0], tree.span[1]))
                 if self.indexed:
                     self.fail(
                         "an entry-by-entry sign beside indices",
@@ -276,62 +438,425 @@ class _Reader(ScriptReader):
                         "with indices every product is one of entries",
                         "drop it, and name the indices that stay on the left side",
                     )
-                chain = [(False, result)]
+                left = _product_of(chain)
+                whole = (left.span[0], tree.span[1])
+                chain = [(False, syntax.Pointwise(sign, left, _grouped(tree), whole))]
             else:
-                chain.append((sign == "/", grouped(tree)))
-        return product_of(chain, span)
+                chain.append((sign == "/", _grouped(tree)))
+        return _product_of(chain, span)
 
-    def _with_brackets(
-        self, part: Formula, following: Sequence[tuple[str, Formula]]
-    ) -> Formula | None:
+    def _with_brackets(self, part: Formula, after: Formula | None) -> Formula | None:
         """A function of a function's name, with the brackets behind that name."""
         around: list[Applied] = []
         inner = part
         while isinstance(inner, Applied):
             around.append(inner)
             inner = inner.argument
-        if not around or not following or self._function_word(inner) is None:
+        if not around or after is None or self._function_word(inner) is None:
             return None
-        sign, bracket = following[0]
-        base = unscripted(bracket)
-        if sign or not (isinstance(base, Enclosed) and base.kind == "("):
+        if not is_round(unscripted(after)):
             return None
-        span = (inner.span[0], bracket.span[1])
-        tree: Formula = Enclosed("(", (Row((("", inner), ("", bracket)), span),), span)
+        span = (inner.span[0], after.span[1])
+        tree: Formula = Enclosed("(", (Row([("", inner), ("", after)], span),), span)
         for outer in reversed(around):
             whole = (outer.span[0], span[1])
             tree = Applied(outer.function, outer.scripts, tree, whole, outer.name_span)
         return tree
 
-    def _is_called(self, parts: Sequence[tuple[str, Formula]], place: int) -> bool:
-        """Do brackets follow?"""
-        following = parts[place + 1][1] if place + 1 < len(parts) else None
-        bracket = None if following is None else unscripted(following)
-        return isinstance(bracket, Enclosed) and bracket.kind == "("
-
-    def _check_call_or_product(
-        self, part: Formula, following: Sequence[tuple[str, Formula]]
-    ) -> None:
-        if not (isinstance(part, Letter) and following and following[0][0] == ""):
+    def _check_juxtaposition(self, part: Formula, after: Formula | None) -> None:
+        """f(x) of an unknown f, and \\sin x y, could be read in two ways."""
+        if after is None:
             return
-        bracket = unscripted(following[0][1])
-        known = part.name in self.shapes or part.name in self.extents
-        if isinstance(bracket, Enclosed) and bracket.kind == "(" and not known:
-            if part.is_word or part.name in _FUNCTION_LETTERS:
-                inside = self._text(bracket.span)
-                self.fail(
-                    f"{self._text(part.span)}{inside} has two readings",
+        if isinstance(part, Letter) and is_round(bracket := unscripted(after)):
+            known = part.name in self.shapes or part.name in self.extents
+            if not known and (part.is_word or part.name in _FUNCTION_LETTERS):
+                inside = self.text(bracket.span)
+                self.two_readings(
+                    f"{self.text(part.span)}{inside}",
                     (part.span[0], bracket.span[1]),
                     f"a product of {part.name} and {inside}, or a function {part.name}",
                     f"write {part.name} \\cdot {inside} for the product; functions are called by their names",
                 )
+        if isinstance(part, Applied) and part.function not in ("sum", "prod"):
+            f, bracket = part.function, unscripted(part.argument)
+            is_closed = isinstance(bracket, Enclosed) and bracket.kind in "(|"
+            if not (is_closed or isinstance(part.argument, Applied) or isinstance(after, Applied)):
+                both = self.text((part.argument.span[0], after.span[1]))
+                self.two_readings(
+                    self.text((part.span[0], after.span[1])),
+                    after.span,
+                    f"\\{f}({self.text(part.argument.span)}) times what follows, or \\{f}({both})",
+                    "put the argument into brackets",
+                )
 
-    def _is_open(self, part: Applied) -> bool:
-        """Is its argument written without brackets?"""
-        bracket = unscripted(part.argument)
-        closed = isinstance(bracket, Enclosed) and bracket.kind in "(|"
-        return (
-            part.function not in ("sum", "prod")
-            and not closed
-            and not isinstance(part.argument, Applied)
+    # ------------------------------------------------------------ functions and brackets
+
+    def _applied(self, node: Applied) -> Visit:
+        name = _COMMANDS.get(node.function, node.function)
+        argument = node.argument
+        if name in ("max", "min") and isinstance(argument, Row):
+            (_, first), *rest = argument.parts
+            if _is_bracket(unscripted(first)):  # \max_i(x_i) y is y times the maximum
+                head = Applied(name, node.scripts, first, node.span, node.name_span)
+                return (yield Row([("", head), *rest], node.span))
+        if name in ("max", "min") and isinstance(argument, Scripted):
+            base = argument.base
+            if isinstance(base, Enclosed) and len(base.inside) == 2:
+                tree = yield Applied(name, node.scripts, base, node.span, node.name_span)
+                powers = [script for _, script in argument.scripts]
+                return (yield from self._raised(tree, powers, node.span))
+        return (yield from self._called(name, node.scripts, argument, node.name_span))
+
+    def _called(self, name: str, scripts: Scripts, argument: Formula, name_span: Span) -> Visit:
+        """f_{ij}^p (argument)_{kl}^q: kept indices, powers of the value, what is read behind it."""
+        span = (name_span[0], argument.span[1])
+        kept = subscript = None
+        powers: list[Formula] = []
+        for kind, script in scripts:
+            if kind == "_":
+                kept = self._kept(script, name)
+            elif name not in ("sum", "prod"):
+                powers.append(script)
+            elif kept and len(kept) == 1:
+                self._size(kept[0], script)
+        inside: Formula = argument
+        reaches = name in ("sum", "prod", "max", "min")  # these take all that follows, with powers
+        if not reaches and isinstance(argument, Scripted) and _is_bracket(argument.base):
+            inside = argument.base
+            powers += above(argument)
+            for script in below(argument):
+                subscript = self._kept(script, name)
+        tree: Node
+        arguments = (
+            inside.inside if isinstance(inside, Enclosed) and is_round(inside) else (inside,)
         )
+        if name == "log" and isinstance(inside, Applied) and inside.function == "det":
+            if inside.scripts:
+                tree = yield from self._called("logdet", inside.scripts, inside.argument, name_span)
+            else:
+                tree = yield from self._matrix_call(
+                    "logdet", None, inside.argument, None, span, name_span
+                )
+        elif name in functions.MATRIX_FUNCTIONS and len(arguments) == 1:
+            tree = yield from self._matrix_call(
+                name, kept, arguments[0], subscript, span, name_span
+            )
+        else:
+            trees = []
+            for part in arguments:
+                trees.append(_ungrouped((yield part)))
+            if name in ("sum", "prod") and kept is None:
+                self.fail(
+                    f"\\{name} without an index",
+                    name_span,
+                    "it runs over the indices below it",
+                    f"write \\{name}_{{i}}",
+                )
+            tree = Call(name, kept, tuple(trees), subscript, span, name_span)
+        if powers and name in ("sin", "cos", "tan") and self._turn(powers[0]) == "inv":
+            self.two_readings(
+                f"\\{name}^{{-1}}",
+                name_span,
+                f"the inverse function arc{name}, or 1/{name}",
+                f"write \\arc{name} x or \\frac{{1}}{{\\{name} x}}",
+            )
+        return (yield from self._raised(tree, powers, span))
+
+    def _enclosed(self, node: Enclosed) -> Visit:
+        if len(node.inside) > 1:
+            fact = "only \\max and \\min take two"
+            self.fail("two expressions in brackets", node.span, fact, "drop one")
+        (inner,) = node.inside
+        tree = yield inner
+        if node.kind == "{":
+            return tree
+        if node.kind == "(":
+            return Group(_ungrouped(tree), node.span)
+        if node.kind == "||":
+            return self._norm(tree, "norm2", node.span)
+        plain = unbraced(inner)
+        if not self.indexed and isinstance(plain, Letter) and plain.name[0].isupper():
+            self.two_readings(
+                self.text(node.span),
+                node.span,
+                "the absolute values of the entries, or the determinant",
+                rf"write \operatorname{{abs}}({plain.name}) or \det {plain.name}",
+            )
+        return _call("abs", tree, node.span)
+
+    def _norm(self, tree: Node, name: str, span: Span) -> Node:
+        if self.indexed:
+            self.fail(
+                "a norm stands beside indices",
+                span,
+                "it needs the whole tensor, and here every axis has its index",
+                r"write the sum of squares, r_i r_i, or the whole formula without indices",
+            )
+        return _call(name, tree, span)
+
+    # ------------------------------------------------------------ matrices and their entries
+
+    def _matrix_call(
+        self,
+        name: str,
+        kept: tuple[Index, ...] | None,
+        argument: Formula,
+        subscript: tuple[Index, ...] | None,
+        span: Span,
+        name_span: Span,
+    ) -> Visit:
+        inside = unbraced(argument)
+        inside = inside.inside[0] if isinstance(inside, Enclosed) else inside
+        tree: Node | None
+        if kept is not None or not self.indexed:
+            tree = _ungrouped((yield inside))
+        else:
+            tree = self._whole(argument)
+            if tree is None:
+                kept = self._fresh_index(span), self._fresh_index(span)
+                tree = yield Entry(inside, kept)
+        return Call(name, kept, (tree,), subscript, span, name_span)
+
+    def _whole(self, node: Formula) -> Node | None:
+        """A named matrix, or functions of one, for a function of whole matrices."""
+        around: list[tuple[str, Span]] = []
+        while True:
+            plain = self._numbered(node) or unbraced(node)
+            if isinstance(plain, Enclosed) and is_round(plain) and len(plain.inside) == 1:
+                (node,) = plain.inside
+            elif isinstance(plain, Scripted) and [
+                self._turn(script) if kind == "^" else None for kind, script in plain.scripts
+            ] == ["inv"]:
+                around.append(("inv", plain.span))
+                node = plain.base
+            elif isinstance(plain, Row) and len(plain.parts) == 2:
+                head = self._function_word(plain.parts[0][1])
+                if head is None or head[0] not in ("inv", "cholesky", "tril") or head[1]:
+                    return None
+                around.append((head[0], plain.span))
+                node = plain.parts[1][1]
+            elif isinstance(plain, Letter):
+                break
+            else:
+                return None
+        tree: Node = Name(plain.name, plain.span)
+        for name, span in reversed(around):
+            tree = _call(name, tree, span)
+        return tree
+
+    def _entry(self, node: Entry) -> Visit:
+        """(A B)_{ij} is A_{ik} B_{kj}, (A x)_i is A_{ij} x_j, (x + y)_i is x_i + y_i."""
+        indices, span = node.indices, node.formula.span
+        plain = unbracketed(node.formula)
+        for script in node.turns:
+            what = self._turn(script)
+            if what != "T":
+                indices = indices[::-1] if what == "invT" else indices
+                if isinstance(plain, Letter):
+                    name = Name(plain.name, plain.span)
+                    return Call("inv", None, (name,), indices, span, span)
+                kept = self._fresh_index(span), self._fresh_index(span)
+                inner = yield Entry(plain, kept)
+                return Call("inv", kept, (inner,), indices, span, span)
+            indices = indices[::-1]
+        is_matrix = len(indices) == 2
+        match plain:
+            case Letter():
+                is_eye = is_matrix and plain.name == "I" and "I" not in self.shapes
+                return Access("delta" if is_eye else plain.name, indices, span, span)
+            case Scripted() if is_matrix and all(
+                kind == "^" and self._turn(script) for kind, script in plain.scripts
+            ):
+                return (yield Entry(plain.base, indices, tuple(above(plain))))
+            case Terms():
+                terms = []
+                for minus, term in plain.parts:
+                    terms.append((minus, (yield Entry(term, indices))))
+                return Group(syntax.Sum(tuple(terms), span), span)
+            case Row() if all(sign in ("", "*") for sign, _ in plain.parts):
+                parts = [part for _, part in plain.parts]
+                scalars = [self._is_scalar(part) for part in parts]
+                scalars[-1] = scalars[-1] and is_matrix
+                links = [self._fresh_index(span) for is_scalar in scalars if not is_scalar][1:]
+                ends = iter((indices[0], *links, *indices[1:]))
+                factors: list[tuple[bool, Node]] = []
+                left = next(ends)
+                for part, is_scalar in zip(parts, scalars, strict=True):
+                    if is_scalar:
+                        factors.append((False, _grouped((yield part))))
+                        continue
+                    right = next(ends, None)
+                    own = (left,) if right is None else (left, right)
+                    factors.append((False, (yield Entry(part, own))))
+                    left = right or left
+                return syntax.Product(tuple(factors), span)
+        return (yield plain)
+
+    # ------------------------------------------------------------ scripts
+
+    def _scripted(self, node: Scripted) -> Visit:
+        """X_{ij}^{-1} is the entry of the inverse, {X_{ij}}^{-1} the inverse of the entry."""
+        base, span = node.base, node.span
+        if is_norm(base):
+            return (yield from self._scripted_norm(node))
+        head = self._function_word(node)
+        if head is not None and head[0] != "sigmoid":
+            what = f"{head[0]} stands without an argument"
+            self.fail(what, span, "it is a function", f"write {head[0]}(...)")
+        subs, sups = below(node), above(node)
+        if len(subs) > 1:
+            self.fail("two subscripts", span, "a letter has one", "join them: x_{ij}")
+        plain = unbraced(base)
+        indices = self._index_names(subs[0], node) if subs else None
+        tree: Any
+        if indices is None and isinstance(plain, Letter):
+            tree = Name(plain.name + _figures(subs[0]), span) if subs else self._bare(plain)
+            if plain.name == "e" and sups and "e" not in self.shapes and not subs:
+                tree, sups = _call("exp", (yield sups[0]), span), sups[1:]
+        elif indices is None:
+            if subs:
+                self.fail("a number below brackets", span, "a number ends a name", "name it")
+            tree = yield base
+        elif isinstance(base, Enclosed) and base.kind != "{":
+            if len(indices) == 2:
+                turns = [script for script in sups if self._turn(script)]
+                tree = yield Entry(base, indices, tuple(turns))
+                sups = [script for script in sups if script not in turns]
+            elif len(indices) == 1:
+                tree = yield Entry(base, indices)
+            elif isinstance(whole := self._whole(base), Call):  # leading axes count the matrices
+                tree = Call(whole.function, None, whole.arguments, indices, span, span)
+            else:
+                what = "more than two indices behind brackets"
+                self.fail(what, span, "a matrix has two", "drop some")
+        else:
+            letter = self._numbered(base)
+            if letter is None:
+                self.fail(
+                    "a subscript stands behind something that has none",
+                    span,
+                    "indices belong to names, and to matrices in brackets",
+                    "write X_{ij} or (A B)_{ij}",
+                )
+            tree, sups = self._indexed(letter.name, indices, sups, node)
+        return (yield from self._raised(tree, sups, span))
+
+    def _indexed(
+        self, name: str, indices: tuple[Index, ...], sups: list[Formula], node: Scripted
+    ) -> tuple[Node, list[Formula]]:
+        """A name with its indices, transposed or inverted, and the powers that are left."""
+        span = node.span
+        turns = [script for script in sups if self._turn(script)]
+        inverse = any(self._turn(turn) != "T" for turn in turns)
+        if turns and len(indices) != 2:
+            if not inverse:
+                self.fail(
+                    f"a transpose of {name} with {len(indices)} indices",
+                    span,
+                    "a transpose exchanges two indices",
+                    "drop it",
+                )
+            turns = []
+        for turn in turns:
+            indices = indices[::-1] if self._turn(turn) != "inv" else indices
+        sups = [script for script in sups if script not in turns]
+        if inverse and turns:
+            return Call("inv", None, (Name(name, span),), indices, span, span), sups
+        special = {"delta": "delta", "epsilon": "eps", ONES: "ones", ZEROS: "zeros"}
+        wanted = {"delta": len(indices) == 2, "epsilon": len(indices) > 1}
+        if name in special and wanted.get(name, True) and name not in self.shapes:
+            name = special[name]
+        return Access(name, indices, span, node.base.span), sups
+
+    def _raised(self, tree: Node, sups: Sequence[Formula], span: Span) -> Visit:
+        """A tree with what stands above it."""
+        for script in sups:
+            what = self._turn(script)
+            if what in ("T", "invT") and self.indexed:
+                self.fail(
+                    "a transpose stands without indices beside indices",
+                    script.span,
+                    "with indices a transpose exchanges them",
+                    r"write X_{ji}, or (X^\top)_{ij}",
+                )
+            if what in ("T", "invT"):
+                tree = syntax.Transpose(_grouped(tree), span)
+            if what == "invT":
+                one = Number(Fraction(1), span)
+                tree = Power(Group(tree, span), Negative(one, span), span)
+            if what not in ("T", "invT"):
+                self._check_power(script)
+                exponent = yield script
+                tree = Power(_grouped(tree), exponent, span)
+        return tree
+
+    def _check_power(self, script: Formula) -> None:
+        """A^{ij}: letters side by side, some of them indices elsewhere."""
+        plain = unbraced(script)
+        if isinstance(plain, Row):
+            letters = [p for s, p in plain.parts if s == "" and isinstance(p, Letter)]
+            if len(letters) == len(plain.parts) and any(p.name in self.indices for p in letters):
+                self.two_readings(
+                    f"the superscript {self.text(script.span)}",
+                    script.span,
+                    "upper indices, or a power with their product as its exponent",
+                    "write indices below, as in A_{ij}",
+                )
+
+    def _scripted_norm(self, node: Scripted) -> Visit:
+        assert isinstance(node.base, Enclosed)
+        name = "norm2"
+        for script in below(node):
+            plain = unbraced(script)
+            if isinstance(plain, Number) and plain.value == 1:
+                name = "norm1"
+            elif not (isinstance(plain, Number) and plain.value == 2) and not (
+                isinstance(plain, Letter) and plain.name == "F"
+            ):
+                self.fail(
+                    f"the norm {self.text(node.span)}",
+                    script.span,
+                    "read are the Euclidean norm, the Frobenius norm and the sum of absolute values",
+                    r"write \|x\|, \|x\|_1 or \|X\|_F",
+                )
+        tree = self._norm((yield node.base.inside[0]), name, node.base.span)
+        return (yield from self._raised(tree, above(node), node.span))
+
+
+# ---------------------------------------------------------------- surface trees
+
+
+def _figures(script: Formula) -> str:
+    plain = unbraced(script)
+    assert isinstance(plain, Number)
+    return str(plain.value)
+
+
+def _is_derivative(node: Formula | None) -> bool:
+    return isinstance(node, Letter) and node.name in ("partial", "nabla")
+
+
+def _is_bracket(node: Formula) -> bool:
+    return isinstance(unbraced(node), Enclosed)
+
+
+def _ungrouped(tree: Node) -> Node:
+    return tree.inner if isinstance(tree, Group) else tree
+
+
+def _grouped(tree: Node) -> Node:
+    """A tree that may stand as a factor or a base."""
+    if isinstance(tree, syntax.Sum | syntax.Product | Negative | syntax.Pointwise):
+        return Group(tree, tree.span)
+    return tree
+
+
+def _call(name: str, argument: Node, span: Span) -> Call:
+    return Call(name, None, (_ungrouped(argument),), None, span, span)
+
+
+def _product_of(factors: Sequence[tuple[bool, Node]], span: Span | None = None) -> Node:
+    if len(factors) == 1 and not factors[0][0]:
+        return factors[0][1]
+    whole = span or (factors[0][1].span[0], factors[-1][1].span[1])
+    return syntax.Product(tuple(factors), whole)
