@@ -410,16 +410,17 @@ class _Reader:
                     r"write \frac{}{} or brackets",
                 )
             head = self._function_word(part)
-            if after is None or (head and head[0] == "sigmoid" and not is_round(unscripted(after))):
-                head = None  # a number called sigma
-            if head is not None and after is not None:
+            if after is None:
+                tree = yield part
+            elif head and not (head[0] == "sigmoid" and not is_round(unscripted(after))):
                 name, scripts, name_span = head
                 tree = yield from self._called(name, scripts, after, name_span)
                 place += 1
                 part = after if unbraced(after) is not after else part
-            else:
-                self._check_juxtaposition(part, after)
+            else:  # no function, or a number called sigma
+                self._check_call(part, after)
                 tree = yield part
+                self._check_argument(part, after)
             divisor = part if sign == "/" else None
             if divisor is not None:
                 self._note_divisor(divisor)
@@ -463,11 +464,10 @@ class _Reader:
             tree = Applied(outer.function, outer.scripts, tree, whole, outer.name_span)
         return tree
 
-    def _check_juxtaposition(self, part: Formula, after: Formula | None) -> None:
-        """f(x) of an unknown f, and \\sin x y, could be read in two ways."""
-        if after is None:
-            return
-        if isinstance(part, Letter) and is_round(bracket := unscripted(after)):
+    def _check_call(self, part: Formula, after: Formula) -> None:
+        """f(x): a product, or an unknown function?"""
+        bracket = unscripted(after)
+        if isinstance(part, Letter) and is_round(bracket):
             known = part.name in self.shapes or part.name in self.extents
             if not known and (part.is_word or part.name in _FUNCTION_LETTERS):
                 inside = self.text(bracket.span)
@@ -477,6 +477,9 @@ class _Reader:
                     f"a product of {part.name} and {inside}, or a function {part.name}",
                     f"write {part.name} \\cdot {inside} for the product; functions are called by their names",
                 )
+
+    def _check_argument(self, part: Formula, after: Formula) -> None:
+        """\\sin x y: which of the two does the function take?"""
         if isinstance(part, Applied) and part.function not in ("sum", "prod"):
             f, bracket = part.function, unscripted(part.argument)
             is_closed = isinstance(bracket, Enclosed) and bracket.kind in "(|"
@@ -677,7 +680,7 @@ class _Reader:
                 parts = [part for _, part in plain.parts]
                 scalars = [self._is_scalar(part) for part in parts]
                 scalars[-1] = scalars[-1] and is_matrix
-                links = [self._fresh_index(span) for is_scalar in scalars if not is_scalar][1:]
+                links = [self._fresh_index(span) for _ in range(scalars.count(False) - 1)]
                 ends = iter((indices[0], *links, *indices[1:]))
                 factors: list[tuple[bool, Node]] = []
                 left = next(ends)

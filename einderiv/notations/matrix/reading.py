@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from itertools import count
 from typing import Any, NoReturn
 
@@ -561,7 +561,11 @@ class _Reader(MatrixProgram):
                 copies, one = _times(*map(self._extent, slots)), whole(name, factor.term)
                 is_sum = name == "logdet"
                 terms.append(_times(copies, one) if is_sum else elementwise("pow", [one, copies]))
-            return add([(1, term) for term in terms], ()) if name == "logdet" else _times(*terms)
+            return (
+                add([(1, term) for term in terms], ())
+                if name == "logdet"
+                else reduce(_times, terms)
+            )
 
         return self.value(SCALAR, span, build)
 
