@@ -46,20 +46,15 @@ from ..context import Meaning
 from ..extents import Slot
 from ..parser import Built, Parser, TreeBuilder, finished, over, span_of
 from ..syntax import (
-    Access,
     Call,
-    Comparison,
-    Definition,
     Group,
     Name,
-    Negative,
     Node,
     Number,
     Pointwise,
     Power,
     Product,
     Sum,
-    Transpose,
 )
 from . import refusals
 from .values import BARE, SCALAR, SIZED, Layout, MatrixProgram, Value, counted, ungrouped
@@ -73,9 +68,9 @@ class _MatrixTree(TreeBuilder):
 
     primary = atom = TreeBuilder.expression
 
-    def transpose(self, c: list[Any]) -> Transpose:
+    def transpose(self, c: list[Any]) -> syntax.Transpose:
         operand = finished(c[0])
-        return Transpose(operand, over(operand.span, span_of(c[1])))
+        return syntax.Transpose(operand, over(operand.span, span_of(c[1])))
 
     def pointwise(self, c: list[Any]) -> Pointwise:
         left, right = finished(c[0]), finished(c[2])
@@ -90,7 +85,7 @@ class _MatrixTree(TreeBuilder):
         _check_exponent("^", finished(c[2]))
         return super().raised(c)
 
-    def definition(self, c: list[Any]) -> Definition:
+    def definition(self, c: list[Any]) -> syntax.Definition:
         left = finished(c[0])
         if not isinstance(left, Name):
             raise NotationError(
@@ -108,7 +103,7 @@ class _MatrixTree(TreeBuilder):
 
 def _check_exponent(sign: str, exponent: Node) -> None:
     """A^2' is (A^2)' in MATLAB, where the transpose and the power bind alike; here it would be A^(2')."""
-    if isinstance(exponent, Transpose):
+    if isinstance(exponent, syntax.Transpose):
         raise NotationError(
             f"a transpose stands behind the exponent of {sign}",
             spans=[(exponent.operand.span[1], exponent.span[1])],
@@ -197,6 +192,9 @@ _WORDS = {  # words for operators
     "dot": "*", "inner": "*", "outer": "*", "matmul": "*", "mtimes": "*",
     "multiply": ".*", "times": ".*", "hadamard": ".*", "power": ".^", "square": ".^",
 }  # fmt: skip
+_LOOSE = (
+    syntax.Negative, Product, Sum, Pointwise, syntax.Comparison, Power,
+)  # need brackets as operands  # fmt: skip
 _CHAIN = 8  # A^8 is one contraction of eight; higher powers are made by squaring
 
 
@@ -205,7 +203,7 @@ class _Reader(MatrixProgram):
 
     def read(self, text: syntax.Text) -> tuple[Value, str | None]:
         """The value of the last statement, and its name."""
-        for statement in (s for s in text.statements if isinstance(s, Definition)):
+        for statement in (s for s in text.statements if isinstance(s, syntax.Definition)):
             if statement.indices:
                 spans = [index.span for index in statement.indices]
                 refusals.refuse_indices(self, str(statement.name), spans)
@@ -238,55 +236,52 @@ class _Reader(MatrixProgram):
 
     def visit(self, node: Node) -> Visit:
         """The value of a node."""
+        span = node.span
         match node:
             case Number():
-                return self.number(node.value, node.span)
+                value = self.number(node.value, span)
             case Name():
-                return self.tensor(node)
+                value = self.tensor(node)
             case Group():
                 value = yield node.inner
-                value.span, value.is_tight, value.brackets = node.span, True, type(node.inner)
-                return value
-            case Negative():
-                value = yield node.operand
-                if value.factors:
-                    return self.kron([self.number(-1, node.span), value], node.span)
-                return self.value(
-                    value.layout,
-                    node.span,
-                    lambda: scale(-1, value.term),
-                    is_tight=False,
-                    refusal=value.refusal,
-                )
-            case Transpose():
-                return self.transposed((yield node.operand), node.span)
+                value.span, value.brackets = span, type(node.inner)
+            case syntax.Negative():
+                part = yield node.operand
+                if part.factors:
+                    value = self.kron([self.number(-1, span), part], span)
+                else:
+                    value = self.value(
+                        part.layout, span, lambda: scale(-1, part.term), part.refusal
+                    )
+            case syntax.Transpose():
+                value = self.transposed((yield node.operand), span)
             case Product():
                 parts = []
                 for divides, factor in node.factors:
                     parts.append((divides, (yield factor)))
-                return self.product(parts, node.span, is_tight=False)
+                value = self.product(parts, span)
             case Sum():
                 values = []
                 for _, term in node.terms:
-                    value = yield term
-                    values.append(self.plain(value) if value.factors else value)
-                return self.sum(node, values)
+                    part = yield term
+                    values.append(self.plain(part) if part.factors else part)
+                value = self.sum(node, values)
             case Pointwise():
-                return (yield from self.pointwise(node))
-            case Comparison():
+                value = yield from self.pointwise(node)
+            case syntax.Comparison():
                 sides = [(yield node.left), (yield node.right)]
-                name = functions.COMPARISONS[node.operator]
-                value = self.entrywise(name, sides, node.span, node.operator)
-                value.is_tight = False
-                return value
+                value = self.entrywise(
+                    functions.COMPARISONS[node.operator], sides, span, node.operator
+                )
             case Power():
                 base, exponent = (yield node.base), (yield node.exponent)
-                return self.power(node, base, exponent)
+                value = self.power(node, base, exponent)
             case Call():
-                return (yield from self.call(node))
-            case Access():
-                refusals.refuse_indices(self, node.name, [node.span])
-        raise AssertionError(node)
+                value = yield from self.call(node)
+            case syntax.Access():
+                refusals.refuse_indices(self, node.name, [span])
+        value.is_tight = not isinstance(node, _LOOSE)
+        return value
 
     def number(self, value: Fraction | int, span: Span) -> Value:
         return self.value(SCALAR, span, lambda: literal(value))
@@ -298,7 +293,7 @@ class _Reader(MatrixProgram):
             known = self.defined[name]
             if known.factors:
                 return replace(known, span=node.span)
-            return self.value(known.layout, node.span, lambda: known.term, name=name)
+            return self.value(known.layout, node.span, lambda: known.term, None, name)
         if name in self.extents:
             return self.value(
                 SCALAR, node.span, lambda: extent(self.dimensions.number_behind(name))
@@ -318,7 +313,7 @@ class _Reader(MatrixProgram):
                 hint='name its indices: notation="index"',
             )
         slots: list[Slot] = [("axis", name, axis) for axis in range(rank)]
-        return self.value(Layout(*slots), node.span, lambda: self.variables[name], name=name)
+        return self.value(Layout(*slots), node.span, lambda: self.variables[name], None, name)
 
     # ------------------------------------------------------------ products
 
@@ -327,14 +322,13 @@ class _Reader(MatrixProgram):
         if value.factors:
             return self.kron([self.transposed(f, f.span) for f in value.factors], span)
         is_matrix = value.kind == "matrix"
-        return self.value(
-            value.layout.transposed,
-            span,
-            lambda: transpose(value.term, (1, 0)) if is_matrix else value.term,
-            refusal=value.refusal,
-        )
 
-    def product(self, parts: Sequence[Part], span: Span, is_tight: bool = True) -> Value:
+        def build() -> Expr:
+            return transpose(value.term, (1, 0)) if is_matrix else value.term
+
+        return self.value(value.layout.transposed, span, build, value.refusal)
+
+    def product(self, parts: Sequence[Part], span: Span) -> Value:
         """The matrix product, read from the left; scalars may stand anywhere in it."""
         if any(value.factors for _, value in parts):
             return self.kron_product(parts, span)
@@ -363,13 +357,10 @@ class _Reader(MatrixProgram):
             ends[1] = next(fresh) if own.columns else None
             inputs.append(tuple(e for e in (own_rows, ends[1]) if e is not None))
         output = tuple(end for end in ends if end is not None)
-        return self.value(
-            layout,
-            span,
-            lambda: _contracted(parts, inputs, output, opens=(None, Pointwise)),
-            is_tight=is_tight,
-            refusal=full[0].refusal if len(full) == 1 else None,
-        )
+        refusal = full[0].refusal if len(full) == 1 else None
+
+        build = partial(_contracted, parts, inputs, output, opens=(None, Pointwise))
+        return self.value(layout, span, build, refusal)
 
     # ------------------------------------------------------------ sums, entry by entry
 
@@ -386,7 +377,7 @@ class _Reader(MatrixProgram):
             terms = [broadcast(value.term, shape) for value in values]
             return add(zip(signs, terms, strict=True), shape)
 
-        return self.value(layout, node.span, build, is_tight=False, refusal=refusal)
+        return self.value(layout, node.span, build, refusal)
 
     def common(
         self, values: Sequence[Value], refuse: Callable[[Value, Value], NoReturn]
@@ -420,23 +411,16 @@ class _Reader(MatrixProgram):
             parts.append((divides, (yield part)))
         if any(value.factors for _, value in parts):
             return self.kron_entries(parts, node.span)
-        return self.entries(parts, node.span, node.operator, is_tight=False)
+        return self.entries(parts, node.span, node.operator)
 
-    def entries(
-        self, parts: Sequence[Part], span: Span, shown: str, is_tight: bool = True
-    ) -> Value:
+    def entries(self, parts: Sequence[Part], span: Span, shown: str) -> Value:
         """The product entry by entry."""
         values = [value for _, value in parts]
         layout, refusal = self.common(values, partial(self.refuse_pointwise, shown))
         axes = tuple(range(len(layout.slots)))
         inputs = [() if value.is_scalar else axes for value in values]
-        return self.value(
-            layout,
-            span,
-            lambda: _contracted(parts, inputs, axes, opens=(None,)),
-            is_tight=is_tight,
-            refusal=refusal,
-        )
+        build = partial(_contracted, parts, inputs, axes, opens=(None,))
+        return self.value(layout, span, build, refusal)
 
     def refuse_pointwise(self, shown: str, first: Value, second: Value) -> NoReturn:
         refusals.refuse_pointwise(self, first, second, shown)
@@ -447,14 +431,11 @@ class _Reader(MatrixProgram):
             if value.factors:
                 self.refuse_kron(value)
         layout, refusal = self.common(values, partial(self.refuse_pointwise, shown))
-        is_power = shown == ".^"
-        return self.value(
-            layout,
-            span,
-            lambda: elementwise(name, [value.term for value in values]),
-            is_tight=not is_power,
-            refusal=refusal if is_power else None,
-        )
+
+        def build() -> Expr:
+            return elementwise(name, [value.term for value in values])
+
+        return self.value(layout, span, build, refusal if shown == ".^" else None)
 
     # ------------------------------------------------------------ powers
 
@@ -467,12 +448,8 @@ class _Reader(MatrixProgram):
         if not exponent.is_scalar:
             refusals.refuse_exponent(self, node, base, exponent)
         if base.is_scalar:
-            return self.value(
-                SCALAR,
-                node.span,
-                lambda: elementwise("pow", [base.term, exponent.term]),
-                is_tight=False,
-            )
+            raised = partial(elementwise, "pow")
+            return self.value(SCALAR, node.span, lambda: raised([base.term, exponent.term]))
         constant = _constant(node.exponent)
         if base.kind != "matrix" or constant is None or constant.denominator != 1:
             refusals.refuse_power(self, base, self.text(node.exponent.span), node.span)
@@ -490,7 +467,7 @@ class _Reader(MatrixProgram):
         if base.kind != "matrix" or not self.fit(*base.layout):
             refusals.refuse_power(self, base, str(number), span)
         self.join(*base.layout, base.span)
-        return self.value(base.layout, span, lambda: _power_of(base.term, number), is_tight=False)
+        return self.value(base.layout, span, lambda: _power_of(base.term, number))
 
     # ------------------------------------------------------------ Kronecker products
     # Kept as their factors, since no index runs over pairs; a factor is no Kronecker product itself.
@@ -510,7 +487,7 @@ class _Reader(MatrixProgram):
             rest[:1] = [self.product([*scalars, *((False, value) for value in rest[:1])], span)]
         if len(rest) == 1:
             return self.value(rest[0].layout, span, lambda: rest[0].term)
-        return Value(SCALAR, span, _no_term, is_tight=True, factors=tuple(rest))
+        return Value(SCALAR, span, _no_term, factors=tuple(rest))
 
     def kron_product(self, parts: Sequence[Part], span: Span) -> Value:
         """A product chain with a Kronecker product in it, from the left."""
@@ -621,9 +598,7 @@ class _Reader(MatrixProgram):
         refusals.check_count(self, node, name, "x" if name == "square" else "A, B")
         first, second = (*node.arguments, Number(Fraction(2), node.span))[:2]
         if _WORDS[name] != "*":
-            value = yield Pointwise(_WORDS[name], first, second, node.span)
-            value.is_tight = True
-            return value
+            return (yield Pointwise(_WORDS[name], first, second, node.span))
         a, b = (yield first), (yield second)
         left, right = a, b
         if name == "outer":
@@ -675,7 +650,7 @@ class _Reader(MatrixProgram):
         if name in ("abs", "sign") and values[0].factors:
             factors = [self.entrywise(name, [f], f.span, name) for f in values[0].factors]
             return self.kron(factors, node.span)
-        if name == "where" and not isinstance(node.arguments[0], Comparison):
+        if name == "where" and not isinstance(node.arguments[0], syntax.Comparison):
             none = self.number(0, node.span)
             values[0] = self.entrywise("ne", [values[0], none], values[0].span, "!=")
         value = self.entrywise(name, values[:wanted], node.span, name)
@@ -871,7 +846,7 @@ def _left(parts: Sequence[Part], layout: Layout) -> Value:
     """A product so far, for a message."""
     if len(parts) == 1:
         return parts[0][1]
-    return Value(layout, (parts[0][1].span[0], parts[-1][1].span[1]), _no_term)
+    return Value(layout, (parts[0][1].span[0], parts[-1][1].span[1]), _no_term, is_tight=False)
 
 
 def _no_term() -> Expr:
@@ -881,8 +856,8 @@ def _no_term() -> Expr:
 def _constant(node: Node) -> Fraction | None:
     """The number that an exponent is, if it is one."""
     sign = 1
-    while isinstance(node, Group | Negative):
-        if isinstance(node, Negative):
+    while isinstance(node, Group | syntax.Negative):
+        if isinstance(node, syntax.Negative):
             sign, node = -sign, node.operand
         else:
             node = node.inner

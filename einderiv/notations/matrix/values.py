@@ -69,9 +69,9 @@ class Value:
     layout: Layout
     span: Span
     build: Callable[[], Expr]
-    name: str | None = None
-    is_tight: bool = False
     refusal: Callable[[], NoReturn] | None = None
+    name: str | None = None
+    is_tight: bool = True
     factors: tuple[Value, ...] = ()
     brackets: type[Node] | None = None
     made: Expr | None = None
@@ -194,13 +194,11 @@ class MatrixProgram(Program):
         layout: Layout,
         span: Span,
         build: Callable[[], Expr],
-        *,
-        name: str | None = None,
-        is_tight: bool = True,
         refusal: Callable[[], NoReturn] | None = None,
+        name: str | None = None,
     ) -> Value:
         """Note a value, whose term is built by `build` once the extents are known."""
-        made = Value(layout, span, build, name, is_tight, refusal)
+        made = Value(layout, span, build, refusal, name)
         self.values.append(made)
         return made
 
