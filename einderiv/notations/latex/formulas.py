@@ -1,7 +1,7 @@
 r"""From LaTeX to a tree of what is written: letters with scripts, products by juxtaposition, fractions.
 
 In: a LaTeX formula. Out: `Formula` nodes, before any index or matrix is seen in them (`reading.py`).
-Invariant: one method per rule of `grammar/latex.lark`; nothing recurses; every node keeps its place.
+Invariant: one row of `_RULES` per rule of `grammar/latex.lark`; nothing recurses; every node keeps its place.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Fraction_:  # noqa: N801 - the name Fraction is taken
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enclosed:
-    """What brackets hold: kind ( { | or ||, one expression or several with commas."""
+    """What brackets hold: kind ( { | or ||, one expression or several with commas; "," for i,j and i=1."""
 
     kind: str
     inside: tuple[Formula, ...]
@@ -95,14 +95,6 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Listed:
-    """Subscripts with commas or a range: `i, j`, `i=1`."""
-
-    parts: tuple[Formula, ...]
-    span: Span
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Equation:
     """left = right; left None for a bare expression. In a chain of equal sides the first and the last."""
 
@@ -121,7 +113,7 @@ class Entry:
     turns: tuple[Formula, ...] = ()
 
 
-Formula = Letter | Number | Row | Terms | Fraction_ | Enclosed | Scripted | Applied | Root | Listed
+Formula = Letter | Number | Row | Terms | Fraction_ | Enclosed | Scripted | Applied | Root
 
 TURNED = "⊤"  # the name of a transposition mark
 ONES, ZEROS = "𝟏", "𝟎"  # the names of bold 1 and 0
@@ -140,163 +132,134 @@ def _span(c: Sequence[Any]) -> Span:
     return over(first, last)
 
 
-def _brackets(kind: str) -> Callable[[TreeBuilder, list[Any]], Enclosed]:
-    return lambda self, c: Enclosed(kind, (c[1],), _span(c))
+def _sum(left: Any, sign: str, right: Any) -> Terms:
+    """A term more in the sum `left`, which its rule has just made, or is the first term."""
+    terms = left if isinstance(left, Terms) else Terms([(False, left)], left.span)
+    terms.parts.append((sign == "-", right))
+    terms.span = over(terms.span, right.span)
+    return terms
 
 
-class _LatexTree(TreeBuilder):
-    """One method per rule of latex.lark."""
+def _row(left: Any, sign: str, right: Any) -> Row:
+    row = left if isinstance(left, Row) else Row([("", left)], left.span)
+    row.parts.append((sign, right))
+    row.span = over(row.span, right.span)
+    return row
 
-    def bare(self, c: list[Any]) -> Any:
-        return Equation(None, c[0], c[0].span)
 
-    def two_sides(self, c: list[Any]) -> Equation:
-        return Equation(c[0], c[2], _span(c))
+def _appended(items: list[Any], item: Any) -> list[Any]:
+    items.append(item)
+    return items
 
-    def more_sides(self, c: list[Any]) -> Equation:
-        return Equation(c[0].left, c[2], _span(c))
 
-    def continued(self, c: list[Any]) -> Equation:
-        right = c[1].right if isinstance(c[1], Equation) else c[1]
-        return Equation(None, right, over(span_of(c[0]), right.span), continues=True)
+def _applied(c: list[Any]) -> Applied:
+    return Applied(_command(c[0]), c[1], c[2], _span(c), span_of(c[0]))
 
-    # sums and products; one method after the other appends to what it made
 
-    equation = factors = reach = inner = TreeBuilder.expression
+def _scripted(c: list[Any]) -> Any:
+    base, scripts = c
+    return Scripted(base, scripts, over(base.span, scripts[-1][1].span)) if scripts else base
 
-    def negative(self, c: list[Any]) -> Any:
-        return Terms([(True, c[1])], _span(c))
 
-    def _sum(self, left: Any, minus: bool, right: Any) -> Any:
-        terms = left if isinstance(left, Terms) else Terms([(False, left)], left.span)
-        terms.parts.append((minus, right))
-        terms.span = over(terms.span, right.span)
-        return terms
+def _continued(c: list[Any]) -> Equation:
+    right = c[1].right if isinstance(c[1], Equation) else c[1]
+    return Equation(None, right, over(span_of(c[0]), right.span), continues=True)
 
-    def beside(self, c: list[Any]) -> Row:
-        return self._row(c[0], "", c[1])
 
-    def pointwise(self, c: list[Any]) -> Row:
-        return self._row(c[0], "./" if "slash" in c[1] else ".*", c[2])
+def _listed(c: list[Any]) -> Enclosed:
+    is_list = isinstance(c[0], Enclosed) and c[0].kind == ","
+    return Enclosed(",", (*(c[0].inside if is_list else (c[0],)), c[2]), _span(c))
 
-    def _product(self, left: Any, divides: bool, right: Any) -> Any:
-        return self._row(left, "/" if divides else "*", right)
 
-    def _row(self, left: Any, sign: str, right: Any) -> Row:
-        row = left if isinstance(left, Row) else Row([("", left)], left.span)
-        row.parts.append((sign, right))
-        row.span = over(row.span, right.span)
-        return row
+def _sign_alone(c: list[Any]) -> Any:
+    raise NotationError(
+        "a minus sign stands alone in a script",
+        spans=[span_of(c[0])],
+        facts=["it has nothing to subtract"],
+        hint="write the exponent, as in X^{-1}",
+    )
 
-    def applied(self, c: list[Any]) -> Applied:
-        return Applied(_command(c[0]), c[1], c[2], _span(c), span_of(c[0]))
 
-    operator = applied
-
-    # scripts
-
-    def scripted(self, c: list[Any]) -> Any:
-        base, scripts = c
-        return Scripted(base, scripts, over(base.span, scripts[-1][1].span)) if scripts else base
-
-    def subscript(self, c: list[Any]) -> list[Any]:
-        c[0].append((str(c[1]), c[2]))
-        return c[0]  # type: ignore[no-any-return]
-
-    superscript = subscript
-
-    def prime(self, c: list[Any]) -> list[Any]:
-        c[0].append(("^", Letter(TURNED, span_of(c[1]))))
-        return c[0]  # type: ignore[no-any-return]
-
-    def sign_alone(self, c: list[Any]) -> Any:
+def _word(c: list[Any]) -> Letter:
+    word = re.sub(r"[\\\s]", "", c[0][c[0].index("{") + 1 : -1])
+    if not word.isidentifier():
         raise NotationError(
-            "a minus sign stands alone in a script",
+            f"{word or 'an empty word'} is no name",
             spans=[span_of(c[0])],
-            facts=["it has nothing to subtract"],
-            hint="write the exponent, as in X^{-1}",
+            facts=["a name is a letter or _, then letters, digits and _"],
+            hint=r"write for example \operatorname{tr}(X) or \mathrm{loss}",
         )
+    return Letter(word, span_of(c[0]), is_word=True)
 
-    def listed(self, c: list[Any]) -> Listed:
-        parts = c[0].parts if isinstance(c[0], Listed) else (c[0],)
-        return Listed((*parts, c[2]), _span(c))
 
-    def ranged(self, c: list[Any]) -> Listed:
-        return Listed((c[0],), _span(c))
+def _marked(c: list[Any], accent: str) -> Letter:
+    """A name under an accent or in a font."""
+    box = unbraced(c[1])
+    letters = [part for _, part in box.parts] if isinstance(box, Row) else [box]
+    names = [part.name for part in letters if isinstance(part, Letter)]
+    if len(names) < len(letters):
+        raise NotationError(
+            f"{_command(c[0])} stands over something that is no name",
+            spans=[over(span_of(c[0]), box.span)],
+            facts=["accents and fonts belong to names here"],
+            hint=r"write \tilde{X}, and powers and subscripts behind it",
+        )
+    name = "".join(names)
+    if accent:
+        ways = (f"{name}_{accent}", f"{name}{accent}", f"{accent}_{name}", f"{accent}{name}")
+        name = next((way for way in ways if way in _declared.get()), ways[0])
+    return Letter(name, _span(c))
 
-    # atoms
 
-    def letter(self, c: list[Any]) -> Letter:
-        return Letter(str(c[0]), span_of(c[0]))
+def _font(c: list[Any]) -> Letter:
+    box = unbraced(c[1])
+    if isinstance(box, Number) and box.value in (0, 1):
+        return Letter(ONES if box.value else ZEROS, over(span_of(c[0]), box.span))
+    return _marked(c, "")
 
-    def greek(self, c: list[Any]) -> Letter:
-        name = _command(c[0])
-        return Letter(_VARIANTS.get(name, name), span_of(c[0]))
 
-    def turned(self, c: list[Any]) -> Letter:
-        return Letter(TURNED, span_of(c[0]))
-
-    def word(self, c: list[Any]) -> Letter:
-        word = re.sub(r"[\\\s]", "", c[0][c[0].index("{") + 1 : -1])
-        if not word.isidentifier():
-            raise NotationError(
-                f"{word or 'an empty word'} is no name",
-                spans=[span_of(c[0])],
-                facts=["a name is a letter or _, then letters, digits and _"],
-                hint=r"write for example \operatorname{tr}(X) or \mathrm{loss}",
-            )
-        return Letter(word, span_of(c[0]), is_word=True)
-
-    def accent(self, c: list[Any]) -> Letter:
-        mark = _command(c[0])
-        return self._marked(c, _MARKS.get(mark, mark))
-
-    def trace(self, c: list[Any]) -> Letter:
-        return Letter("tr", span_of(c[0]), is_word=True)
-
-    def change(self, c: list[Any]) -> Letter:
-        box = self._marked(c, "")
-        return Letter(f"{box.name}_Delta", box.span)
-
-    def font(self, c: list[Any]) -> Letter:
-        box = unbraced(c[1])
-        if isinstance(box, Number) and box.value in (0, 1):
-            return Letter(ONES if box.value else ZEROS, over(span_of(c[0]), box.span))
-        return self._marked(c, "")
-
-    def _marked(self, c: list[Any], accent: str) -> Letter:
-        box = unbraced(c[1])
-        letters = [part for _, part in box.parts] if isinstance(box, Row) else [box]
-        names = [part.name for part in letters if isinstance(part, Letter)]
-        if len(names) < len(letters):
-            raise NotationError(
-                f"{_command(c[0])} stands over something that is no name",
-                spans=[over(span_of(c[0]), box.span)],
-                facts=["accents and fonts belong to names here"],
-                hint=r"write \tilde{X}, and powers and subscripts behind it",
-            )
-        name = "".join(names)
-        if accent:
-            ways = (f"{name}_{accent}", f"{name}{accent}", f"{accent}_{name}", f"{accent}{name}")
-            name = next((way for way in ways if way in _declared.get()), ways[0])
-        return Letter(name, _span(c))
-
-    def fraction(self, c: list[Any]) -> Fraction_:
-        return Fraction_(c[1], c[2], _span(c))
-
-    def root(self, c: list[Any]) -> Root:
-        return Root(None, c[1], _span(c))
-
-    def nth_root(self, c: list[Any]) -> Root:
-        return Root(c[2], c[4], _span(c))
-
-    def pair(self, c: list[Any]) -> Enclosed:
-        return Enclosed("(", (c[1], c[3]), _span(c))
-
-    group: Any = _brackets("(")
-    braces = _brackets("{")
-    norm = _brackets("||")
-    bars = _brackets("|")
+_RULES: dict[
+    str, Callable[[list[Any]], Any]
+] = {  # rule of latex.lark -> what it makes of its parts
+    "bare": lambda c: Equation(None, c[0], c[0].span),
+    "two_sides": lambda c: Equation(c[0], c[2], _span(c)),
+    "more_sides": lambda c: Equation(c[0].left, c[2], _span(c)),
+    "continued": _continued,
+    "negative": lambda c: Terms([(True, c[1])], _span(c)),
+    "plus": lambda c: _sum(c[0], "+", c[2]),
+    "minus": lambda c: _sum(c[0], "-", c[2]),
+    "beside": lambda c: _row(c[0], "", c[1]),
+    "times": lambda c: _row(c[0], "*", c[2]),
+    "divide": lambda c: _row(c[0], "/", c[2]),
+    "pointwise": lambda c: _row(c[0], "./" if "slash" in c[1] else ".*", c[2]),
+    "operator": _applied,
+    "applied": _applied,
+    "scripted": _scripted,
+    "subscript": lambda c: _appended(c[0], ("_", c[2])),
+    "superscript": lambda c: _appended(c[0], ("^", c[2])),
+    "prime": lambda c: _appended(c[0], ("^", Letter(TURNED, span_of(c[1])))),
+    "sign_alone": _sign_alone,
+    "listed": _listed,
+    "ranged": lambda c: Enclosed(",", (c[0],), _span(c)),
+    "letter": lambda c: Letter(str(c[0]), span_of(c[0])),
+    "greek": lambda c: Letter(_VARIANTS.get(_command(c[0]), _command(c[0])), span_of(c[0])),
+    "turned": lambda c: Letter(TURNED, span_of(c[0])),
+    "trace": lambda c: Letter("tr", span_of(c[0]), is_word=True),
+    "word": _word,
+    "accent": lambda c: _marked(c, _MARKS.get(_command(c[0]), _command(c[0]))),
+    "change": lambda c: Letter(f"{_marked(c, '').name}_Delta", _span(c)),
+    "font": _font,
+    "fraction": lambda c: Fraction_(c[1], c[2], _span(c)),
+    "root": lambda c: Root(None, c[1], _span(c)),
+    "nth_root": lambda c: Root(c[2], c[4], _span(c)),
+    "pair": lambda c: Enclosed("(", (c[1], c[3]), _span(c)),
+    "group": lambda c: Enclosed("(", (c[1],), _span(c)),
+    "braces": lambda c: Enclosed("{", (c[1],), _span(c)),
+    "norm": lambda c: Enclosed("||", (c[1],), _span(c)),
+    "bars": lambda c: Enclosed("|", (c[1],), _span(c)),
+    **dict.fromkeys(("equation", "factors", "reach", "inner"), lambda c: c[0]),
+}
+_LatexTree = type("_LatexTree", (TreeBuilder,), {k: staticmethod(f) for k, f in _RULES.items()})
 
 
 _OPERAND_ENDS = frozenset({"NUMBER", "LETTER", "GREEK", "RBRACE", "RPAR", "RSQB", "WORD", "PRIME",
@@ -432,10 +395,13 @@ def above(node: Scripted | Applied) -> list[Formula]:
 def listed(script: Formula) -> list[Formula]:
     """What a subscript lists, with commas or side by side."""
     plain = unbraced(script)
+    is_list = isinstance(plain, Enclosed) and plain.kind == ","
     found: list[Formula] = []
-    for part in map(unbraced, plain.parts if isinstance(plain, Listed) else (plain,)):
-        is_row = isinstance(part, Row) and all(sign == "" for sign, _ in part.parts)
-        found += [unbraced(letter) for _, letter in part.parts] if is_row else [part]  # type: ignore[union-attr,misc]
+    for part in map(unbraced, _parts(plain) if is_list else (plain,)):
+        if isinstance(part, Row) and all(sign == "" for sign, _ in part.parts):
+            found += [unbraced(letter) for _, letter in part.parts]
+        else:
+            found.append(part)
     return found
 
 
@@ -464,6 +430,4 @@ def _parts(node: Formula) -> list[Formula]:
             return [*(script for _, script in node.scripts), node.argument]
         case Root():
             return [*([node.degree] if node.degree else []), node.inside]
-        case Listed():
-            return list(node.parts)
     return []

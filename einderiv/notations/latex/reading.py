@@ -32,7 +32,6 @@ from .formulas import (
     Formula,
     Fraction_,
     Letter,
-    Listed,
     Root,
     Row,
     Scripted,
@@ -345,13 +344,6 @@ class _Reader:
                 return (yield from self._applied(node))
             case Scripted():
                 return (yield from self._scripted(node))
-            case Listed():
-                self.fail(
-                    "a list stands in the formula",
-                    node.span,
-                    "commas separate indices, and the arguments of \\max and \\min",
-                    "paste one formula alone",
-                )
         raise AssertionError(node)
 
     def _check_reach(self, node: Terms) -> None:
@@ -566,6 +558,13 @@ class _Reader:
         return (yield from self._raised(tree, powers, span))
 
     def _enclosed(self, node: Enclosed) -> Visit:
+        if node.kind == ",":
+            self.fail(
+                "a list stands in the formula",
+                node.span,
+                "commas separate indices, and the arguments of \\max and \\min",
+                "paste one formula alone",
+            )
         if len(node.inside) > 1:
             fact = "only \\max and \\min take two"
             self.fail("two expressions in brackets", node.span, fact, "drop one")
