@@ -8,10 +8,12 @@ A letter that is an index somewhere is nowhere a scalar, unless it was declared.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import count
+from string import Template
 from typing import Any, NoReturn
 
 from ...errors import NotationError, Span
@@ -59,6 +61,97 @@ _KNOWN = frozenset({
     *functions.MATRIX_FUNCTIONS, *functions.ALIASES, "diag", "vec", "norm1", "norm2",
 } - {"pi"})  # fmt: skip
 
+# key: what is wrong, what is so, the way out
+_REASONS = {
+    key: parts
+    for key, *parts in re.findall(
+        r"(.+): (.+)\n +(.+)\n +(.+)",
+        r"""
+no index: $shown stands as an index
+    an index is a letter that runs over a whole axis
+    write the letter alone, as in X_{ij}, and cut arrays beforehand
+kept: the subscript of $name is no index
+    below it stand the indices that it runs over
+    write $name with an index, as in \sum_i or \sum_{i=1}^n
+number below: the subscript of $whole has two readings
+    a name that ends in $shown, or one entry of a tensor
+    write a letter for the name, or indices that run over whole axes
+number below brackets: a number below brackets
+    a number ends a name
+    name it
+two subscripts: two subscripts
+    a letter has one
+    join them: x_{ij}
+three indices: more than two indices behind brackets
+    a matrix has two
+    drop some
+no base: a subscript stands behind something that has none
+    indices belong to names, and to matrices in brackets
+    write X_{ij} or (A B)_{ij}
+index alone: $shown stands beside indices, and is an index elsewhere
+    a subscript is one letter unless braces hold several: x_i$name is x_i times $name
+    write x_{i$name} for two indices, another letter for a number
+superscript: the superscript $shown has two readings
+    upper indices, or a power with their product as its exponent
+    write indices below, as in A_{ij}
+transpose: a transpose stands alone
+    it stands behind a matrix
+    write X^\top
+transpose of more: a transpose of $name with $count indices
+    a transpose exchanges two indices
+    drop it
+transpose beside indices: a transpose stands without indices beside indices
+    with indices a transpose exchanges them
+    write X_{ji}, or (X^\top)_{ij}
+ones: ones without indices beside indices
+    in index notation every axis has its index
+    write \mathbf{1}_i
+entry by entry: an entry-by-entry sign beside indices
+    with indices every product is one of entries
+    drop it, and name the indices that stay on the left side
+derivative: a derivative stands in the formula
+    a formula is read as it stands, and differentiated afterwards
+    write what is differentiated, and ask for its derivative: e.diff('x')
+reach: $whole has two readings
+    the sum over $name ends before the sign, or takes in $shown
+    put brackets around the sum, or around what it sums
+quotient: $whole has two readings
+    (... / $before) $shown, or ... / ($before $shown)
+    write \frac{}{} or brackets
+call: $part$inside has two readings
+    a product of $name and $inside, or a function $name
+    write $name \cdot $inside for the product; functions are called by their names
+argument: $whole has two readings
+    \$f($own) times what follows, or \$f($both)
+    put the argument into brackets
+inverse function: \$name^{-1} has two readings
+    the inverse function arc$name, or 1/$name
+    write \arc$name x or \frac{1}{\$name x}
+operator: \$name without an index
+    it runs over the indices below it
+    write \${name}_{i}
+no argument: $name stands without an argument
+    it is a function
+    write $name(...)
+list: a list stands in the formula
+    commas separate indices, and the arguments of \max and \min
+    paste one formula alone
+two in brackets: two expressions in brackets
+    only \max and \min take two
+    drop one
+determinant: $shown has two readings
+    the absolute values of the entries, or the determinant
+    write \operatorname{abs}($name) or \det $name
+norm: the norm $whole
+    read are the Euclidean norm, the Frobenius norm and the sum of absolute values
+    write \|x\|, \|x\|_1 or \|X\|_F
+norm beside indices: a norm stands beside indices
+    it needs the whole tensor, and here every axis has its index
+    write the sum of squares, r_i r_i, or the whole formula without indices
+""",
+    )
+}
+
 
 def read_latex(
     source: str,
@@ -97,9 +190,7 @@ class _Reader:
             if isinstance(node, Scripted | Applied):
                 base = unbraced(node.base) if isinstance(node, Scripted) else None
                 if not _is_derivative(base) and not (base and is_norm(base)):
-                    for script in below(node):
-                        found = self._index_names(script, node)
-                        self.indices.update(index.name for index in found or ())
+                    self.indices.update(index.name for index in self._indices(node))
         self.indexed = bool(self.indices)
         self.divisors: set[str] = set()
         self.defined: set[str] = set()
@@ -107,12 +198,11 @@ class _Reader:
 
     # ------------------------------------------------------------ words
 
-    def fail(self, message: str, span: Span, fact: str, hint: str) -> NoReturn:
-        """Refuse the formula."""
+    def fail(self, key: str, span: Span, **words: object) -> NoReturn:
+        """Refuse the formula for a reason of `_REASONS`; `shown` is what stands at the place."""
+        words = {"shown": self.text(span), **words}
+        message, fact, hint = (Template(part).substitute(words) for part in _REASONS[key])
         raise NotationError(message, source=self.source, spans=[span], facts=[fact], hint=hint)
-
-    def two_readings(self, shown: str, span: Span, fact: str, hint: str) -> NoReturn:
-        self.fail(f"{shown} has two readings", span, fact, hint)
 
     def text(self, span: Span) -> str:
         return " ".join(self.source[span[0] : span[1]].split())[:60]
@@ -153,9 +243,8 @@ class _Reader:
             found: dict[str, Index] = {}
             for node in inside:
                 if isinstance(node, Scripted) and not _is_derivative(unbraced(node.base)):
-                    for script in below(node):
-                        for index in self._index_names(script, node) or ():
-                            found.setdefault(index.name, index)
+                    for index in self._indices(node):
+                        found.setdefault(index.name, index)
             return "derivative", tuple(found.values())
         if isinstance(plain, Scripted):  # (W x)_i = ...
             return "value", (self._index_names(subs[0], plain) if len(subs) == 1 else None) or ()
@@ -179,12 +268,8 @@ class _Reader:
         parts = listed(script)
         if len(parts) == 1 and isinstance(parts[0], Number):
             if parts[0].value not in range(10):
-                self.two_readings(
-                    f"the subscript of {self.text(node.span)}",
-                    parts[0].span,
-                    f"a name that ends in {parts[0].value}, or one entry of a tensor",
-                    "write a letter for the name, or indices that run over whole axes",
-                )
+                whole = self.text(node.span)
+                self.fail("number below", parts[0].span, whole=whole, shown=parts[0].value)
             return None
         found = []
         for part in parts:
@@ -195,26 +280,19 @@ class _Reader:
             ):
                 letter, primes = part.base, "_prime" * len(part.scripts)
             if not isinstance(letter, Letter):
-                self.fail(
-                    f"{self.text(part.span)} stands as an index",
-                    part.span,
-                    "an index is a letter that runs over a whole axis",
-                    "write the letter alone, as in X_{ij}, and cut arrays beforehand",
-                )
+                self.fail("no index", part.span)
             found.append(Index(letter.name + primes, None, part.span))
         return tuple(found)
+
+    def _indices(self, node: Scripted | Applied) -> list[Index]:
+        return [i for script in below(node) for i in self._index_names(script, node) or ()]
 
     def _kept(self, script: Formula, name: str) -> tuple[Index, ...]:
         """The indices that a function runs over or keeps."""
         letters = listed(script)
         found = tuple(Index(p.name, None, p.span) for p in letters if isinstance(p, Letter))
         if len(found) < len(letters):
-            self.fail(
-                f"the subscript of {name} is no index",
-                script.span,
-                "below it stand the indices that it runs over",
-                f"write {name} with an index, as in \\sum_i or \\sum_{{i=1}}^n",
-            )
+            self.fail("kept", script.span, name=name)
         return found
 
     def _size(self, index: Index, upper: Formula) -> None:
@@ -256,33 +334,16 @@ class _Reader:
         name, span = node.name, node.span
         if name in (ONES, ZEROS):
             if self.indexed:
-                self.fail(
-                    "ones without indices beside indices",
-                    span,
-                    "in index notation every axis has its index",
-                    r"write \mathbf{1}_i",
-                )
+                self.fail("ones", span)
             return _call("vector", Number(Fraction(int(name == ONES)), span), span)
         if name in self.shapes:
             return Name(name, span)
         if _is_derivative(node):
-            self.fail(
-                "a derivative stands in the formula",
-                span,
-                "a formula is read as it stands, and differentiated afterwards",
-                "write what is differentiated, and ask for its derivative: e.diff('x')",
-            )
+            self.fail("derivative", span)
         if name == TURNED:
-            self.fail(
-                "a transpose stands alone", span, "it stands behind a matrix", r"write X^\top"
-            )
+            self.fail("transpose", span)
         if name in self.indices and name not in self.extents:
-            self.fail(
-                f"{name} stands beside indices, and is an index elsewhere",
-                span,
-                f"a subscript is one letter unless braces hold several: x_i{name} is x_i times {name}",
-                f"write x_{{i{name}}} for two indices, another letter for a number",
-            )
+            self.fail("index alone", span, shown=name, name=name)
         return Name("eye" if name == "I" and not self.indexed else name, span)
 
     def _function_word(self, part: Formula) -> tuple[str, Scripts, Span] | None:
@@ -352,12 +413,8 @@ class _Reader:
         for _, term in node.parts:
             unbound = self._open_indices(term) if reaching else set()
             for name in (name for name in reaching if name in unbound):
-                self.two_readings(
-                    self.text((reaching[name].span[0], term.span[1])),
-                    term.span,
-                    f"the sum over {name} ends before the sign, or takes in {self.text(term.span)}",
-                    "put brackets around the sum, or around what it sums",
-                )
+                whole = self.text((reaching[name].span[0], term.span[1]))
+                self.fail("reach", term.span, whole=whole, name=name)
             last = term.parts[-1][1] if isinstance(term, Row) else term
             if isinstance(last, Applied) and last.function in ("sum", "prod"):
                 for script in below(last):
@@ -369,8 +426,7 @@ class _Reader:
         bound: set[str] = set()
         for node in nodes_of(term):
             if isinstance(node, Scripted) and not is_norm(node.base):
-                for script in below(node):
-                    found.update(index.name for index in self._index_names(script, node) or ())
+                found.update(index.name for index in self._indices(node))
             elif isinstance(node, Applied):
                 for script in below(node):
                     bound.update(index.name for index in self._kept(script, node.function))
@@ -394,13 +450,8 @@ class _Reader:
                 del parts[place + 1]
                 part, after = taken, beside()
             if sign == "" and divisor is not None:
-                before, behind = self.text(divisor.span), self.text(part.span)
-                self.two_readings(
-                    self.text(node.span),
-                    part.span,
-                    f"(... / {before}) {behind}, or ... / ({before} {behind})",
-                    r"write \frac{}{} or brackets",
-                )
+                whole, before = self.text(node.span), self.text(divisor.span)
+                self.fail("quotient", part.span, whole=whole, before=before)
             head = self._function_word(part)
             if after is None:
                 tree = yield part
@@ -425,12 +476,7 @@ class _Reader:
         for sign, tree in factors:
             if sign in (".*", "./"):
                 if self.indexed:
-                    self.fail(
-                        "an entry-by-entry sign beside indices",
-                        span,
-                        "with indices every product is one of entries",
-                        "drop it, and name the indices that stay on the left side",
-                    )
+                    self.fail("entry by entry", span)
                 left = _product_of(chain)
                 whole = (left.span[0], tree.span[1])
                 chain = [(False, syntax.Pointwise(sign, left, _grouped(tree), whole))]
@@ -462,13 +508,8 @@ class _Reader:
         if isinstance(part, Letter) and is_round(bracket):
             known = part.name in self.shapes or part.name in self.extents
             if not known and (part.is_word or part.name in _FUNCTION_LETTERS):
-                inside = self.text(bracket.span)
-                self.two_readings(
-                    f"{self.text(part.span)}{inside}",
-                    (part.span[0], bracket.span[1]),
-                    f"a product of {part.name} and {inside}, or a function {part.name}",
-                    f"write {part.name} \\cdot {inside} for the product; functions are called by their names",
-                )
+                words = {"part": self.text(part.span), "inside": self.text(bracket.span)}
+                self.fail("call", (part.span[0], bracket.span[1]), name=part.name, **words)
 
     def _check_argument(self, part: Formula, after: Formula) -> None:
         """\\sin x y: which of the two does the function take?"""
@@ -477,12 +518,8 @@ class _Reader:
             is_closed = isinstance(bracket, Enclosed) and bracket.kind in "(|"
             if not (is_closed or isinstance(part.argument, Applied) or isinstance(after, Applied)):
                 both = self.text((part.argument.span[0], after.span[1]))
-                self.two_readings(
-                    self.text((part.span[0], after.span[1])),
-                    after.span,
-                    f"\\{f}({self.text(part.argument.span)}) times what follows, or \\{f}({both})",
-                    "put the argument into brackets",
-                )
+                whole, own = self.text((part.span[0], after.span[1])), self.text(part.argument.span)
+                self.fail("argument", after.span, whole=whole, f=f, own=own, both=both)
 
     # ------------------------------------------------------------ functions and brackets
 
@@ -541,33 +578,17 @@ class _Reader:
             for part in arguments:
                 trees.append(_ungrouped((yield part)))
             if name in ("sum", "prod") and kept is None:
-                self.fail(
-                    f"\\{name} without an index",
-                    name_span,
-                    "it runs over the indices below it",
-                    f"write \\{name}_{{i}}",
-                )
+                self.fail("operator", name_span, name=name)
             tree = Call(name, kept, tuple(trees), subscript, span, name_span)
         if powers and name in ("sin", "cos", "tan") and self._turn(powers[0]) == "inv":
-            self.two_readings(
-                f"\\{name}^{{-1}}",
-                name_span,
-                f"the inverse function arc{name}, or 1/{name}",
-                f"write \\arc{name} x or \\frac{{1}}{{\\{name} x}}",
-            )
+            self.fail("inverse function", name_span, name=name)
         return (yield from self._raised(tree, powers, span))
 
     def _enclosed(self, node: Enclosed) -> Visit:
         if node.kind == ",":
-            self.fail(
-                "a list stands in the formula",
-                node.span,
-                "commas separate indices, and the arguments of \\max and \\min",
-                "paste one formula alone",
-            )
+            self.fail("list", node.span)
         if len(node.inside) > 1:
-            fact = "only \\max and \\min take two"
-            self.fail("two expressions in brackets", node.span, fact, "drop one")
+            self.fail("two in brackets", node.span)
         (inner,) = node.inside
         tree = yield inner
         if node.kind == "{":
@@ -578,22 +599,12 @@ class _Reader:
             return self._norm(tree, "norm2", node.span)
         plain = unbraced(inner)
         if not self.indexed and isinstance(plain, Letter) and plain.name[0].isupper():
-            self.two_readings(
-                self.text(node.span),
-                node.span,
-                "the absolute values of the entries, or the determinant",
-                rf"write \operatorname{{abs}}({plain.name}) or \det {plain.name}",
-            )
+            self.fail("determinant", node.span, name=plain.name)
         return _call("abs", tree, node.span)
 
     def _norm(self, tree: Node, name: str, span: Span) -> Node:
         if self.indexed:
-            self.fail(
-                "a norm stands beside indices",
-                span,
-                "it needs the whole tensor, and here every axis has its index",
-                r"write the sum of squares, r_i r_i, or the whole formula without indices",
-            )
+            self.fail("norm beside indices", span)
         return _call(name, tree, span)
 
     # ------------------------------------------------------------ matrices and their entries
@@ -703,11 +714,10 @@ class _Reader:
             return (yield from self._scripted_norm(node))
         head = self._function_word(node)
         if head is not None and head[0] != "sigmoid":
-            what = f"{head[0]} stands without an argument"
-            self.fail(what, span, "it is a function", f"write {head[0]}(...)")
+            self.fail("no argument", span, name=head[0])
         subs, sups = below(node), above(node)
         if len(subs) > 1:
-            self.fail("two subscripts", span, "a letter has one", "join them: x_{ij}")
+            self.fail("two subscripts", span)
         plain = unbraced(base)
         indices = self._index_names(subs[0], node) if subs else None
         tree: Any
@@ -717,7 +727,7 @@ class _Reader:
                 tree, sups = _call("exp", (yield sups[0]), span), sups[1:]
         elif indices is None:
             if subs:
-                self.fail("a number below brackets", span, "a number ends a name", "name it")
+                self.fail("number below brackets", span)
             tree = yield base
         elif isinstance(base, Enclosed) and base.kind != "{":
             if len(indices) == 2:
@@ -729,17 +739,11 @@ class _Reader:
             elif isinstance(whole := self._whole(base), Call):  # leading axes count the matrices
                 tree = Call(whole.function, None, whole.arguments, indices, span, span)
             else:
-                what = "more than two indices behind brackets"
-                self.fail(what, span, "a matrix has two", "drop some")
+                self.fail("three indices", span)
         else:
             letter = self._numbered(base)
             if letter is None:
-                self.fail(
-                    "a subscript stands behind something that has none",
-                    span,
-                    "indices belong to names, and to matrices in brackets",
-                    "write X_{ij} or (A B)_{ij}",
-                )
+                self.fail("no base", span)
             tree, sups = self._indexed(letter.name, indices, sups, node)
         return (yield from self._raised(tree, sups, span))
 
@@ -752,12 +756,7 @@ class _Reader:
         inverse = any(self._turn(turn) != "T" for turn in turns)
         if turns and len(indices) != 2:
             if not inverse:
-                self.fail(
-                    f"a transpose of {name} with {len(indices)} indices",
-                    span,
-                    "a transpose exchanges two indices",
-                    "drop it",
-                )
+                self.fail("transpose of more", span, name=name, count=len(indices))
             turns = []
         for turn in turns:
             indices = indices[::-1] if self._turn(turn) != "inv" else indices
@@ -775,12 +774,7 @@ class _Reader:
         for script in sups:
             what = self._turn(script)
             if what in ("T", "invT") and self.indexed:
-                self.fail(
-                    "a transpose stands without indices beside indices",
-                    script.span,
-                    "with indices a transpose exchanges them",
-                    r"write X_{ji}, or (X^\top)_{ij}",
-                )
+                self.fail("transpose beside indices", script.span)
             if what in ("T", "invT"):
                 tree = syntax.Transpose(_grouped(tree), span)
             if what == "invT":
@@ -798,12 +792,7 @@ class _Reader:
         if isinstance(plain, Row):
             letters = [p for s, p in plain.parts if s == "" and isinstance(p, Letter)]
             if len(letters) == len(plain.parts) and any(p.name in self.indices for p in letters):
-                self.two_readings(
-                    f"the superscript {self.text(script.span)}",
-                    script.span,
-                    "upper indices, or a power with their product as its exponent",
-                    "write indices below, as in A_{ij}",
-                )
+                self.fail("superscript", script.span)
 
     def _scripted_norm(self, node: Scripted) -> Visit:
         assert isinstance(node.base, Enclosed)
@@ -815,12 +804,7 @@ class _Reader:
             elif not (isinstance(plain, Number) and plain.value == 2) and not (
                 isinstance(plain, Letter) and plain.name == "F"
             ):
-                self.fail(
-                    f"the norm {self.text(node.span)}",
-                    script.span,
-                    "read are the Euclidean norm, the Frobenius norm and the sum of absolute values",
-                    r"write \|x\|, \|x\|_1 or \|X\|_F",
-                )
+                self.fail("norm", script.span, whole=self.text(node.span))
         tree = self._norm((yield node.base.inside[0]), name, node.base.span)
         return (yield from self._raised(tree, above(node), node.span))
 
