@@ -8,20 +8,19 @@ A letter that is an index somewhere is nowhere a scalar, unless it was declared.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import count
-from string import Template
 from typing import Any, NoReturn
 
-from ...errors import NotationError, Span
+from ...errors import Span
 from ...terms import Dim, functions, trampoline
 from .. import complaints, syntax
 from ..context import Meaning
 from ..index import elaborate
 from ..matrix.reading import elaborate_matrix
+from ..matrix.words import reasons, refusal
 from ..syntax import Access, Call, Group, Index, Name, Negative, Node, Number, Power
 from .formulas import (
     ONES,
@@ -61,12 +60,7 @@ _KNOWN = frozenset({
     *functions.MATRIX_FUNCTIONS, *functions.ALIASES, "diag", "vec", "norm1", "norm2",
 } - {"pi"})  # fmt: skip
 
-# key: what is wrong, what is so, the way out
-_REASONS = {
-    key: parts
-    for key, *parts in re.findall(
-        r"(.+): (.+)\n +(.+)\n +(.+)",
-        r"""
+_REASONS = reasons(r"""
 no index: $shown stands as an index
     an index is a letter that runs over a whole axis
     write the letter alone, as in X_{ij}, and cut arrays beforehand
@@ -148,9 +142,7 @@ norm: the norm $whole
 norm beside indices: a norm stands beside indices
     it needs the whole tensor, and here every axis has its index
     write the sum of squares, r_i r_i, or the whole formula without indices
-""",
-    )
-}
+""")
 
 
 def read_latex(
@@ -201,8 +193,7 @@ class _Reader:
     def fail(self, key: str, span: Span, **words: object) -> NoReturn:
         """Refuse the formula for a reason of `_REASONS`; `shown` is what stands at the place."""
         words = {"shown": self.text(span), **words}
-        message, fact, hint = (Template(part).substitute(words) for part in _REASONS[key])
-        raise NotationError(message, source=self.source, spans=[span], facts=[fact], hint=hint)
+        raise refusal(_REASONS[key], self.source, [span], words)
 
     def text(self, span: Span) -> str:
         return " ".join(self.source[span[0] : span[1]].split())[:60]

@@ -206,7 +206,7 @@ class _Reader(MatrixProgram):
         for statement in (s for s in text.statements if isinstance(s, syntax.Definition)):
             if statement.indices:
                 spans = [index.span for index in statement.indices]
-                refusals.refuse_indices(self, str(statement.name), spans)
+                self.refuse("indices", spans, name=statement.name)
             value: Value = trampoline(statement.expression, self.visit)
             if value.refusal is not None:
                 value.refusal()
@@ -227,12 +227,7 @@ class _Reader(MatrixProgram):
                 shown = self.text(value.span)
                 sizes = {"matrix": "m,n", "column": "n"}[value.kind]
                 word = "eye(n)" if shown == BARE else f"c*ones({sizes})"
-                self.fail(
-                    f"nothing tells the size of {shown}",
-                    [value.span],
-                    facts=["it is as large as what it is added to, multiplied with or compared to"],
-                    hint=f"name its extents: {word}",
-                )
+                self.refuse("size untold", [value.span], shown=shown, word=word)
 
     def visit(self, node: Node) -> Visit:
         """The value of a node."""
@@ -279,7 +274,7 @@ class _Reader(MatrixProgram):
             case Call():
                 value = yield from self.call(node)
             case syntax.Access():
-                refusals.refuse_indices(self, node.name, [span])
+                self.refuse("indices", [span], name=node.name)
         value.is_tight = not isinstance(node, _LOOSE)
         return value
 
@@ -552,7 +547,7 @@ class _Reader(MatrixProgram):
         for brackets in (node.kept, node.subscript):
             if brackets is not None:
                 spans = [index.span for index in brackets] or [node.span]
-                refusals.refuse_indices(self, node.function, spans)
+                self.refuse("indices", spans, name=node.function)
         is_tensor = node.function in self.ranks
         aliases = functions.ALIASES if is_tensor else ALIASES
         name = aliases.get(node.function, node.function)
@@ -583,15 +578,16 @@ class _Reader(MatrixProgram):
         arguments = [self.text(argument.span) for argument in node.arguments]
         if name in self.ranks:
             spans, how = self.rank_told(name)
-            self.fail(
-                f"{name} is a tensor, not a function",
-                [*spans, node.name_span],
-                facts=[f"{name} is {how}; entries and slices have no form in matrix notation"],
-                hint=f"write {name}*({arguments[0]}) for a product; "
-                'entries are named with indices: notation="index"',
-            )
+            spans = [*spans, node.name_span]
+            self.refuse("tensor", spans, name=name, how=how, argument=arguments[0])
         message, fact, hint = unknown(name, arguments)
-        self.fail(message, [node.name_span], facts=[fact] if fact else [], hint=hint)
+        raise NotationError(
+            message,
+            source=self.source,
+            spans=[node.name_span],
+            facts=[fact] if fact else [],
+            hint=hint,
+        )
 
     def word(self, name: str, node: Call) -> Visit:
         """dot, outer, hadamard and other words for operators."""
@@ -780,12 +776,7 @@ class _Reader(MatrixProgram):
         """eye(n), ones(n), ones(m,n), zeros likewise; ones(n,1) is a column as in MATLAB."""
         spans = [argument.span for argument in node.arguments]
         if len(spans) > 2:
-            self.fail(
-                f"{name} with {len(spans)} extents",
-                spans[2:],
-                facts=["matrix notation has columns and matrices"],
-                hint='read the text with notation="index" for more axes',
-            )
+            self.refuse("extents", spans[2:], name=name, count=len(spans))
         layout = Layout(*(self._size(name, argument) for argument in node.arguments))
         if name != "eye":
             number = literal(int(name == "ones"))
@@ -793,12 +784,7 @@ class _Reader(MatrixProgram):
         if len(spans) == 1:
             layout = Layout(layout.rows, layout.rows)
         if not self.fit(*layout):
-            self.fail(
-                f"{self.text(node.span)} is not square",
-                spans,
-                facts=["the identity has as many rows as columns"],
-                hint="write eye(n)",
-            )
+            self.refuse("not square", spans, shown=self.text(node.span))
         self.join(*layout, node.span)
         slot = layout.rows
         if slot is None:
@@ -812,7 +798,7 @@ class _Reader(MatrixProgram):
             return ("extent", size.name, 0)
         number = size.value if isinstance(size, Number) else Fraction(0)
         if number.denominator != 1 or not 0 < number < 2**63:
-            refusals.refuse_extent(self, name, node)
+            self.refuse("no extent", [node.span], name=name, shown=self.text(node.span))
         if number == 1:
             return None
         slot: Slot = ("size", str(number), size.span[0])
@@ -826,12 +812,7 @@ class _Reader(MatrixProgram):
         value = self.plain((yield node.arguments[0]))
         axis = ungrouped(node.arguments[1]) if len(node.arguments) == 2 else None
         if not isinstance(axis, Number) or axis.value not in (1, 2):
-            self.fail(
-                "size takes a matrix and 1 for its rows or 2 for its columns",
-                [node.span],
-                facts=["matrix notation has rows and columns"],
-                hint=f"write size({self.text(node.arguments[0].span)}, 1)",
-            )
+            self.refuse("size", [node.span], a=self.text(node.arguments[0].span))
         slot = value.layout[int(axis.value) - 1]
         return self.value(SCALAR, node.span, lambda: self._extent(slot))
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ...errors import Span
-from ..syntax import Call, Name, Node, Number, Power, Sum
+from ..syntax import Call, Name, Number, Power, Sum
 from .values import Layout, MatrixProgram, Value, counted, ungrouped
+from .words import REASONS
 
 _KINDS = {"scalar": "a number", "column": "a column", "row": "a row", "matrix": "a matrix"}
 _CORRECT = "correct one of them, or declare the extents that are the same with one name"
@@ -162,12 +163,7 @@ def refuse_exponent(p: MatrixProgram, node: Power, base: Value, exponent: Value)
     p.plain(exponent)
     inside = ungrouped(node.exponent)
     if isinstance(inside, Name) and inside.name in ("T", "t", "top") and not base.is_scalar:
-        p.fail(
-            f"{inside.name} stands as an exponent",
-            [node.exponent.span],
-            facts=[f"{inside.name} would be a tensor here; a transpose is written with '"],
-            hint=f"write {a}'",
-        )
+        p.refuse("exponent", [node.exponent.span], name=inside.name, a=a)
     hint = f"write {a}.^{b} for powers entry by entry"
     if not base.is_scalar and not p.fits(base.layout, exponent.layout):
         hint = "an exponent is a number; the exponential of every entry is exp(...)"
@@ -196,87 +192,28 @@ def refuse_power(p: MatrixProgram, base: Value, exponent: str, span: Span) -> No
 
 # ---------------------------------------------------------------- functions
 
-_OF_A_MATRIX = {  # function of a column -> what it could mean of a matrix, the way out; {0} is the matrix
-    "norm1": (
-        "that is the largest column sum in MATLAB, the sum of all entries elsewhere",
-        "write sum(abs({0})) for the sum over all entries",
-    ),
-    "norm": (
-        "that is the largest singular value in MATLAB, the root of the sum of squares in NumPy",
-        "write norm2({0}) for the root of the sum of squares",
-    ),
-    "inner": (
-        "that is {0}*B' in NumPy, the sum of the entries of {0}.*B elsewhere",
-        "write {0}*B' or sum({0}.*B)",
-    ),
-    "length": (
-        "that is the larger extent in MATLAB, the number of rows elsewhere",
-        "write size({0},1), size({0},2) or numel({0})",
-    ),
-    "softmax": (
-        "its entries could be normalised along each row or along each column",
-        'name the index: notation="index", {1}[j](A[i,j]) along the rows',
-    ),
-}
-
 
 def refuse_matrix(p: MatrixProgram, name: str, value: Value) -> None:
     """A matrix as the argument of a function that has one meaning for columns only."""
     if value.kind == "matrix":
-        shown = p.text(value.span)
-        fact, hint = (
-            text.format(shown, name) for text in _OF_A_MATRIX.get(name) or _OF_A_MATRIX["softmax"]
-        )
-        p.fail(f"{name} of a matrix, {shown}", [value.span], facts=[fact], hint=hint)
+        reason = f"{name} of a matrix"
+        reason = reason if reason in REASONS else "of a matrix"
+        p.refuse(reason, [value.span], name=name, a=p.text(value.span))
 
 
 def check_count(p: MatrixProgram, node: Call, name: str, form: str) -> None:
     """A function has the arguments that its form names."""
-    wanted, given = form.count(",") + 1, len(node.arguments)
-    if given != wanted:
-        p.fail(
-            f"{name} takes {wanted} argument{'s' * (wanted > 1)}, {given} given",
-            [node.span],
-            facts=[f"{name} is written {name}({form})"],
-            hint="drop the others" if given > wanted else "write the missing one",
-        )
+    count, given = form.count(",") + 1, len(node.arguments)
+    if given != count:
+        wanted = f"{count} argument{'s' * (count > 1)}"
+        way = "drop the others" if given > count else "write the missing one"
+        words = {"wanted": wanted, "given": given, "form": form, "way": way}
+        p.refuse("count", [node.span], name=name, **words)
 
 
 def refuse_axis(p: MatrixProgram, node: Call, name: str) -> None:
     """`sum(A, 1)`: over which axis depends on whom one asks."""
     if len(node.arguments) == 2 and isinstance(node.arguments[1], Number):
-        a = p.text(node.arguments[0].span)
-        ways = {
-            "sum": f"write {a}*vector(1) for the sums of the rows, vector(1)'*{a} of the columns",
-            "mean": f"write {a}*vector(1)/size({a},2) for the means of the rows",
-        }
-        p.fail(
-            f"{name} over one axis of a matrix",
-            [node.arguments[1].span],
-            facts=[
-                f"axis 1 is the first one in MATLAB and the second one in NumPy; "
-                f"{name}(A) takes all entries"
-            ],
-            hint=ways.get(name, f'name the index: notation="index", {name}[i](A[i,j])'),
-        )
-
-
-def refuse_indices(p: MatrixProgram, name: str, spans: Sequence[Span]) -> NoReturn:
-    """`A[i,j]`, `sum[i](x)`, `y[i] = x`."""
-    p.fail(
-        f"indices stand at {name}",
-        spans,
-        facts=["matrix notation has no indices"],
-        hint='read the text with notation="index"',
-    )
-
-
-def refuse_extent(p: MatrixProgram, name: str, node: Node) -> NoReturn:
-    """What stands in ones(...) and is neither a name nor a number of entries."""
-    p.fail(
-        f"{p.text(node.span)} is no extent",
-        [node.span],
-        facts=[f"{name} takes names of extents, or whole numbers of 1 or more"],
-        hint=f"write {name}(n); a column as long as its neighbours is vector(c), "
-        "a matrix matrix(c)",
-    )
+        matrix, axis = (argument.span for argument in node.arguments)
+        reason = f"{name} over an axis" if name in ("sum", "mean") else "over an axis"
+        p.refuse(reason, [axis], name=name, a=p.text(matrix))

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
-from ...errors import DimensionError, NotationError, Span
+from ...errors import DimensionError, Span
 from ...terms import Dim, Expr, Shape, Variable
 from .. import syntax
 from ..extents import Slot
 from ..ranks import Program
 from ..syntax import Call, Definition, Group, Name, Node
-from .words import ALIASES, is_own
+from .words import ALIASES, REASONS, is_own, refusal
 
 SIZED = ("eye", "ones", "zeros")  # their arguments are extents
 BARE = "eye"  # stands without brackets too
@@ -147,20 +147,9 @@ class MatrixProgram(Program):
     def _guess(self, node: Name) -> None:
         if node.name in ("ones", "zeros"):
             number = int(node.name == "ones")
-            self.fail(
-                f"{node.name} stands without its extents",
-                [node.span],
-                facts=["it could be a column or a matrix"],
-                hint=f"write {node.name}(n) or {node.name}(m,n); sized by the context "
-                f"vector({number}) or matrix({number})",
-            )
+            self.refuse("no extents", [node.span], name=node.name, number=number)
         if is_own(node.name):
-            self.fail(
-                f"{node.name} is a function and stands without an argument",
-                [node.span],
-                facts=["brackets hold the argument of a function"],
-                hint=f"write {node.name}(...), or give the tensor another name, as {node.name}_",
-            )
+            self.refuse("no argument", [node.span], name=node.name)
         self._refuse_reserved(node.name, node.span, True)
         is_matrix = "A" <= node.name[0] <= "Z"
         how = "undeclared: upper-case" if is_matrix else "undeclared"
@@ -317,15 +306,9 @@ class MatrixProgram(Program):
 
     # ------------------------------------------------------------ errors
 
-    def fail(
-        self,
-        message: str,
-        spans: Sequence[Span],
-        facts: Sequence[str] = (),
-        hint: str | None = None,
-    ) -> NoReturn:
-        """Refuse the text, with the place."""
-        raise NotationError(message, source=self.source, spans=spans, facts=facts, hint=hint)
+    def refuse(self, reason: str, spans: Sequence[Span], **words: object) -> NoReturn:
+        """Refuse the text for a reason of `words.py`, with the place."""
+        raise refusal(REASONS[reason], self.source, spans, words)
 
     def mismatch(
         self, message: str, values: Sequence[Value], hint: str, span: Span | None = None
@@ -345,13 +328,4 @@ class MatrixProgram(Program):
 
     def refuse_kron(self, value: Value) -> NoReturn:
         """A Kronecker product stands where its rows and columns are needed one by one."""
-        self.fail(
-            f"{self.text(value.span)} is a Kronecker product, whose rows and columns run over pairs",
-            [value.span],
-            facts=[
-                "it stands inside tr, det, logdet, sum, mean, norm2, "
-                "and in products and inverses of Kronecker products there"
-            ],
-            hint="write kron(A,B)*vec(X) as B*X*A', a matrix; "
-            'or name four axes: notation="index", A[i,j]*B[k,l]',
-        )
+        self.refuse("kron", [value.span], shown=self.text(value.span))

@@ -1,7 +1,7 @@
-"""Function names that people bring along from MATLAB, NumPy and papers.
+"""What is said of texts in matrix notation; function names brought along from MATLAB, NumPy and papers.
 
-In: a name that is no function of matrix notation, and the texts of its arguments.
-Out: the function it stands for (`ALIASES`), else what is wrong, what is so, what to write.
+In: a reason with the words of the text; a name that is no function here.
+Out: the error; the function that the name stands for (`ALIASES`), else what is wrong, what is so, what to write.
 Invariant: every answer has a way out.
 """
 
@@ -10,8 +10,88 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from string import Template
 
+from ...errors import NotationError, Span
 from ...terms import functions
+
+
+def reasons(table: str) -> dict[str, tuple[str, str, str]]:
+    """A table of messages by their keys: what is wrong; below it what is so, and the way out."""
+    rows = re.findall(r"([^:\n]+): (.+)\n +(.+)\n +(.+)", table)
+    return {key: (message, fact, hint) for key, message, fact, hint in rows}
+
+
+def refusal(
+    reason: tuple[str, str, str], source: str, spans: Sequence[Span], words: dict[str, object]
+) -> NotationError:
+    """The error for a reason; its words with $ come from `words`."""
+    message, fact, hint = (Template(part).substitute(words) for part in reason)
+    return NotationError(message, source=source, spans=spans, facts=[fact], hint=hint)
+
+
+REASONS = reasons(r"""
+indices: indices stand at $name
+    matrix notation has no indices
+    read the text with notation="index"
+no extents: $name stands without its extents
+    it could be a column or a matrix
+    write $name(n) or $name(m,n); sized by the context vector($number) or matrix($number)
+no argument: $name is a function and stands without an argument
+    brackets hold the argument of a function
+    write $name(...), or give the tensor another name, as ${name}_
+tensor: $name is a tensor, not a function
+    $name is $how; entries and slices have no form in matrix notation
+    write $name*($argument) for a product; entries are named with indices: notation="index"
+count: $name takes $wanted, $given given
+    $name is written $name($form)
+    $way
+sum over an axis: $name over one axis of a matrix
+    axis 1 is the first one in MATLAB and the second one in NumPy; $name(A) takes all entries
+    write $a*vector(1) for the sums of the rows, vector(1)'*$a of the columns
+mean over an axis: $name over one axis of a matrix
+    axis 1 is the first one in MATLAB and the second one in NumPy; $name(A) takes all entries
+    write $a*vector(1)/size($a,2) for the means of the rows
+over an axis: $name over one axis of a matrix
+    axis 1 is the first one in MATLAB and the second one in NumPy; $name(A) takes all entries
+    name the index: notation="index", $name[i](A[i,j])
+norm1 of a matrix: norm1 of a matrix, $a
+    that is the largest column sum in MATLAB, the sum of all entries elsewhere
+    write sum(abs($a)) for the sum over all entries
+norm of a matrix: norm of a matrix, $a
+    that is the largest singular value in MATLAB, the root of the sum of squares in NumPy
+    write norm2($a) for the root of the sum of squares
+inner of a matrix: inner of a matrix, $a
+    that is $a*B' in NumPy, the sum of the entries of $a.*B elsewhere
+    write $a*B' or sum($a.*B)
+length of a matrix: length of a matrix, $a
+    that is the larger extent in MATLAB, the number of rows elsewhere
+    write size($a,1), size($a,2) or numel($a)
+of a matrix: $name of a matrix, $a
+    its entries could be normalised along each row or along each column
+    name the index: notation="index", $name[j](A[i,j]) along the rows
+exponent: $name stands as an exponent
+    $name would be a tensor here; a transpose is written with '
+    write $a'
+no extent: $shown is no extent
+    $name takes names of extents, or whole numbers of 1 or more
+    write $name(n); a column as long as its neighbours is vector(c), a matrix matrix(c)
+extents: $name with $count extents
+    matrix notation has columns and matrices
+    read the text with notation="index" for more axes
+not square: $shown is not square
+    the identity has as many rows as columns
+    write eye(n)
+size: size takes a matrix and 1 for its rows or 2 for its columns
+    matrix notation has rows and columns
+    write size($a, 1)
+size untold: nothing tells the size of $shown
+    it is as large as what it is added to, multiplied with or compared to
+    name its extents: $word
+kron: $shown is a Kronecker product, whose rows and columns run over pairs
+    it stands inside tr, det, logdet, sum, mean, norm2, and in products and inverses of Kronecker products there
+    write kron(A,B)*vec(X) as B*X*A', a matrix; or name four axes: notation="index", A[i,j]*B[k,l]
+""")
 
 # Besides those of all notations. Words for operators (dot, outer, ...) are read in `reading.py`.
 ALIASES = {
