@@ -15,6 +15,7 @@ from typing import Any
 from ...errors import NotationError, Span
 from .. import complaints
 from ..latex_complaints import explained
+from ..matrix.words import reasons, refusal
 from ..parser import Parser, PostLex, Token, TreeBuilder, over, span_of
 from ..syntax import Index, Number
 
@@ -122,6 +123,22 @@ _VARIANTS = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "var
 _MARKS = {"widetilde": "tilde", "widehat": "hat", "overline": "bar"}
 
 
+_REASONS = reasons(r"""
+sign: a minus sign stands alone in a script
+    it has nothing to subtract
+    write the exponent, as in X^{-1}
+word: $name is no name
+    a name is a letter or _, then letters, digits and _
+    write for example \operatorname{tr}(X) or \mathrm{loss}
+accent: $mark stands over something that is no name
+    accents and fonts belong to names here
+    write \tilde{X}, and powers and subscripts behind it
+empty: there is no formula
+    the text is empty
+    write one, for example x_i Q_{ij} x_j or x^\top Q x
+""")
+
+
 def _command(token: str) -> str:
     return token.lstrip("\\").strip()
 
@@ -172,23 +189,13 @@ def _listed(c: list[Any]) -> Enclosed:
 
 
 def _sign_alone(c: list[Any]) -> Any:
-    raise NotationError(
-        "a minus sign stands alone in a script",
-        spans=[span_of(c[0])],
-        facts=["it has nothing to subtract"],
-        hint="write the exponent, as in X^{-1}",
-    )
+    raise refusal(_REASONS["sign"], None, [_span(c)])
 
 
 def _word(c: list[Any]) -> Letter:
     word = re.sub(r"[\\\s]", "", c[0][c[0].index("{") + 1 : -1])
     if not word.isidentifier():
-        raise NotationError(
-            f"{word or 'an empty word'} is no name",
-            spans=[span_of(c[0])],
-            facts=["a name is a letter or _, then letters, digits and _"],
-            hint=r"write for example \operatorname{tr}(X) or \mathrm{loss}",
-        )
+        raise refusal(_REASONS["word"], None, [_span(c)], name=word or "an empty word")
     return Letter(word, span_of(c[0]), is_word=True)
 
 
@@ -198,12 +205,8 @@ def _marked(c: list[Any], accent: str) -> Letter:
     letters = [part for _, part in box.parts] if isinstance(box, Row) else [box]
     names = [part.name for part in letters if isinstance(part, Letter)]
     if len(names) < len(letters):
-        raise NotationError(
-            f"{_command(c[0])} stands over something that is no name",
-            spans=[over(span_of(c[0]), box.span)],
-            facts=["accents and fonts belong to names here"],
-            hint=r"write \tilde{X}, and powers and subscripts behind it",
-        )
+        span = over(span_of(c[0]), box.span)
+        raise refusal(_REASONS["accent"], None, [span], mark=_command(c[0]))
     name = "".join(names)
     if accent:
         ways = (f"{name}_{accent}", f"{name}{accent}", f"{accent}_{name}", f"{accent}{name}")
@@ -344,12 +347,7 @@ def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
             line = Equation(first.left, line.right, (first.span[0], line.span[1]))
         equations.append(line)
     if not equations:
-        raise NotationError(
-            "there is no formula",
-            source=source,
-            facts=["the text is empty"],
-            hint=r"write one, for example x_i Q_{ij} x_j or x^\top Q x",
-        )
+        raise refusal(_REASONS["empty"], source, [])
     return equations
 
 
@@ -423,7 +421,7 @@ def _parts(node: Formula) -> list[Formula]:
         case Fraction_():
             return [node.above, node.below]
         case Enclosed():
-            return list(node.inside)
+            return [*node.inside]
         case Scripted():
             return [node.base, *(script for _, script in node.scripts)]
         case Applied():

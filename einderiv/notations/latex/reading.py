@@ -192,8 +192,7 @@ class _Reader:
 
     def fail(self, key: str, span: Span, **words: object) -> NoReturn:
         """Refuse the formula for a reason of `_REASONS`; `shown` is what stands at the place."""
-        words = {"shown": self.text(span), **words}
-        raise refusal(_REASONS[key], self.source, [span], words)
+        raise refusal(_REASONS[key], self.source, [span], **{"shown": self.text(span), **words})
 
     def text(self, span: Span) -> str:
         return " ".join(self.source[span[0] : span[1]].split())[:60]

@@ -58,7 +58,7 @@ from ..syntax import (
 )
 from . import refusals
 from .values import BARE, SCALAR, SIZED, Layout, MatrixProgram, Value, counted, ungrouped
-from .words import ALIASES, unknown
+from .words import ALIASES, REASONS, refusal, unknown
 
 # ---------------------------------------------------------------- the surface tree
 
@@ -88,12 +88,7 @@ class _MatrixTree(TreeBuilder):
     def definition(self, c: list[Any]) -> syntax.Definition:
         left = finished(c[0])
         if not isinstance(left, Name):
-            raise NotationError(
-                "the left side of = is not a name",
-                spans=[left.span],
-                facts=["a definition names what stands on its right"],
-                hint="write r = X*w - y; equality is ==",
-            )
+            raise refusal(REASONS["left side"], None, [left.span])
         return super().definition(c)
 
     def name(self, c: list[Any]) -> Name:
@@ -104,12 +99,8 @@ class _MatrixTree(TreeBuilder):
 def _check_exponent(sign: str, exponent: Node) -> None:
     """A^2' is (A^2)' in MATLAB, where the transpose and the power bind alike; here it would be A^(2')."""
     if isinstance(exponent, syntax.Transpose):
-        raise NotationError(
-            f"a transpose stands behind the exponent of {sign}",
-            spans=[(exponent.operand.span[1], exponent.span[1])],
-            facts=["it could belong to the exponent or to the power"],
-            hint=f"write (A{sign}k)' or A{sign}(k')",
-        )
+        span = (exponent.operand.span[1], exponent.span[1])
+        raise refusal(REASONS["transposed exponent"], None, [span], sign=sign)
 
 
 _PARSER = Parser("matrix.lark", _MatrixTree, matrix_complaints.explained)
@@ -523,6 +514,7 @@ class _Reader(MatrixProgram):
         return self.kron([*scalars, *products], span)
 
     def kron_determinant(self, name: str, value: Value, span: Span) -> Value:
+        is_sum = name == "logdet"
         for factor in value.factors:
             self.square(name, factor)
 
@@ -531,13 +523,8 @@ class _Reader(MatrixProgram):
             for factor in value.factors:
                 slots = [other.layout.rows for other in value.factors if other is not factor]
                 copies, one = _times(*map(self._extent, slots)), whole(name, factor.term)
-                is_sum = name == "logdet"
                 terms.append(_times(copies, one) if is_sum else elementwise("pow", [one, copies]))
-            return (
-                add([(1, term) for term in terms], ())
-                if name == "logdet"
-                else reduce(_times, terms)
-            )
+            return add([(1, t) for t in terms], ()) if is_sum else reduce(_times, terms)
 
         return self.value(SCALAR, span, build)
 

@@ -308,7 +308,7 @@ class MatrixProgram(Program):
 
     def refuse(self, reason: str, spans: Sequence[Span], **words: object) -> NoReturn:
         """Refuse the text for a reason of `words.py`, with the place."""
-        raise refusal(REASONS[reason], self.source, spans, words)
+        raise refusal(REASONS[reason], self.source, spans, **words)
 
     def mismatch(
         self, message: str, values: Sequence[Value], hint: str, span: Span | None = None
@@ -328,4 +328,5 @@ class MatrixProgram(Program):
 
     def refuse_kron(self, value: Value) -> NoReturn:
         """A Kronecker product stands where its rows and columns are needed one by one."""
-        self.refuse("kron", [value.span], shown=self.text(value.span))
+        functions = "tr, det, logdet, sum, mean, norm2"
+        self.refuse("kron", [value.span], shown=self.text(value.span), functions=functions)

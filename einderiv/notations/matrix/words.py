@@ -1,7 +1,7 @@
 """What is said of texts in matrix notation; function names brought along from MATLAB, NumPy and papers.
 
 In: a reason with the words of the text; a name that is no function here.
-Out: the error; the function that the name stands for (`ALIASES`), else what is wrong, what is so, what to write.
+Out: the error; the function that the name stands for (`ALIASES`), else why not, and what to write.
 Invariant: every answer has a way out.
 """
 
@@ -23,14 +23,20 @@ def reasons(table: str) -> dict[str, tuple[str, str, str]]:
 
 
 def refusal(
-    reason: tuple[str, str, str], source: str, spans: Sequence[Span], words: dict[str, object]
+    reason: tuple[str, str, str], source: str | None, spans: Sequence[Span], **words: object
 ) -> NotationError:
-    """The error for a reason; its words with $ come from `words`."""
+    """The error for a reason; what has a $ in it comes from `words`."""
     message, fact, hint = (Template(part).substitute(words) for part in reason)
     return NotationError(message, source=source, spans=spans, facts=[fact], hint=hint)
 
 
 REASONS = reasons(r"""
+left side: the left side of = is not a name
+    a definition names what stands on its right
+    write r = X*w - y; equality is ==
+transposed exponent: a transpose stands behind the exponent of $sign
+    it could belong to the exponent or to the power
+    write (A${sign}k)' or A$sign(k')
 indices: indices stand at $name
     matrix notation has no indices
     read the text with notation="index"
@@ -89,7 +95,7 @@ size untold: nothing tells the size of $shown
     it is as large as what it is added to, multiplied with or compared to
     name its extents: $word
 kron: $shown is a Kronecker product, whose rows and columns run over pairs
-    it stands inside tr, det, logdet, sum, mean, norm2, and in products and inverses of Kronecker products there
+    it stands inside $functions, and in products and inverses of Kronecker products there
     write kron(A,B)*vec(X) as B*X*A', a matrix; or name four axes: notation="index", A[i,j]*B[k,l]
 """)
 
