@@ -94,7 +94,7 @@ def _read_matrix(text: str, operands: Operands, shapes: Shapes, assume: Assumpti
 
 
 def _read_latex(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
-    from .latex.reading import read_latex
+    from .latex import read_latex
 
     return read_latex(text, shapes, assume)
 
