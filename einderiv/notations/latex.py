@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ..errors import NotationError, Span
 from ..terms import Dim, functions, trampoline
@@ -204,7 +204,11 @@ class Enclosed:
     span: Span
 
 
-Scripts = Sequence[tuple[str, "Formula"]]  # _ for below, ^ for above
+class Scripts(NamedTuple):
+    """What stands below and above, each in the order of the text."""
+
+    below: list[Formula]
+    above: list[Formula]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -289,9 +293,9 @@ def _row(left: Any, sign: str, right: Any) -> Row:
     return row
 
 
-def _appended(items: list[Any], item: Any) -> list[Any]:
-    items.append(item)
-    return items
+def _script(c: list[Any], place: int, script: Formula) -> Scripts:
+    c[0][place].append(script)
+    return c[0]  # type: ignore[no-any-return]
 
 
 def _applied(c: list[Any]) -> Applied:
@@ -300,7 +304,10 @@ def _applied(c: list[Any]) -> Applied:
 
 def _scripted(c: list[Any]) -> Any:
     base, scripts = c
-    return Scripted(base, scripts, over(base.span, scripts[-1][1].span)) if scripts else base
+    if not any(scripts):
+        return base
+    end = max(script.span[1] for part in scripts for script in part)
+    return Scripted(base, scripts, (base.span[0], end))
 
 
 def _continued(c: list[Any]) -> Equation:
@@ -363,9 +370,10 @@ _RULES: dict[
     "operator": _applied,
     "applied": _applied,
     "scripted": _scripted,
-    "subscript": lambda c: _appended(c[0], ("_", c[2])),
-    "superscript": lambda c: _appended(c[0], ("^", c[2])),
-    "prime": lambda c: _appended(c[0], ("^", Letter(TURNED, span_of(c[1])))),
+    "no_items": lambda c: Scripts([], []),
+    "subscript": lambda c: _script(c, 0, c[2]),
+    "superscript": lambda c: _script(c, 1, c[2]),
+    "prime": lambda c: _script(c, 1, Letter(TURNED, span_of(c[1]))),
     "sign_alone": _sign_alone,
     "listed": _listed,
     "ranged": lambda c: Enclosed(",", (c[0],), _span(c)),
@@ -505,16 +513,6 @@ def unscripted(node: Formula) -> Formula:
     return node.base if isinstance(node, Scripted) else node
 
 
-def below(node: Scripted | Applied) -> list[Formula]:
-    """The subscripts of a node."""
-    return [script for kind, script in node.scripts if kind == "_"]
-
-
-def above(node: Scripted | Applied) -> list[Formula]:
-    """The superscripts of a node."""
-    return [script for kind, script in node.scripts if kind == "^"]
-
-
 def listed(script: Formula) -> list[Formula]:
     """What a subscript lists, with commas or side by side."""
     plain = unbraced(script)
@@ -548,9 +546,9 @@ def _parts(node: Formula) -> list[Formula]:
         case Enclosed():
             return [*node.inside]
         case Scripted():
-            return [node.base, *(script for _, script in node.scripts)]
+            return [node.base, *node.scripts.below, *node.scripts.above]
         case Applied():
-            return [*(script for _, script in node.scripts), node.argument]
+            return [*node.scripts.below, *node.scripts.above, node.argument]
         case Root():
             return [*([node.degree] if node.degree else []), node.inside]
     return []
@@ -612,8 +610,8 @@ class _Reader:
                 plain = plain.parts[0][1]  # J(theta)
         if isinstance(plain, Letter):
             return plain.name, ()
-        subs = below(plain) if isinstance(plain, Scripted) else []
-        if isinstance(plain, Scripted) and len(subs) == len(plain.scripts) == 1:
+        subs, sups = plain.scripts if isinstance(plain, Scripted) else Scripts([], [])
+        if isinstance(plain, Scripted) and len(subs) == 1 and not sups:
             base = self._numbered(plain.base)
             if base is not None:
                 indices = self._index_names(subs[0], plain)
@@ -639,9 +637,9 @@ class _Reader:
         plain = unbraced(node)
         if isinstance(plain, Letter):
             return plain
-        if isinstance(plain, Scripted) and plain is not node and len(plain.scripts) == 1:
-            ((kind, script),), letter = plain.scripts, unbraced(plain.base)
-            if kind == "_" and isinstance(letter, Letter) and isinstance(unbraced(script), Number):
+        if isinstance(plain, Scripted) and plain is not node and not plain.scripts.above:
+            letter, (script, *more) = unbraced(plain.base), plain.scripts.below
+            if isinstance(letter, Letter) and isinstance(unbraced(script), Number) and not more:
                 return Letter(letter.name + _figures(script), plain.span)
         return None
 
@@ -656,18 +654,17 @@ class _Reader:
         found = []
         for part in parts:
             letter, primes = part, ""
-            if isinstance(part, Scripted) and all(
-                kind == "^" and isinstance(s, Letter) and s.name == TURNED
-                for kind, s in part.scripts
-            ):
-                letter, primes = part.base, "_prime" * len(part.scripts)
+            if isinstance(part, Scripted) and not part.scripts.below:
+                primes = "_prime" * len(part.scripts.above)
+                if all(isinstance(s, Letter) and s.name == TURNED for s in part.scripts.above):
+                    letter = part.base
             if not isinstance(letter, Letter):
                 self.fail("no index", part.span)
             found.append(Index(letter.name + primes, None, part.span))
         return tuple(found)
 
     def _indices(self, node: Scripted | Applied) -> list[Index]:
-        return [i for script in below(node) for i in self._index_names(script, node) or ()]
+        return [i for script in node.scripts.below for i in self._index_names(script, node) or ()]
 
     def _kept(self, script: Formula, name: str) -> tuple[Index, ...]:
         """The indices that a function runs over or keeps."""
@@ -730,13 +727,14 @@ class _Reader:
 
     def _function_word(self, part: Formula) -> tuple[str, Scripts, Span] | None:
         """`\\operatorname{tr}`, `\\operatorname{softmax}_j`, `\\sigma` before brackets."""
-        base, scripts = (part.base, part.scripts) if isinstance(part, Scripted) else (part, ())
+        base = unscripted(part)
+        scripts = part.scripts if isinstance(part, Scripted) else Scripts([], [])
         if not isinstance(base, Letter) or base.name in self.shapes:
             return None
         name = _WORDS.get(base.name, base.name)
         if base.is_word and name in _KNOWN:
             return name, scripts, base.span
-        return ("sigmoid", (), base.span) if base.name == "sigma" and not scripts else None
+        return None if base.name != "sigma" or any(scripts) else ("sigmoid", scripts, base.span)
 
     def _note_divisor(self, divisor: Formula) -> None:
         plain = unbraced(divisor)
@@ -799,7 +797,7 @@ class _Reader:
                 self.fail("reach", term.span, whole=whole, name=name)
             last = term.parts[-1][1] if isinstance(term, Row) else term
             if isinstance(last, Applied) and last.function in ("sum", "prod"):
-                for script in below(last):
+                for script in last.scripts.below:
                     reaching |= {index.name: last for index in self._kept(script, last.function)}
 
     def _open_indices(self, term: Formula) -> set[str]:
@@ -810,7 +808,7 @@ class _Reader:
             if isinstance(node, Scripted) and not is_norm(node.base):
                 found.update(index.name for index in self._indices(node))
             elif isinstance(node, Applied):
-                for script in below(node):
+                for script in node.scripts.below:
                     bound.update(index.name for index in self._kept(script, node.function))
         return {name for name, times in found.items() if times == 1} - bound
 
@@ -917,7 +915,7 @@ class _Reader:
             base = argument.base
             if isinstance(base, Enclosed) and len(base.inside) == 2:
                 tree = yield Applied(name, node.scripts, base, node.span, node.name_span)
-                powers = [script for _, script in argument.scripts]
+                powers = [*argument.scripts.below, *argument.scripts.above]
                 return (yield from self._raised(tree, powers, node.span))
         return (yield from self._called(name, node.scripts, argument, node.name_span))
 
@@ -925,27 +923,26 @@ class _Reader:
         """f_{ij}^p (argument)_{kl}^q: kept indices, powers of the value, what is read behind it."""
         span = (name_span[0], argument.span[1])
         kept = subscript = None
-        powers: list[Formula] = []
-        for kind, script in scripts:
-            if kind == "_":
-                kept = self._kept(script, name)
-            elif name not in ("sum", "prod"):
-                powers.append(script)
-            elif kept and len(kept) == 1:
+        for script in scripts.below:
+            kept = self._kept(script, name)
+        runs = name in ("sum", "prod")
+        powers = [] if runs else scripts.above
+        if runs and kept and len(kept) == 1:
+            for script in scripts.above:
                 self._size(kept[0], script)
         inside: Formula = argument
-        reaches = name in ("sum", "prod", "max", "min")  # these take all that follows, with powers
+        reaches = runs or name in ("max", "min")  # these take all that follows, with powers
         if not reaches and isinstance(argument, Scripted) and _is_bracket(argument.base):
             inside = argument.base
-            powers += above(argument)
-            for script in below(argument):
+            powers = [*powers, *argument.scripts.above]
+            for script in argument.scripts.below:
                 subscript = self._kept(script, name)
         tree: Node
         arguments = (
             inside.inside if isinstance(inside, Enclosed) and is_round(inside) else (inside,)
         )
         if name == "log" and isinstance(inside, Applied) and inside.function == "det":
-            if inside.scripts:
+            if any(inside.scripts):
                 tree = yield from self._called("logdet", inside.scripts, inside.argument, name_span)
             else:
                 tree = yield from self._matrix_call(
@@ -959,7 +956,7 @@ class _Reader:
             trees = []
             for part in arguments:
                 trees.append(_ungrouped((yield part)))
-            if name in ("sum", "prod") and kept is None:
+            if runs and kept is None:
                 self.fail("operator", name_span, name=name)
             tree = Call(name, kept, tuple(trees), subscript, span, name_span)
         if powers and name in ("sin", "cos", "tan") and self._turn(powers[0]) == "inv":
@@ -1019,14 +1016,16 @@ class _Reader:
             plain = self._numbered(node) or unbraced(node)
             if isinstance(plain, Enclosed) and is_round(plain) and len(plain.inside) == 1:
                 (node,) = plain.inside
-            elif isinstance(plain, Scripted) and [
-                self._turn(script) if kind == "^" else None for kind, script in plain.scripts
-            ] == ["inv"]:
+            elif (
+                isinstance(plain, Scripted)
+                and plain.scripts.below == []
+                and ([self._turn(script) for script in plain.scripts.above] == ["inv"])
+            ):
                 around.append(("inv", plain.span))
                 node = plain.base
             elif isinstance(plain, Row) and len(plain.parts) == 2:
                 head = self._function_word(plain.parts[0][1])
-                if head is None or head[0] not in ("inv", "cholesky", "tril") or head[1]:
+                if head is None or head[0] not in ("inv", "cholesky", "tril") or any(head[1]):
                     return None
                 around.append((head[0], plain.span))
                 node = plain.parts[1][1]
@@ -1059,10 +1058,8 @@ class _Reader:
             case Letter():
                 is_eye = is_matrix and plain.name == "I" and "I" not in self.shapes
                 return Access("delta" if is_eye else plain.name, indices, span, span)
-            case Scripted() if is_matrix and all(
-                kind == "^" and self._turn(script) for kind, script in plain.scripts
-            ):
-                return (yield Entry(plain.base, indices, tuple(above(plain))))
+            case Scripted(scripts=([], turns)) if is_matrix and all(map(self._turn, turns)):
+                return (yield Entry(plain.base, indices, tuple(turns)))
             case Terms():
                 terms = []
                 for minus, term in plain.parts:
@@ -1097,7 +1094,7 @@ class _Reader:
         head = self._function_word(node)
         if head is not None and head[0] != "sigmoid":
             self.fail("no argument", span, name=head[0])
-        subs, sups = below(node), above(node)
+        subs, sups = node.scripts
         if len(subs) > 1:
             self.fail("two subscripts", span)
         plain = unbraced(base)
@@ -1179,7 +1176,7 @@ class _Reader:
     def _scripted_norm(self, node: Scripted) -> Visit:
         assert isinstance(node.base, Enclosed)
         name = "norm2"
-        for script in below(node):
+        for script in node.scripts.below:
             plain = unbraced(script)
             if isinstance(plain, Number) and plain.value == 1:
                 name = "norm1"
@@ -1188,7 +1185,7 @@ class _Reader:
             ):
                 self.fail("norm", script.span, whole=self.text(node.span))
         tree = self._norm((yield node.base.inside[0]), name, node.base.span)
-        return (yield from self._raised(tree, above(node), node.span))
+        return (yield from self._raised(tree, node.scripts.above, node.span))
 
 
 # ---------------------------------------------------------------- surface trees
