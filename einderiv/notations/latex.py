@@ -937,28 +937,24 @@ class _Reader:
             powers = [*powers, *argument.scripts.above]
             for script in argument.scripts.below:
                 subscript = self._kept(script, name)
-        tree: Node
         arguments = (
-            inside.inside if isinstance(inside, Enclosed) and is_round(inside) else (inside,)
+            inside.inside if isinstance(inside, Enclosed) and inside.kind == "(" else (inside,)
         )
+        matrix = arguments[0] if name in functions.MATRIX_FUNCTIONS and not arguments[1:] else None
         if name == "log" and isinstance(inside, Applied) and inside.function == "det":
             if any(inside.scripts):
                 tree = yield from self._called("logdet", inside.scripts, inside.argument, name_span)
-            else:
-                tree = yield from self._matrix_call(
-                    "logdet", None, inside.argument, None, span, name_span
-                )
-        elif name in functions.MATRIX_FUNCTIONS and len(arguments) == 1:
-            tree = yield from self._matrix_call(
-                name, kept, arguments[0], subscript, span, name_span
-            )
-        else:
-            trees = []
-            for part in arguments:
-                trees.append(_ungrouped((yield part)))
-            if runs and kept is None:
-                self.fail("operator", name_span, name=name)
-            tree = Call(name, kept, tuple(trees), subscript, span, name_span)
+                return (yield from self._raised(tree, powers, span))
+            name, kept, matrix = "logdet", None, inside.argument
+        trees: list[Node] = []
+        if matrix is not None:
+            kept, tree = yield from self._matrix(matrix, kept, span)
+            trees.append(tree)
+        for part in () if matrix is not None else arguments:
+            trees.append(_ungrouped((yield part)))
+        if runs and kept is None:
+            self.fail("operator", name_span, name=name)
+        tree = Call(name, kept, tuple(trees), subscript, span, name_span)
         if powers and name in ("sin", "cos", "tan") and self._turn(powers[0]) == "inv":
             self.fail("inverse function", name_span, name=name)
         return (yield from self._raised(tree, powers, span))
@@ -988,26 +984,17 @@ class _Reader:
 
     # ------------------------------------------------------------ matrices and their entries
 
-    def _matrix_call(
-        self,
-        name: str,
-        kept: tuple[Index, ...] | None,
-        argument: Formula,
-        subscript: tuple[Index, ...] | None,
-        span: Span,
-        name_span: Span,
-    ) -> Visit:
+    def _matrix(self, argument: Formula, kept: tuple[Index, ...] | None, span: Span) -> Visit:
+        """The argument of a function of matrices, and the indices that are its rows and columns."""
         inside = unbraced(argument)
         inside = inside.inside[0] if isinstance(inside, Enclosed) else inside
-        tree: Node | None
         if kept is not None or not self.indexed:
-            tree = _ungrouped((yield inside))
-        else:
-            tree = self._whole(argument)
-            if tree is None:
-                kept = self._fresh_index(span), self._fresh_index(span)
-                tree = yield Entry(inside, kept)
-        return Call(name, kept, (tree,), subscript, span, name_span)
+            return kept, _ungrouped((yield inside))
+        whole = self._whole(argument)
+        if whole is not None:
+            return None, whole
+        kept = self._fresh_index(span), self._fresh_index(span)
+        return kept, (yield Entry(inside, kept))
 
     def _whole(self, node: Formula) -> Node | None:
         """A named matrix, or functions of one, for a function of whole matrices."""
