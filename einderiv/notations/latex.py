@@ -1129,10 +1129,9 @@ class _Reader:
         sups = [script for script in sups if script not in turns]
         if inverse and turns:
             return Call("inv", None, (Name(name, span),), indices, span, span), sups
-        special = {"delta": "delta", "epsilon": "eps", ONES: "ones", ZEROS: "zeros"}
-        wanted = {"delta": len(indices) == 2, "epsilon": len(indices) > 1}
-        if name in special and wanted.get(name, True) and name not in self.shapes:
-            name = special[name]
+        if name == "epsilon" and len(indices) > 1 and name not in self.shapes:
+            name = "eps"
+        name = {ONES: "ones", ZEROS: "zeros"}.get(name, name)
         return Access(name, indices, span, node.base.span), sups
 
     def _raised(self, tree: Node, sups: Sequence[Formula], span: Span) -> Visit:
