@@ -23,7 +23,6 @@ from ..terms import Dim, functions, trampoline
 from . import complaints, syntax
 from .context import Meaning
 from .index import elaborate
-from .latex_complaints import explained
 from .matrix.reading import elaborate_matrix
 from .matrix.words import reasons, refusal
 from .parser import Parser, PostLex, Token, TreeBuilder, over, span_of
@@ -452,7 +451,7 @@ def _without_punctuation(source: str) -> str:
 
 
 _declared: ContextVar[frozenset[str]] = ContextVar("declared", default=frozenset())
-_PARSER = Parser("latex.lark", _LatexTree, explained, _Pairs)
+_PARSER = Parser("latex", _LatexTree, _Pairs)
 
 
 def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
@@ -467,7 +466,7 @@ def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
     complaints.check_brackets(re.sub(r"#", " ", source))
     token = _declared.set(frozenset(names))
     try:
-        lines: list[Equation] = _PARSER.parsed(_without_punctuation(source))
+        lines: list[Equation] = _PARSER.parse(_without_punctuation(source))
     except NotationError as mistake:
         mistake.source = source
         raise

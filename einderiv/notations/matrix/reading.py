@@ -17,7 +17,7 @@ from functools import partial, reduce
 from itertools import count
 from typing import Any, NoReturn
 
-from ...errors import DimensionError, NotationError, Span, axes_in_words
+from ...errors import DimensionError, Span, axes_in_words
 from ...terms import (
     Contraction,
     Delta,
@@ -41,10 +41,10 @@ from ...terms import (
     transpose,
     whole,
 )
-from .. import complaints, matrix_complaints, syntax
+from .. import complaints, syntax
 from ..context import Meaning
 from ..extents import Slot
-from ..parser import Built, Parser, TreeBuilder, finished, over, span_of
+from ..parser import Built, Parser, TreeBuilder, node_of, over, span_of
 from ..syntax import (
     Call,
     Group,
@@ -69,30 +69,30 @@ class _MatrixTree(TreeBuilder):
     primary = atom = TreeBuilder.expression
 
     def transpose(self, c: list[Any]) -> syntax.Transpose:
-        operand = finished(c[0])
+        operand = node_of(c[0])
         return syntax.Transpose(operand, over(operand.span, span_of(c[1])))
 
     def pointwise(self, c: list[Any]) -> Pointwise:
-        left, right = finished(c[0]), finished(c[2])
+        left, right = node_of(c[0]), node_of(c[2])
         sign = ".*" if c[1] in ("⊙", "∘") else str(c[1])
         return Pointwise(sign, left, right, over(left.span, right.span))
 
     def pointwise_power(self, c: list[Any]) -> Pointwise:
-        _check_exponent(".^", finished(c[2]))
+        _check_exponent(".^", node_of(c[2]))
         return self.pointwise(c)
 
     def raised(self, c: list[Any]) -> Built:
-        _check_exponent("^", finished(c[2]))
+        _check_exponent("^", node_of(c[2]))
         return super().raised(c)
 
     def definition(self, c: list[Any]) -> syntax.Definition:
-        left = finished(c[0])
+        left = node_of(c[0])
         if not isinstance(left, Name):
             raise refusal(REASONS["left side"], None, [left.span])
         return super().definition(c)
 
     def name(self, c: list[Any]) -> Name:
-        matrix_complaints.check_name(str(c[0]), span_of(c[0]))
+        complaints.check_name(str(c[0]), span_of(c[0]))
         return super().name(c)
 
 
@@ -103,7 +103,7 @@ def _check_exponent(sign: str, exponent: Node) -> None:
         raise refusal(REASONS["transposed exponent"], None, [span], sign=sign)
 
 
-_PARSER = Parser("matrix.lark", _MatrixTree, matrix_complaints.explained)
+_PARSER = Parser("matrix", _MatrixTree)
 
 
 def parse_matrix(source: str) -> syntax.Text:
@@ -115,7 +115,7 @@ def parse_matrix(source: str) -> syntax.Text:
     'y'
     """
     complaints.check_brackets(source)
-    statements = _PARSER.parsed(source)
+    statements = _PARSER.parse(source)
     complaints.check_statements(source, statements, "x'*Q*x", "r = X*w - y")
     return syntax.Text(source, tuple(statements))
 
@@ -143,17 +143,8 @@ def elaborate_matrix(
         for name, value in reader.defined.items()
         if not value.factors and value.term.children and value.term.rank
     }
-    letters = reader.letters()
-    return Meaning(
-        last.term,
-        _indices(last, reader, letters),
-        reader.variables,
-        reader.assumptions,
-        names,
-        frozenset(reader.dimensions.declared),
-        letters,
-        last_name,
-    )
+    context = reader.context(names, last_name)
+    return Meaning(last.term, _indices(last, reader, context.letters), context)
 
 
 def _indices(
@@ -215,7 +206,7 @@ class _Reader(MatrixProgram):
         anchors = set(map(self.dimensions.find, slots))
         for slot, value in self.sized_by_context:
             if self.dimensions.find(slot) not in anchors and not self.dimensions.known(slot):
-                shown = self.text(value.span)
+                shown = self.short(value.span)
                 sizes = {"matrix": "m,n", "column": "n"}[value.kind]
                 word = "eye(n)" if shown == BARE else f"c*ones({sizes})"
                 self.refuse("size untold", [value.span], shown=shown, word=word)
@@ -291,12 +282,12 @@ class _Reader(MatrixProgram):
         rank = self.ranks[name]
         if rank > 2:
             places, how = self.rank_told(name)
-            raise DimensionError(
+            self.fail(
                 f"{name} has {axes_in_words(rank)}",
-                source=self.source,
-                spans=[*places, node.span],
-                facts=[f"{axes_in_words(rank)} ({how}); matrix notation has rows and columns"],
-                hint='name its indices: notation="index"',
+                [*places, node.span],
+                [f"{axes_in_words(rank)} ({how}); matrix notation has rows and columns"],
+                'name its indices: notation="index"',
+                DimensionError,
             )
         slots: list[Slot] = [("axis", name, axis) for axis in range(rank)]
         return self.value(Layout(*slots), node.span, lambda: self.variables[name], None, name)
@@ -438,7 +429,7 @@ class _Reader(MatrixProgram):
             return self.value(SCALAR, node.span, lambda: raised([base.term, exponent.term]))
         constant = _constant(node.exponent)
         if base.kind != "matrix" or constant is None or constant.denominator != 1:
-            refusals.refuse_power(self, base, self.text(node.exponent.span), node.span)
+            refusals.refuse_power(self, base, self.short(node.exponent.span), node.span)
         return self.matrix_power(base, int(constant), node.span)
 
     def _whole_number(self, base: Value, exponent: Node) -> int:
@@ -562,19 +553,13 @@ class _Reader(MatrixProgram):
     def refuse_function(self, node: Call) -> NoReturn:
         """A name that is called and is no function here."""
         name = node.function
-        arguments = [self.text(argument.span) for argument in node.arguments]
+        arguments = [self.short(argument.span) for argument in node.arguments]
         if name in self.ranks:
             spans, how = self.rank_told(name)
             spans = [*spans, node.name_span]
             self.refuse("tensor", spans, name=name, how=how, argument=arguments[0])
         message, fact, hint = unknown(name, arguments)
-        raise NotationError(
-            message,
-            source=self.source,
-            spans=[node.name_span],
-            facts=[fact] if fact else [],
-            hint=hint,
-        )
+        self.fail(message, [node.name_span], facts=[fact] if fact else [], hint=hint)
 
     def word(self, name: str, node: Call) -> Visit:
         """dot, outer, hadamard and other words for operators."""
@@ -586,7 +571,7 @@ class _Reader(MatrixProgram):
         left, right = a, b
         if name == "outer":
             if "matrix" in (a.kind, b.kind):
-                what = ", ".join(f"{self.text(v.span)} is a {v.kind}" for v in (a, b))
+                what = ", ".join(f"{self.short(v.span)} is a {v.kind}" for v in (a, b))
                 self.mismatch(f"outer takes columns, {what}", [a, b], "outer(x, y) is x*y'")
             left = self.transposed(a, a.span) if a.kind == "row" else a
             right = self.transposed(b, b.span) if b.kind == "column" else b
@@ -606,7 +591,7 @@ class _Reader(MatrixProgram):
         if not self.fit(own, other):
             size, rows = self.sizes(own, other)
             what = "column" if own == a.layout.columns and own != a.layout.rows else "row"
-            x, y = self.text(a.span), self.text(b.span)
+            x, y = self.short(a.span), self.short(b.span)
             self.mismatch(
                 f"{name}({x}, {y}): {x} has {counted(size, what)}, {y} has {counted(rows, 'row')}",
                 [a, b],
@@ -669,7 +654,7 @@ class _Reader(MatrixProgram):
                 return self.filled(name, value, span)
             case "softmax" | "logsoftmax" | "prodexcept":
                 if value.is_scalar:
-                    what = f"{name} takes a column, {self.text(value.span)} is a scalar"
+                    what = f"{name} takes a column, {self.short(value.span)} is a scalar"
                     self.mismatch(what, [value], "declare it")
                 refusals.refuse_matrix(self, name, value)
                 return self.value(value.layout, span, lambda: whole(name, value.term))
@@ -726,7 +711,7 @@ class _Reader(MatrixProgram):
         self.square("solve", matrix)
         own, turned = matrix.layout.rows, ""
         if not right.is_scalar and self.fit(own, right.layout.columns):
-            turned = f"write solve({self.text(matrix.span)}, {self.turned(right)})"
+            turned = f"write solve({self.short(matrix.span)}, {self.turned(right)})"
         hint = turned or "solve(A, b) is the x with A*x = b"
         self._check_fit("solve", matrix, right, own, right.layout.rows, hint)
         after = tuple(range(2, 1 + len(right.layout.slots)))
@@ -742,7 +727,7 @@ class _Reader(MatrixProgram):
     def filled(self, name: str, value: Value, span: Span) -> Value:
         """All entries c, as many as the context needs."""
         if not value.is_scalar:
-            shown = self.text(value.span)
+            shown = self.short(value.span)
             what = f"{name} takes the scalar that all entries are, {shown} is a {value.kind}"
             self.mismatch(what, [value], f"write {shown} itself, or {name}(c) with a scalar c")
         axes = 1 if name == "vector" else 2
@@ -771,7 +756,7 @@ class _Reader(MatrixProgram):
         if len(spans) == 1:
             layout = Layout(layout.rows, layout.rows)
         if not self.fit(*layout):
-            self.refuse("not square", spans, shown=self.text(node.span))
+            self.refuse("not square", spans, shown=self.short(node.span))
         self.join(*layout, node.span)
         slot = layout.rows
         if slot is None:
@@ -785,7 +770,7 @@ class _Reader(MatrixProgram):
             return ("extent", size.name, 0)
         number = size.value if isinstance(size, Number) else Fraction(0)
         if number.denominator != 1 or not 0 < number < 2**63:
-            self.refuse("no extent", [node.span], name=name, shown=self.text(node.span))
+            self.refuse("no extent", [node.span], name=name, shown=self.short(node.span))
         if number == 1:
             return None
         slot: Slot = ("size", str(number), size.span[0])
@@ -799,7 +784,7 @@ class _Reader(MatrixProgram):
         value = self.plain((yield node.arguments[0]))
         axis = ungrouped(node.arguments[1]) if len(node.arguments) == 2 else None
         if not isinstance(axis, Number) or axis.value not in (1, 2):
-            self.refuse("size", [node.span], a=self.text(node.arguments[0].span))
+            self.refuse("size", [node.span], a=self.short(node.arguments[0].span))
         slot = value.layout[int(axis.value) - 1]
         return self.value(SCALAR, node.span, lambda: self._extent(slot))
 

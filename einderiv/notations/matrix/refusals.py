@@ -58,7 +58,7 @@ def refuse_divisor(p: MatrixProgram, left: Value | None, right: Value) -> NoRetu
         ways.append(f"{a}./{b} divides entry by entry")
     if right.kind == "matrix" and p.fit(*right.layout):
         if is_number or p.fit(one.columns, right.layout.rows):
-            ways.append(f"{a}*inv({p.text(right.span)}) multiplies by the inverse")
+            ways.append(f"{a}*inv({p.short(right.span)}) multiplies by the inverse")
     p.mismatch(
         f"{a}/{b}: {b} is a {right.kind}, and one divides by scalars",
         [left, right] if left else [right],
@@ -74,7 +74,7 @@ def refuse_sum(
 ) -> NoReturn:
     """Terms of different rows or columns."""
     sign = "-" if node.terms[values.index(second)][0] else "+"
-    a, b = p.text(first.span), p.text(second.span)
+    a, b = p.short(first.span), p.short(second.span)
     hint = _CORRECT
     if p.fits(first.layout, second.layout.transposed):
         hint = f"write {a} {sign} {p.turned(second)}"
@@ -88,7 +88,7 @@ def refuse_sum(
 
 
 def _difference(p: MatrixProgram, first: Value, second: Value) -> str:
-    a, b = p.text(first.span), p.text(second.span)
+    a, b = p.short(first.span), p.short(second.span)
     if first.kind != second.kind:
         return f"{a} is a {first.kind}, {b} is a {second.kind}"
     axis = 1 if p.fit(first.layout.rows, second.layout.rows) else 0
@@ -110,7 +110,7 @@ def refusal_of_scalar(
     def refuse() -> NoReturn:
         places = values.index(full), values.index(scalar)
         sign = " - " if node.terms[max(places)][0] else " + "
-        c, shown = p.text(scalar.span), p.text(full.span)
+        c, shown = p.short(scalar.span), p.short(full.span)
 
         def beside(word: str) -> str:
             return sign.join((shown, word) if places[0] < places[1] else (word, shown))
@@ -147,7 +147,7 @@ def refuse_pointwise(p: MatrixProgram, left: Value, right: Value, shown: str) ->
         hint = f"write {column}*{row} for a matrix"
     elif "matrix" in (left.kind, right.kind) and left.kind != right.kind:
         matrix, small = (left, right) if left.kind == "matrix" else (right, left)
-        m, s = p.operand(matrix), p.text(small.span)
+        m, s = p.operand(matrix), p.short(small.span)
         if shown != ".*":
             hint = f"write {_repeated(p, small)} for {s} to repeat it"
         elif small.kind == "column":
@@ -186,7 +186,7 @@ def refuse_power(p: MatrixProgram, base: Value, exponent: str, span: Span) -> No
         hint += f", {at}*{a} or {a}*{at} for a product" if exponent == "2" else ""
     else:
         what = "a matrix has whole powers only"
-        hint += f"; cholesky({p.text(base.span)}) is a factor L with L*L' = {a}"
+        hint += f"; cholesky({p.short(base.span)}) is a factor L with L*L' = {a}"
     p.mismatch(f"{a}^{exponent}: {what}", [base], hint, span)
 
 
@@ -198,7 +198,7 @@ def refuse_matrix(p: MatrixProgram, name: str, value: Value) -> None:
     if value.kind == "matrix":
         reason = f"{name} of a matrix"
         reason = reason if reason in REASONS else "of a matrix"
-        p.refuse(reason, [value.span], name=name, a=p.text(value.span))
+        p.refuse(reason, [value.span], name=name, a=p.short(value.span))
 
 
 def check_count(p: MatrixProgram, node: Call, name: str, form: str) -> None:
@@ -216,4 +216,4 @@ def refuse_axis(p: MatrixProgram, node: Call, name: str) -> None:
     if len(node.arguments) == 2 and isinstance(node.arguments[1], Number):
         matrix, axis = (argument.span for argument in node.arguments)
         reason = f"{name} over an axis" if name in ("sum", "mean") else "over an axis"
-        p.refuse(reason, [axis], name=name, a=p.text(matrix))
+        p.refuse(reason, [axis], name=name, a=p.short(matrix))

@@ -127,18 +127,18 @@ class MatrixProgram(Program):
 
     def _read_annotations(self) -> None:
         """Names of extents: `n` in ones(n)."""
-        for node in (node for nodes in self.nodes for node in nodes):
+        for _, node in self._walk():
             if isinstance(node, Call) and ALIASES.get(node.function, node.function) in SIZED:
                 for size in map(ungrouped, node.arguments):
                     if isinstance(size, Name):
-                        fact = f"{size.name} is an extent (in {self._cut(node.span)})"
+                        fact = f"{size.name} is an extent (in {self.text(node.span)})"
                         self._name_extent(size.name, size.span, fact)
                         slot: Slot = ("extent", size.name, 0)
                         self.dimensions.fix(slot, size.name, fact, size.span, f"extent {size.name}")
 
     def _read_whole_uses(self) -> None:
         """Undeclared names are matrices or columns, by their first letter."""
-        for node in (node for nodes in self.nodes for node in nodes):
+        for _, node in self._walk():
             if isinstance(node, Name) and not (
                 node.name in self.ranks or node.name in self.extents or node.name in ("pi", BARE)
             ):
@@ -231,7 +231,7 @@ class MatrixProgram(Program):
     def square(self, name: str, value: Value) -> None:
         """The argument of a function of square matrices has as many rows as columns."""
         self.plain(value)
-        shown = self.text(value.span)
+        shown = self.short(value.span)
         if value.kind != "matrix":
             hint = f"diag({shown}) is the matrix with {shown} on its diagonal"
             if value.name and self.is_guessed(value.name):
@@ -256,19 +256,19 @@ class MatrixProgram(Program):
 
     # ------------------------------------------------------------ words
 
-    def text(self, span: Span) -> str:
-        """What the source says at `span`, on one line."""
-        shown = self._cut(span)
+    def short(self, span: Span) -> str:
+        """What the source says at `span`, shortened."""
+        shown = self.text(span)
         return shown if len(shown) <= 60 else f"{shown[:30]}...{shown[-25:]}"
 
     def operand(self, value: Value) -> str:
         """The text of a value, in brackets if an operator beside it needs them."""
-        shown = self.text(value.span)
+        shown = self.short(value.span)
         return shown if value.is_tight else f"({shown})"
 
     def turned(self, value: Value) -> str:
         """The text of a value's transpose."""
-        shown = self.text(value.span)
+        shown = self.short(value.span)
         return shown[:-1] if value.is_tight and shown.endswith("'") else f"{self.operand(value)}'"
 
     def sizes(self, *slots: Slot | None) -> list[str]:
@@ -301,7 +301,7 @@ class MatrixProgram(Program):
                 "matrix": f"a matrix of {rows} and {columns}",
             }[value.kind]
             how = f" ({self.rank_told(value.name)[1]})" if value.name else ""
-            facts[f"{self.text(value.span)} is {what}{how}"] = None
+            facts[f"{self.short(value.span)} is {what}{how}"] = None
         return list(facts)
 
     # ------------------------------------------------------------ errors
@@ -318,15 +318,10 @@ class MatrixProgram(Program):
             guessed = value.name and value.kind == "column" and self.is_guessed(value.name)
             if guessed and "declare it" not in hint:
                 hint += f"; if {value.name} is a scalar, declare it: {value.name} : ()"
-        raise DimensionError(
-            message,
-            source=self.source,
-            spans=[span] if span else sorted({value.span for value in values}),
-            facts=self._what_each_is(values),
-            hint=hint,
-        )
+        spans = [span] if span else sorted({value.span for value in values})
+        self.fail(message, spans, self._what_each_is(values), hint, DimensionError)
 
     def refuse_kron(self, value: Value) -> NoReturn:
         """A Kronecker product stands where its rows and columns are needed one by one."""
         functions = "tr, det, logdet, sum, mean, norm2"
-        self.refuse("kron", [value.span], shown=self.text(value.span), functions=functions)
+        self.refuse("kron", [value.span], shown=self.short(value.span), functions=functions)
