@@ -297,11 +297,11 @@ def _script(c: list[Any], place: int, script: Formula) -> Scripts:
     return c[0]  # type: ignore[no-any-return]
 
 
-def _applied(c: list[Any]) -> Applied:
+def _application(c: list[Any]) -> Applied:
     return Applied(_command(c[0]), c[1], c[2], _span(c), span_of(c[0]))
 
 
-def _scripted(c: list[Any]) -> Any:
+def _with_scripts(c: list[Any]) -> Any:
     base, scripts = c
     if not any(scripts):
         return base
@@ -309,12 +309,12 @@ def _scripted(c: list[Any]) -> Any:
     return Scripted(base, scripts, (base.span[0], end))
 
 
-def _continued(c: list[Any]) -> Equation:
+def _continuation(c: list[Any]) -> Equation:
     right = c[1].right if isinstance(c[1], Equation) else c[1]
     return Equation(None, right, over(span_of(c[0]), right.span), continues=True)
 
 
-def _listed(c: list[Any]) -> Enclosed:
+def _list(c: list[Any]) -> Enclosed:
     is_list = isinstance(c[0], Enclosed) and c[0].kind == ","
     return Enclosed(",", (*(c[0].inside if is_list else (c[0],)), c[2]), _span(c))
 
@@ -330,9 +330,9 @@ def _word(c: list[Any]) -> Letter:
     return Letter(word, span_of(c[0]), is_word=True)
 
 
-def _marked(c: list[Any], accent: str) -> Letter:
+def _marked_letter(c: list[Any], accent: str) -> Letter:
     """A name under an accent or in a font."""
-    box = unbraced(c[1])
+    box = without_braces(c[1])
     letters = [part for _, part in box.parts] if isinstance(box, Row) else [box]
     names = [part.name for part in letters if isinstance(part, Letter)]
     if len(names) < len(letters):
@@ -346,10 +346,10 @@ def _marked(c: list[Any], accent: str) -> Letter:
 
 
 def _font(c: list[Any]) -> Letter:
-    box = unbraced(c[1])
+    box = without_braces(c[1])
     if isinstance(box, Number) and box.value in (0, 1):
         return Letter(ONES if box.value else ZEROS, over(span_of(c[0]), box.span))
-    return _marked(c, "")
+    return _marked_letter(c, "")
 
 
 _RULES: dict[
@@ -358,7 +358,7 @@ _RULES: dict[
     "bare": lambda c: Equation(None, c[0], c[0].span),
     "two_sides": lambda c: Equation(c[0], c[2], _span(c)),
     "more_sides": lambda c: Equation(c[0].left, c[2], _span(c)),
-    "continued": _continued,
+    "continued": _continuation,
     "negative": lambda c: Terms([(True, c[1])], _span(c)),
     "plus": lambda c: _sum(c[0], "+", c[2]),
     "minus": lambda c: _sum(c[0], "-", c[2]),
@@ -366,23 +366,23 @@ _RULES: dict[
     "times": lambda c: _row(c[0], "*", c[2]),
     "divide": lambda c: _row(c[0], "/", c[2]),
     "pointwise": lambda c: _row(c[0], "./" if "slash" in c[1] else ".*", c[2]),
-    "operator": _applied,
-    "applied": _applied,
-    "scripted": _scripted,
+    "operator": _application,
+    "applied": _application,
+    "scripted": _with_scripts,
     "no_items": lambda c: Scripts([], []),
     "subscript": lambda c: _script(c, 0, c[2]),
     "superscript": lambda c: _script(c, 1, c[2]),
     "prime": lambda c: _script(c, 1, Letter(TURNED, span_of(c[1]))),
     "sign_alone": _sign_alone,
-    "listed": _listed,
+    "listed": _list,
     "ranged": lambda c: Enclosed(",", (c[0],), _span(c)),
     "letter": lambda c: Letter(str(c[0]), span_of(c[0])),
     "greek": lambda c: Letter(_VARIANTS.get(_command(c[0]), _command(c[0])), span_of(c[0])),
     "turned": lambda c: Letter(TURNED, span_of(c[0])),
     "trace": lambda c: Letter("tr", span_of(c[0]), is_word=True),
     "word": _word,
-    "accent": lambda c: _marked(c, _MARKS.get(_command(c[0]), _command(c[0]))),
-    "change": lambda c: Letter(f"{_marked(c, '').name}_Delta", _span(c)),
+    "accent": lambda c: _marked_letter(c, _MARKS.get(_command(c[0]), _command(c[0]))),
+    "change": lambda c: Letter(f"{_marked_letter(c, '').name}_Delta", _span(c)),
     "font": _font,
     "fraction": lambda c: Fraction_(c[1], c[2], _span(c)),
     "root": lambda c: Root(None, c[1], _span(c)),
@@ -494,32 +494,32 @@ def is_round(node: Formula) -> bool:
     return isinstance(node, Enclosed) and node.kind == "("
 
 
-def unbraced(node: Formula) -> Formula:
+def without_braces(node: Formula) -> Formula:
     """A formula without braces around it, which only group."""
     while isinstance(node, Enclosed) and node.kind == "{" and len(node.inside) == 1:
         (node,) = node.inside
     return node
 
 
-def unbracketed(node: Formula) -> Formula:
+def without_brackets(node: Formula) -> Formula:
     """A formula without braces and round brackets around it."""
     while isinstance(node, Enclosed) and node.kind in "({" and len(node.inside) == 1:
         (node,) = node.inside
     return node
 
 
-def unscripted(node: Formula) -> Formula:
+def without_scripts(node: Formula) -> Formula:
     return node.base if isinstance(node, Scripted) else node
 
 
-def listed(script: Formula) -> list[Formula]:
+def script_parts(script: Formula) -> list[Formula]:
     """What a subscript lists, with commas or side by side."""
-    plain = unbraced(script)
+    plain = without_braces(script)
     is_list = isinstance(plain, Enclosed) and plain.kind == ","
     found: list[Formula] = []
-    for part in map(unbraced, _parts(plain) if is_list else (plain,)):
+    for part in map(without_braces, _parts(plain) if is_list else (plain,)):
         if isinstance(part, Row) and all(sign == "" for sign, _ in part.parts):
-            found += [unbraced(letter) for _, letter in part.parts]
+            found += [without_braces(letter) for _, letter in part.parts]
         else:
             found.append(part)
     return found
@@ -569,7 +569,7 @@ class _Reader:
         self.indices: set[str] = set()
         for node in every:
             if isinstance(node, Scripted | Applied):
-                base = unbraced(node.base) if isinstance(node, Scripted) else None
+                base = without_braces(node.base) if isinstance(node, Scripted) else None
                 if not _is_derivative(base) and not (base and is_norm(base)):
                     self.indices.update(index.name for index in self._indices(node))
         self.indexed = bool(self.indices)
@@ -592,7 +592,7 @@ class _Reader:
         body: Node = trampoline(equation.right, self.visit)
         if equation.left is None:
             return syntax.Definition(None, None, body, body.span, body.span)
-        name, indices = self._left(equation.left)
+        name, indices = self._left_side(equation.left)
         if name in ("derivative", "value"):
             names = (name if k == 1 else f"{name}{k}" for k in count(1))
             name = next(n for n in names if n not in self.defined)
@@ -601,9 +601,9 @@ class _Reader:
         span = equation.left.span
         return syntax.Definition(name, indices or None, body, equation.span, span)
 
-    def _left(self, left: Formula) -> tuple[str | None, tuple[Index, ...]]:
+    def _left_side(self, left: Formula) -> tuple[str | None, tuple[Index, ...]]:
         """J, y_i, J(theta), and derivatives by something: their indices, in order."""
-        plain = unbraced(left)
+        plain = without_braces(left)
         if isinstance(plain, Row) and isinstance(plain.parts[0][1], Letter | Scripted):
             if all(isinstance(part, Enclosed) for _, part in plain.parts[1:]):
                 plain = plain.parts[0][1]  # J(theta)
@@ -611,7 +611,7 @@ class _Reader:
             return plain.name, ()
         subs, sups = plain.scripts if isinstance(plain, Scripted) else Scripts([], [])
         if isinstance(plain, Scripted) and len(subs) == 1 and not sups:
-            base = self._numbered(plain.base)
+            base = self._numbered_letter(plain.base)
             if base is not None:
                 indices = self._index_names(subs[0], plain)
                 return base.name + (_figures(subs[0]) if indices is None else ""), indices or ()
@@ -621,7 +621,7 @@ class _Reader:
         ):
             found: dict[str, Index] = {}
             for node in inside:
-                if isinstance(node, Scripted) and not _is_derivative(unbraced(node.base)):
+                if isinstance(node, Scripted) and not _is_derivative(without_braces(node.base)):
                     for index in self._indices(node):
                         found.setdefault(index.name, index)
             return "derivative", tuple(found.values())
@@ -631,20 +631,24 @@ class _Reader:
 
     # ------------------------------------------------------------ names and indices
 
-    def _numbered(self, node: Formula) -> Letter | None:
+    def _numbered_letter(self, node: Formula) -> Letter | None:
         """A letter, or one with a number in braces: {t_1}."""
-        plain = unbraced(node)
+        plain = without_braces(node)
         if isinstance(plain, Letter):
             return plain
         if isinstance(plain, Scripted) and plain is not node and not plain.scripts.above:
-            letter, (script, *more) = unbraced(plain.base), plain.scripts.below
-            if isinstance(letter, Letter) and isinstance(unbraced(script), Number) and not more:
+            letter, (script, *more) = without_braces(plain.base), plain.scripts.below
+            if (
+                isinstance(letter, Letter)
+                and isinstance(without_braces(script), Number)
+                and not more
+            ):
                 return Letter(letter.name + _figures(script), plain.span)
         return None
 
     def _index_names(self, script: Formula, node: Scripted | Applied) -> tuple[Index, ...] | None:
         """The indices of a subscript; None for a number, which is part of the name."""
-        parts = listed(script)
+        parts = script_parts(script)
         if len(parts) == 1 and isinstance(parts[0], Number):
             if parts[0].value not in range(10):
                 whole = self.text(node.span)
@@ -665,9 +669,9 @@ class _Reader:
     def _indices(self, node: Scripted | Applied) -> list[Index]:
         return [i for script in node.scripts.below for i in self._index_names(script, node) or ()]
 
-    def _kept(self, script: Formula, name: str) -> tuple[Index, ...]:
+    def _kept_indices(self, script: Formula, name: str) -> tuple[Index, ...]:
         """The indices that a function runs over or keeps."""
-        letters = listed(script)
+        letters = script_parts(script)
         found = tuple(Index(p.name, None, p.span) for p in letters if isinstance(p, Letter))
         if len(found) < len(letters):
             self.fail("kept", script.span, name=name)
@@ -675,7 +679,7 @@ class _Reader:
 
     def _size(self, index: Index, upper: Formula) -> None:
         """\\sum_{i=1}^n says that i runs to n, unless shapes say it already."""
-        plain = unbraced(upper)
+        plain = without_braces(upper)
         if self.shapes:
             return
         if isinstance(plain, Letter) and plain.name.isidentifier():
@@ -688,11 +692,11 @@ class _Reader:
 
     def _turn(self, script: Formula) -> str | None:
         """What a superscript does to a matrix: "T", "inv", "invT"; None for a power."""
-        plain = unbraced(script)
+        plain = without_braces(script)
         if isinstance(plain, Letter) and plain.name in (TURNED, "T"):
             return "T" if plain.name not in self.shapes else None
         if isinstance(plain, Terms) and len(plain.parts) == 1 and plain.parts[0][0]:
-            inner = unbraced(plain.parts[0][1])
+            inner = without_braces(plain.parts[0][1])
             if isinstance(inner, Number) and inner.value == 1:
                 return "inv"
             if isinstance(inner, Letter) and inner.name in (TURNED, "T"):
@@ -700,7 +704,7 @@ class _Reader:
         return None
 
     def _is_scalar(self, node: Formula) -> bool:
-        plain = unbraced(node)
+        plain = without_braces(node)
         if isinstance(plain, Letter):
             if plain.name in self.shapes:
                 return not self.shapes[plain.name]
@@ -726,7 +730,7 @@ class _Reader:
 
     def _function_word(self, part: Formula) -> tuple[str, Scripts, Span] | None:
         """`\\operatorname{tr}`, `\\operatorname{softmax}_j`, `\\sigma` before brackets."""
-        base = unscripted(part)
+        base = without_scripts(part)
         scripts = part.scripts if isinstance(part, Scripted) else Scripts([], [])
         if not isinstance(base, Letter) or base.name in self.shapes:
             return None
@@ -736,7 +740,7 @@ class _Reader:
         return None if base.name != "sigma" or any(scripts) else ("sigmoid", scripts, base.span)
 
     def _note_divisor(self, divisor: Formula) -> None:
-        plain = unbraced(divisor)
+        plain = without_braces(divisor)
         if isinstance(plain, Letter) and plain.name not in {*self.shapes, *self.extents}:
             self.divisors.add(plain.name)
 
@@ -767,23 +771,23 @@ class _Reader:
                 self._note_divisor(node.below)
                 # the line is a division sign: its numerator belongs to the product around it
                 factors = (
-                    over.factors if isinstance(over, syntax.Product) else ((False, _grouped(over)),)
+                    over.factors if isinstance(over, syntax.Product) else ((False, _operand(over)),)
                 )
-                return syntax.Product((*factors, (True, _grouped(under))), node.span)
+                return syntax.Product((*factors, (True, _operand(under))), node.span)
             case Root():
                 inside = yield node.inside
                 if node.degree is None:
                     return _call("sqrt", inside, node.span)
                 degree = yield node.degree
                 one = Number(Fraction(1), node.span)
-                exponent = syntax.Product(((False, one), (True, _grouped(degree))), node.span)
-                return Power(_grouped(inside), Group(exponent, node.span), node.span)
+                exponent = syntax.Product(((False, one), (True, _operand(degree))), node.span)
+                return Power(_operand(inside), Group(exponent, node.span), node.span)
             case Enclosed():
-                return (yield from self._enclosed(node))
+                return (yield from self._brackets(node))
             case Applied():
-                return (yield from self._applied(node))
+                return (yield from self._application(node))
             case Scripted():
-                return (yield from self._scripted(node))
+                return (yield from self._with_scripts(node))
         raise AssertionError(node)
 
     def _check_reach(self, node: Terms) -> None:
@@ -797,7 +801,9 @@ class _Reader:
             last = term.parts[-1][1] if isinstance(term, Row) else term
             if isinstance(last, Applied) and last.function in ("sum", "prod"):
                 for script in last.scripts.below:
-                    reaching |= {index.name: last for index in self._kept(script, last.function)}
+                    reaching |= {
+                        index.name: last for index in self._kept_indices(script, last.function)
+                    }
 
     def _open_indices(self, term: Formula) -> set[str]:
         """Indices that stand once in a term and that no operator in it binds."""
@@ -808,7 +814,7 @@ class _Reader:
                 found.update(index.name for index in self._indices(node))
             elif isinstance(node, Applied):
                 for script in node.scripts.below:
-                    bound.update(index.name for index in self._kept(script, node.function))
+                    bound.update(index.name for index in self._kept_indices(script, node.function))
         return {name for name, times in found.items() if times == 1} - bound
 
     def _row(self, node: Row) -> Visit:
@@ -834,11 +840,11 @@ class _Reader:
             head = self._function_word(part)
             if after is None:
                 tree = yield part
-            elif head and not (head[0] == "sigmoid" and not is_round(unscripted(after))):
+            elif head and not (head[0] == "sigmoid" and not is_round(without_scripts(after))):
                 name, scripts, name_span = head
-                tree = yield from self._called(name, scripts, after, name_span)
+                tree = yield from self._function_call(name, scripts, after, name_span)
                 place += 1
-                part = after if unbraced(after) is not after else part
+                part = after if without_braces(after) is not after else part
             else:  # no function, or a number called sigma
                 self._check_call(part, after)
                 tree = yield part
@@ -858,9 +864,9 @@ class _Reader:
                     self.fail("entry by entry", span)
                 left = _product_of(chain)
                 whole = (left.span[0], tree.span[1])
-                chain = [(False, syntax.Pointwise(sign, left, _grouped(tree), whole))]
+                chain = [(False, syntax.Pointwise(sign, left, _operand(tree), whole))]
             else:
-                chain.append((sign == "/", _grouped(tree)))
+                chain.append((sign == "/", _operand(tree)))
         return _product_of(chain, span)
 
     def _with_brackets(self, part: Formula, after: Formula | None) -> Formula | None:
@@ -872,7 +878,7 @@ class _Reader:
             inner = inner.argument
         if not around or after is None or self._function_word(inner) is None:
             return None
-        if not is_round(unscripted(after)):
+        if not is_round(without_scripts(after)):
             return None
         span = (inner.span[0], after.span[1])
         tree: Formula = Enclosed("(", (Row([("", inner), ("", after)], span),), span)
@@ -883,7 +889,7 @@ class _Reader:
 
     def _check_call(self, part: Formula, after: Formula) -> None:
         """f(x): a product, or an unknown function?"""
-        bracket = unscripted(after)
+        bracket = without_scripts(after)
         if isinstance(part, Letter) and is_round(bracket):
             known = part.name in self.shapes or part.name in self.extents
             if not known and (part.is_word or part.name in _FUNCTION_LETTERS):
@@ -893,7 +899,7 @@ class _Reader:
     def _check_argument(self, part: Formula, after: Formula) -> None:
         """\\sin x y: which of the two does the function take?"""
         if isinstance(part, Applied) and part.function not in ("sum", "prod"):
-            f, bracket = part.function, unscripted(part.argument)
+            f, bracket = part.function, without_scripts(part.argument)
             is_closed = isinstance(bracket, Enclosed) and bracket.kind in "(|"
             if not (is_closed or isinstance(part.argument, Applied) or isinstance(after, Applied)):
                 both = self.text((part.argument.span[0], after.span[1]))
@@ -902,12 +908,12 @@ class _Reader:
 
     # ------------------------------------------------------------ functions and brackets
 
-    def _applied(self, node: Applied) -> Visit:
+    def _application(self, node: Applied) -> Visit:
         name = _COMMANDS.get(node.function, node.function)
         argument = node.argument
         if name in ("max", "min") and isinstance(argument, Row):
             (_, first), *rest = argument.parts
-            if _is_bracket(unscripted(first)):  # \max_i(x_i) y is y times the maximum
+            if _is_bracket(without_scripts(first)):  # \max_i(x_i) y is y times the maximum
                 head = Applied(name, node.scripts, first, node.span, node.name_span)
                 return (yield Row([("", head), *rest], node.span))
         if name in ("max", "min") and isinstance(argument, Scripted):
@@ -915,15 +921,17 @@ class _Reader:
             if isinstance(base, Enclosed) and len(base.inside) == 2:
                 tree = yield Applied(name, node.scripts, base, node.span, node.name_span)
                 powers = [*argument.scripts.below, *argument.scripts.above]
-                return (yield from self._raised(tree, powers, node.span))
-        return (yield from self._called(name, node.scripts, argument, node.name_span))
+                return (yield from self._with_powers(tree, powers, node.span))
+        return (yield from self._function_call(name, node.scripts, argument, node.name_span))
 
-    def _called(self, name: str, scripts: Scripts, argument: Formula, name_span: Span) -> Visit:
+    def _function_call(
+        self, name: str, scripts: Scripts, argument: Formula, name_span: Span
+    ) -> Visit:
         """f_{ij}^p (argument)_{kl}^q: kept indices, powers of the value, what is read behind it."""
         span = (name_span[0], argument.span[1])
         kept = subscript = None
         for script in scripts.below:
-            kept = self._kept(script, name)
+            kept = self._kept_indices(script, name)
         runs = name in ("sum", "prod")
         powers = [] if runs else scripts.above
         if runs and kept and len(kept) == 1:
@@ -935,30 +943,32 @@ class _Reader:
             inside = argument.base
             powers = [*powers, *argument.scripts.above]
             for script in argument.scripts.below:
-                subscript = self._kept(script, name)
+                subscript = self._kept_indices(script, name)
         arguments = (
             inside.inside if isinstance(inside, Enclosed) and inside.kind == "(" else (inside,)
         )
         matrix = arguments[0] if name in functions.MATRIX_FUNCTIONS and not arguments[1:] else None
         if name == "log" and isinstance(inside, Applied) and inside.function == "det":
             if any(inside.scripts):
-                tree = yield from self._called("logdet", inside.scripts, inside.argument, name_span)
-                return (yield from self._raised(tree, powers, span))
+                tree = yield from self._function_call(
+                    "logdet", inside.scripts, inside.argument, name_span
+                )
+                return (yield from self._with_powers(tree, powers, span))
             name, kept, matrix = "logdet", None, inside.argument
         trees: list[Node] = []
         if matrix is not None:
             kept, tree = yield from self._matrix(matrix, kept, span)
             trees.append(tree)
         for part in () if matrix is not None else arguments:
-            trees.append(_ungrouped((yield part)))
+            trees.append(_without_group((yield part)))
         if runs and kept is None:
             self.fail("operator", name_span, name=name)
         tree = Call(name, kept, tuple(trees), subscript, span, name_span)
         if powers and name in ("sin", "cos", "tan") and self._turn(powers[0]) == "inv":
             self.fail("inverse function", name_span, name=name)
-        return (yield from self._raised(tree, powers, span))
+        return (yield from self._with_powers(tree, powers, span))
 
-    def _enclosed(self, node: Enclosed) -> Visit:
+    def _brackets(self, node: Enclosed) -> Visit:
         if node.kind == ",":
             self.fail("list", node.span)
         if len(node.inside) > 1:
@@ -968,10 +978,10 @@ class _Reader:
         if node.kind == "{":
             return tree
         if node.kind == "(":
-            return Group(_ungrouped(tree), node.span)
+            return Group(_without_group(tree), node.span)
         if node.kind == "||":
             return self._norm(tree, "norm2", node.span)
-        plain = unbraced(inner)
+        plain = without_braces(inner)
         if not self.indexed and isinstance(plain, Letter) and plain.name[0].isupper():
             self.fail("determinant", node.span, name=plain.name)
         return _call("abs", tree, node.span)
@@ -985,10 +995,10 @@ class _Reader:
 
     def _matrix(self, argument: Formula, kept: tuple[Index, ...] | None, span: Span) -> Visit:
         """The argument of a function of matrices, and the indices that are its rows and columns."""
-        inside = unbraced(argument)
+        inside = without_braces(argument)
         inside = inside.inside[0] if isinstance(inside, Enclosed) else inside
         if kept is not None or not self.indexed:
-            return kept, _ungrouped((yield inside))
+            return kept, _without_group((yield inside))
         whole = self._whole(argument)
         if whole is not None:
             return None, whole
@@ -999,7 +1009,7 @@ class _Reader:
         """A named matrix, or functions of one, for a function of whole matrices."""
         around: list[tuple[str, Span]] = []
         while True:
-            plain = self._numbered(node) or unbraced(node)
+            plain = self._numbered_letter(node) or without_braces(node)
             if isinstance(plain, Enclosed) and is_round(plain) and len(plain.inside) == 1:
                 (node,) = plain.inside
             elif (
@@ -1027,7 +1037,7 @@ class _Reader:
     def _entry(self, node: Entry) -> Visit:
         """(A B)_{ij} is A_{ik} B_{kj}, (A x)_i is A_{ij} x_j, (x + y)_i is x_i + y_i."""
         indices, span = node.indices, node.formula.span
-        plain = unbracketed(node.formula)
+        plain = without_brackets(node.formula)
         for script in node.turns:
             what = self._turn(script)
             if what != "T":
@@ -1061,7 +1071,7 @@ class _Reader:
                 left = next(ends)
                 for part, is_scalar in zip(parts, scalars, strict=True):
                     if is_scalar:
-                        factors.append((False, _grouped((yield part))))
+                        factors.append((False, _operand((yield part))))
                         continue
                     right = next(ends, None)
                     own = (left,) if right is None else (left, right)
@@ -1072,7 +1082,7 @@ class _Reader:
 
     # ------------------------------------------------------------ scripts
 
-    def _scripted(self, node: Scripted) -> Visit:
+    def _with_scripts(self, node: Scripted) -> Visit:
         """X_{ij}^{-1} is the entry of the inverse, {X_{ij}}^{-1} the inverse of the entry."""
         base, span = node.base, node.span
         if is_norm(base):
@@ -1083,7 +1093,7 @@ class _Reader:
         subs, sups = node.scripts
         if len(subs) > 1:
             self.fail("two subscripts", span)
-        plain = unbraced(base)
+        plain = without_braces(base)
         indices = self._index_names(subs[0], node) if subs else None
         tree: Any
         if indices is None and isinstance(plain, Letter):
@@ -1106,13 +1116,13 @@ class _Reader:
             else:
                 self.fail("three indices", span)
         else:
-            letter = self._numbered(base)
+            letter = self._numbered_letter(base)
             if letter is None:
                 self.fail("no base", span)
-            tree, sups = self._indexed(letter.name, indices, sups, node)
-        return (yield from self._raised(tree, sups, span))
+            tree, sups = self._letter_entry(letter.name, indices, sups, node)
+        return (yield from self._with_powers(tree, sups, span))
 
-    def _indexed(
+    def _letter_entry(
         self, name: str, indices: tuple[Index, ...], sups: list[Formula], node: Scripted
     ) -> tuple[Node, list[Formula]]:
         """A name with its indices, transposed or inverted, and the powers that are left."""
@@ -1133,26 +1143,26 @@ class _Reader:
         name = {ONES: "ones", ZEROS: "zeros"}.get(name, name)
         return Access(name, indices, span, node.base.span), sups
 
-    def _raised(self, tree: Node, sups: Sequence[Formula], span: Span) -> Visit:
+    def _with_powers(self, tree: Node, sups: Sequence[Formula], span: Span) -> Visit:
         """A tree with what stands above it."""
         for script in sups:
             what = self._turn(script)
             if what in ("T", "invT") and self.indexed:
                 self.fail("transpose beside indices", script.span)
             if what in ("T", "invT"):
-                tree = syntax.Transpose(_grouped(tree), span)
+                tree = syntax.Transpose(_operand(tree), span)
             if what == "invT":
                 one = Number(Fraction(1), span)
                 tree = Power(Group(tree, span), Negative(one, span), span)
             if what not in ("T", "invT"):
                 self._check_power(script)
                 exponent = yield script
-                tree = Power(_grouped(tree), exponent, span)
+                tree = Power(_operand(tree), exponent, span)
         return tree
 
     def _check_power(self, script: Formula) -> None:
         """A^{ij}: letters side by side, some of them indices elsewhere."""
-        plain = unbraced(script)
+        plain = without_braces(script)
         if isinstance(plain, Row):
             letters = [p for s, p in plain.parts if s == "" and isinstance(p, Letter)]
             if len(letters) == len(plain.parts) and any(p.name in self.indices for p in letters):
@@ -1162,7 +1172,7 @@ class _Reader:
         assert isinstance(node.base, Enclosed)
         name = "norm2"
         for script in node.scripts.below:
-            plain = unbraced(script)
+            plain = without_braces(script)
             if isinstance(plain, Number) and plain.value == 1:
                 name = "norm1"
             elif not (isinstance(plain, Number) and plain.value == 2) and not (
@@ -1170,14 +1180,14 @@ class _Reader:
             ):
                 self.fail("norm", script.span, whole=self.text(node.span))
         tree = self._norm((yield node.base.inside[0]), name, node.base.span)
-        return (yield from self._raised(tree, node.scripts.above, node.span))
+        return (yield from self._with_powers(tree, node.scripts.above, node.span))
 
 
 # ---------------------------------------------------------------- surface trees
 
 
 def _figures(script: Formula) -> str:
-    plain = unbraced(script)
+    plain = without_braces(script)
     assert isinstance(plain, Number)
     return str(plain.value)
 
@@ -1187,14 +1197,14 @@ def _is_derivative(node: Formula | None) -> bool:
 
 
 def _is_bracket(node: Formula) -> bool:
-    return isinstance(unbraced(node), Enclosed)
+    return isinstance(without_braces(node), Enclosed)
 
 
-def _ungrouped(tree: Node) -> Node:
+def _without_group(tree: Node) -> Node:
     return tree.inner if isinstance(tree, Group) else tree
 
 
-def _grouped(tree: Node) -> Node:
+def _operand(tree: Node) -> Node:
     """A tree that may stand as a factor or a base."""
     if isinstance(tree, syntax.Sum | syntax.Product | Negative | syntax.Pointwise):
         return Group(tree, tree.span)
@@ -1202,7 +1212,7 @@ def _grouped(tree: Node) -> Node:
 
 
 def _call(name: str, argument: Node, span: Span) -> Call:
-    return Call(name, None, (_ungrouped(argument),), None, span, span)
+    return Call(name, None, (_without_group(argument),), None, span, span)
 
 
 def _product_of(factors: Sequence[tuple[bool, Node]], span: Span | None = None) -> Node:

@@ -57,7 +57,7 @@ from ..syntax import (
     Sum,
 )
 from . import refusals
-from .values import BARE, SCALAR, SIZED, Layout, MatrixProgram, Value, counted, ungrouped
+from .values import BARE, SCALAR, SIZED, Layout, MatrixProgram, Value, in_number, without_group
 from .words import ALIASES, REASONS, refusal, unknown
 
 # ---------------------------------------------------------------- the surface tree
@@ -231,7 +231,7 @@ class _Reader(MatrixProgram):
                         part.layout, span, lambda: scale(-1, part.term), part.refusal
                     )
             case syntax.Transpose():
-                value = self.transposed((yield node.operand), span)
+                value = self.transpose((yield node.operand), span)
             case Product():
                 parts = []
                 for divides, factor in node.factors:
@@ -294,10 +294,10 @@ class _Reader(MatrixProgram):
 
     # ------------------------------------------------------------ products
 
-    def transposed(self, value: Value, span: Span) -> Value:
+    def transpose(self, value: Value, span: Span) -> Value:
         """Rows and columns exchanged."""
         if value.factors:
-            return self.kron([self.transposed(f, f.span) for f in value.factors], span)
+            return self.kron([self.transpose(f, f.span) for f in value.factors], span)
         is_matrix = value.kind == "matrix"
 
         def build() -> Expr:
@@ -336,7 +336,7 @@ class _Reader(MatrixProgram):
         output = tuple(end for end in ends if end is not None)
         refusal = full[0].refusal if len(full) == 1 else None
 
-        build = partial(_contracted, parts, inputs, output, opens=(None, Pointwise))
+        build = partial(_contraction, parts, inputs, output, opens=(None, Pointwise))
         return self.value(layout, span, build, refusal)
 
     # ------------------------------------------------------------ sums, entry by entry
@@ -396,7 +396,7 @@ class _Reader(MatrixProgram):
         layout, refusal = self.common(values, partial(self.refuse_pointwise, shown))
         axes = tuple(range(len(layout.slots)))
         inputs = [() if value.is_scalar else axes for value in values]
-        build = partial(_contracted, parts, inputs, axes, opens=(None,))
+        build = partial(_contraction, parts, inputs, axes, opens=(None,))
         return self.value(layout, span, build, refusal)
 
     def refuse_pointwise(self, shown: str, first: Value, second: Value) -> NoReturn:
@@ -530,7 +530,7 @@ class _Reader(MatrixProgram):
         aliases = functions.ALIASES if is_tensor else ALIASES
         name = aliases.get(node.function, node.function)
         if name in SIZED:
-            return self.sized(name, node)
+            return self.sized_constant(name, node)
         if name == "size":
             return (yield from self.size(node))
         if name in _WORDS and not is_tensor:
@@ -573,10 +573,10 @@ class _Reader(MatrixProgram):
             if "matrix" in (a.kind, b.kind):
                 what = ", ".join(f"{self.short(v.span)} is a {v.kind}" for v in (a, b))
                 self.mismatch(f"outer takes columns, {what}", [a, b], "outer(x, y) is x*y'")
-            left = self.transposed(a, a.span) if a.kind == "row" else a
-            right = self.transposed(b, b.span) if b.kind == "column" else b
+            left = self.transpose(a, a.span) if a.kind == "row" else a
+            right = self.transpose(b, b.span) if b.kind == "column" else b
         elif name != "mtimes" and a.kind == "column":  # NumPy has no columns: x @ A is x'*A
-            left = self.transposed(a, a.span)
+            left = self.transpose(a, a.span)
         if name == "inner":
             refusals.refuse_matrix(self, name, a)
             refusals.refuse_matrix(self, name, b)
@@ -593,7 +593,7 @@ class _Reader(MatrixProgram):
             what = "column" if own == a.layout.columns and own != a.layout.rows else "row"
             x, y = self.short(a.span), self.short(b.span)
             self.mismatch(
-                f"{name}({x}, {y}): {x} has {counted(size, what)}, {y} has {counted(rows, 'row')}",
+                f"{name}({x}, {y}): {x} has {in_number(size, what)}, {y} has {in_number(rows, 'row')}",
                 [a, b],
                 hint or refusals.products_that_fit(self, a, b),
             )
@@ -641,17 +641,17 @@ class _Reader(MatrixProgram):
             self.plain(given)
         match name:
             case "transpose":
-                return self.transposed(value, span)
+                return self.transpose(value, span)
             case "solve":
                 return self.solve(value, values[1], span)
             case "triu":  # the lower triangle of the transpose
                 self.square(name, value)
-                lower = self.function("tril", [self.transposed(value, span)], span)
-                return self.transposed(lower, span)
+                lower = self.function("tril", [self.transpose(value, span)], span)
+                return self.transpose(lower, span)
             case "inv" | "det" | "logdet" | "tr" | "cholesky" | "tril" | "diag":
                 return self.of_square(name, value, span)
             case "vector" | "matrix":
-                return self.filled(name, value, span)
+                return self.constant(name, value, span)
             case "softmax" | "logsoftmax" | "prodexcept":
                 if value.is_scalar:
                     what = f"{name} takes a column, {self.short(value.span)} is a scalar"
@@ -711,7 +711,7 @@ class _Reader(MatrixProgram):
         self.square("solve", matrix)
         own, turned = matrix.layout.rows, ""
         if not right.is_scalar and self.fit(own, right.layout.columns):
-            turned = f"write solve({self.short(matrix.span)}, {self.turned(right)})"
+            turned = f"write solve({self.short(matrix.span)}, {self.transpose_text(right)})"
         hint = turned or "solve(A, b) is the x with A*x = b"
         self._check_fit("solve", matrix, right, own, right.layout.rows, hint)
         after = tuple(range(2, 1 + len(right.layout.slots)))
@@ -724,7 +724,7 @@ class _Reader(MatrixProgram):
 
     # ------------------------------------------------------------ sizes
 
-    def filled(self, name: str, value: Value, span: Span) -> Value:
+    def constant(self, name: str, value: Value, span: Span) -> Value:
         """All entries c, as many as the context needs."""
         if not value.is_scalar:
             shown = self.short(value.span)
@@ -744,7 +744,7 @@ class _Reader(MatrixProgram):
         self.sized_by_context.append((slot, made))
         return made
 
-    def sized(self, name: str, node: Call) -> Value:
+    def sized_constant(self, name: str, node: Call) -> Value:
         """eye(n), ones(n), ones(m,n), zeros likewise; ones(n,1) is a column as in MATLAB."""
         spans = [argument.span for argument in node.arguments]
         if len(spans) > 2:
@@ -765,7 +765,7 @@ class _Reader(MatrixProgram):
 
     def _size(self, name: str, node: Node) -> Slot | None:
         """The slot of an extent; None for 1, which is no axis."""
-        size = ungrouped(node)
+        size = without_group(node)
         if isinstance(size, Name):
             return ("extent", size.name, 0)
         number = size.value if isinstance(size, Number) else Fraction(0)
@@ -782,7 +782,7 @@ class _Reader(MatrixProgram):
     def size(self, node: Call) -> Visit:
         """size(A,1), size(A,2): the numbers of rows and columns."""
         value = self.plain((yield node.arguments[0]))
-        axis = ungrouped(node.arguments[1]) if len(node.arguments) == 2 else None
+        axis = without_group(node.arguments[1]) if len(node.arguments) == 2 else None
         if not isinstance(axis, Number) or axis.value not in (1, 2):
             self.refuse("size", [node.span], a=self.short(node.arguments[0].span))
         slot = value.layout[int(axis.value) - 1]
@@ -817,7 +817,7 @@ def _constant(node: Node) -> Fraction | None:
     return sign * node.value if isinstance(node, Number) else None
 
 
-def _contracted(
+def _contraction(
     parts: Sequence[Part],
     inputs: Sequence[Subscript],
     output: Subscript,

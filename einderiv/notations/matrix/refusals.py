@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from ...errors import Span
 from ..syntax import Call, Name, Number, Power, Sum
-from .values import Layout, MatrixProgram, Value, counted, ungrouped
+from .values import Layout, MatrixProgram, Value, in_number, without_group
 from .words import REASONS
 
 _KINDS = {"scalar": "a number", "column": "a column", "row": "a row", "matrix": "a matrix"}
@@ -25,13 +25,18 @@ def refuse_product(p: MatrixProgram, left: Value, right: Value) -> NoReturn:
     """A product whose inner extents differ: `X*w: X has d columns, w has n rows`."""
     _, columns, rows, _ = p.sizes(*left.layout, *right.layout)
     a, b = p.operand(left), p.operand(right)
-    message = f"{a}*{b}: {a} has {counted(columns, 'column')}, {b} has {counted(rows, 'row')}"
+    message = f"{a}*{b}: {a} has {in_number(columns, 'column')}, {b} has {in_number(rows, 'row')}"
     p.mismatch(message, [left, right], products_that_fit(p, left, right))
 
 
 def products_that_fit(p: MatrixProgram, left: Value, right: Value) -> str:
     """The products of two values that can be meant."""
-    a, b, at, bt = p.operand(left), p.operand(right), p.turned(left), p.turned(right)
+    a, b, at, bt = (
+        p.operand(left),
+        p.operand(right),
+        p.transpose_text(left),
+        p.transpose_text(right),
+    )
     one, two = left.layout, right.layout
     wanted = [
         (f"{at}*{b}", one.transposed, two),
@@ -77,10 +82,10 @@ def refuse_sum(
     a, b = p.short(first.span), p.short(second.span)
     hint = _CORRECT
     if p.fits(first.layout, second.layout.transposed):
-        hint = f"write {a} {sign} {p.turned(second)}"
+        hint = f"write {a} {sign} {p.transpose_text(second)}"
     elif "matrix" in (first.kind, second.kind) and first.kind != second.kind:
         small = first if second.kind == "matrix" else second
-        word = _repeated(p, small)
+        word = _repetition(p, small)
         one, other = (word, b) if small is first else (a, word)
         to = "columns" if small.kind == "column" else "rows"
         hint = f"write {one} {sign} {other} for a sum with each of the {to}"
@@ -94,10 +99,10 @@ def _difference(p: MatrixProgram, first: Value, second: Value) -> str:
     axis = 1 if p.fit(first.layout.rows, second.layout.rows) else 0
     one, other = p.sizes(*first.layout, *second.layout)[axis::2]
     what = ("row", "column")[axis]
-    return f"{a} has {counted(one, what)}, {b} has {counted(other, what)}"
+    return f"{a} has {in_number(one, what)}, {b} has {in_number(other, what)}"
 
 
-def _repeated(p: MatrixProgram, small: Value) -> str:
+def _repetition(p: MatrixProgram, small: Value) -> str:
     shown = p.operand(small)
     return f"{shown}*vector(1)'" if small.kind == "column" else f"vector(1)*{shown}"
 
@@ -140,7 +145,7 @@ def refuse_pointwise(p: MatrixProgram, left: Value, right: Value, shown: str) ->
     column, row = (a, b) if left.kind == "column" else (b, a)
     are_both = {left.kind, right.kind} == {"column", "row"} and shown == ".*"
     if p.fits(left.layout, right.layout.transposed):
-        other = p.turned(right)
+        other = p.transpose_text(right)
         hint = f"write {a}{shown}{other}" if is_operator else f"write {other} for {b}"
         hint += f", or {column}*{row} for a matrix" if are_both else ""
     elif are_both:
@@ -149,11 +154,11 @@ def refuse_pointwise(p: MatrixProgram, left: Value, right: Value, shown: str) ->
         matrix, small = (left, right) if left.kind == "matrix" else (right, left)
         m, s = p.operand(matrix), p.short(small.span)
         if shown != ".*":
-            hint = f"write {_repeated(p, small)} for {s} to repeat it"
+            hint = f"write {_repetition(p, small)} for {s} to repeat it"
         elif small.kind == "column":
             hint = f"write diag({s})*{m} to scale the rows"
         else:
-            hint = f"write {m}*diag({p.turned(small)}) to scale the columns"
+            hint = f"write {m}*diag({p.transpose_text(small)}) to scale the columns"
     p.mismatch(f"{sides}: {_difference(p, left, right)}", [left, right], hint)
 
 
@@ -161,7 +166,7 @@ def refuse_exponent(p: MatrixProgram, node: Power, base: Value, exponent: Value)
     """An exponent with rows or columns."""
     a, b = p.operand(base), p.operand(exponent)
     p.plain(exponent)
-    inside = ungrouped(node.exponent)
+    inside = without_group(node.exponent)
     if isinstance(inside, Name) and inside.name in ("T", "t", "top") and not base.is_scalar:
         p.refuse("exponent", [node.exponent.span], name=inside.name, a=a)
     hint = f"write {a}.^{b} for powers entry by entry"
@@ -172,7 +177,7 @@ def refuse_exponent(p: MatrixProgram, node: Power, base: Value, exponent: Value)
 
 def refuse_power(p: MatrixProgram, base: Value, exponent: str, span: Span) -> NoReturn:
     """A power of a column or of a matrix that is not square, or one that is no whole number."""
-    a, at = p.operand(base), p.turned(base)
+    a, at = p.operand(base), p.transpose_text(base)
     if "^" in exponent and not exponent.endswith(")"):
         exponent = f"({exponent})"
     hint = f"write {a}.^{exponent} for powers entry by entry"

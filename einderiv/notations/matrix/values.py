@@ -93,12 +93,12 @@ class Value:
         return not self.factors and self.layout == SCALAR
 
 
-def ungrouped(node: Node) -> Node:
+def without_group(node: Node) -> Node:
     """A node without the brackets around it."""
     return node.inner if isinstance(node, Group) else node
 
 
-def counted(size: str, what: str) -> str:
+def in_number(size: str, what: str) -> str:
     """`1 row`, `n rows`."""
     return f"{size} {what}" if size == "1" else f"{size} {what}s"
 
@@ -129,7 +129,7 @@ class MatrixProgram(Program):
         """Names of extents: `n` in ones(n)."""
         for _, node in self._walk():
             if isinstance(node, Call) and ALIASES.get(node.function, node.function) in SIZED:
-                for size in map(ungrouped, node.arguments):
+                for size in map(without_group, node.arguments):
                     if isinstance(size, Name):
                         fact = f"{size.name} is an extent (in {self.text(node.span)})"
                         self._name_extent(size.name, size.span, fact)
@@ -266,7 +266,7 @@ class MatrixProgram(Program):
         shown = self.short(value.span)
         return shown if value.is_tight else f"({shown})"
 
-    def turned(self, value: Value) -> str:
+    def transpose_text(self, value: Value) -> str:
         """The text of a value's transpose."""
         shown = self.short(value.span)
         return shown[:-1] if value.is_tight and shown.endswith("'") else f"{self.operand(value)}'"
@@ -293,7 +293,7 @@ class MatrixProgram(Program):
         every = iter(self.sizes(*(slot for value in values for slot in value.layout)))
         facts: dict[str, None] = {}
         for value in values:
-            rows, columns = counted(next(every), "row"), counted(next(every), "column")
+            rows, columns = in_number(next(every), "row"), in_number(next(every), "column")
             what = {
                 "scalar": "a scalar",
                 "column": f"a column of {rows}",
