@@ -314,11 +314,13 @@ def grid_canvas(
     size = max(right, *(x + w for w in wide)), under + _LEGEND * (len(legend) + len(lines))
     canvas = Canvas(size)
     if height and width:
+        from matplotlib.colors import to_rgb
+
         colours = np.empty((height, width, 3))
-        colours[:] = _rgb(_ZERO)
+        colours[:] = to_rgb(_ZERO)
         for colour, _, mask in layers:
-            colours[mask] = _rgb(colour)
-        colours[count > 1] = _rgb(_SEVERAL)
+            colours[mask] = to_rgb(colour)
+        colours[count > 1] = to_rgb(_SEVERAL)
         canvas.image(colours, (x, y), (right, bottom))
         thin = 0.8 if cell >= 4 else 0.0
         rows = [(k, "white", thin) for k in range(height + 1)]
@@ -346,8 +348,3 @@ def grid_canvas(
         canvas.text((x, under), line, _NOTE, GREY, ha="left")
         under += _LEGEND
     return canvas
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-    return red, green, blue
