@@ -328,7 +328,7 @@ def _code_text(
     **_: object,
 ) -> str:
     """The derivative as a function whose docstring names what was differentiated by what."""
-    hints = result._context.hints()
+    hints = result._context
     form = _matrix_or_none(expression, None) if notation == "matrix" else None
     text = (form or str(expression)).splitlines()[-1]
     names = tuple(name.partition("[")[0].strip() for name in wrt for _ in range(order or 1))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...errors import BackendError, DerivativeError, NotationError, NotMatrixFormError
-from ...notations import Hints
+from ...notations import Context
 from ...terms import Expr, Extent, Shape, Variable, postorder
 from .targets import HELPERS, STANDARD, TARGETS, Target, helper
 from .terms import trees_of
@@ -58,7 +58,7 @@ class Origin:
 
 def function_code(
     expression: Coded,
-    hints: Hints,
+    hints: Context,
     target: object,
     name: object,
     with_grad: object,
@@ -181,7 +181,7 @@ def _identifier(name: str, names: Names) -> str:
     return names.own(plain)
 
 
-def _parameters(roots: Sequence[Expr], hints: Hints) -> tuple[list[Variable], list[str]]:
+def _parameters(roots: Sequence[Expr], hints: Context) -> tuple[list[Variable], list[str]]:
     """The tensors that the function takes, and the extents that none of them tells."""
     ordered = postorder(roots)
     found = {node.name: node for node in ordered if isinstance(node, Variable)}
@@ -192,11 +192,11 @@ def _parameters(roots: Sequence[Expr], hints: Hints) -> tuple[list[Variable], li
             own = (*own, *node.shape)
         needed.update((dim, None) for dim in own if isinstance(dim, str))
     told = {dim for x in found.values() for dim in x.shape}
-    for name, x in hints.variables.items():  # a tensor may be there for an extent alone
+    for name, x in hints.assumed.items():  # a tensor may be there for an extent alone
         if name not in found and any(dim in needed and dim not in told for dim in x.shape):
             found[name] = x
             told.update(x.shape)
-    order = [*hints.variables, *found]
+    order = [*hints.assumed, *found]
     parameters = sorted(found.values(), key=lambda x: order.index(x.name))
     return parameters, [dim for dim in needed if dim not in told]
 
@@ -298,7 +298,7 @@ def _shape_words(shape: Shape, target: Target) -> str:
 # ---------------------------------------------------------------- docstring
 
 
-def _about(parts: Mapping[str, Coded], hints: Hints, origin: Origin) -> list[str]:
+def _about(parts: Mapping[str, Coded], hints: Context, origin: Origin) -> list[str]:
     """The first lines of the docstring: what it is, its formulas, where they come from."""
     subject = hints.name or "the expression"
     keys = list(parts)[1:]

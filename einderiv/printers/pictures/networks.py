@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from ...notations import Definition, Hints, Text
+from ...notations import Context, Definition, Text
 from ...terms import (
     COMPARISONS,
     ONE,
@@ -48,7 +48,7 @@ _MOST_TERMS = 4  # of a sum that is drawn as networks unless a graph is asked fo
 _MOST_FACTORS = 24
 
 
-def network(root: Expr, names: Sequence[str], hints: Hints, caption: str = "") -> Graph:
+def network(root: Expr, names: Sequence[str], hints: Context, caption: str = "") -> Graph:
     """The tensor network of a product, or those of a sum's products with their signs between them."""
     sketch = Sketch()
     counts = uses([root])
@@ -111,7 +111,7 @@ def _product(
     term: Expr,
     coefficient: Fraction,
     names: Sequence[str],
-    hints: Hints,
+    hints: Context,
     counts: dict[Expr, int],
 ) -> None:
     factors, dims = _factors(term, counts)
@@ -199,7 +199,7 @@ def _tree_text(tree: object) -> str:
     return to_text(Text("", (Definition(None, None, tree, NOWHERE, NOWHERE),)))  # type: ignore[arg-type]
 
 
-def operand_text(operand: Expr, names: Sequence[str], hints: Hints) -> str:
+def operand_text(operand: Expr, names: Sequence[str], hints: Context) -> str:
     """A node's text: a tensor's name, a short formula, or what kind of term it is."""
     match operand:
         case Variable():
@@ -244,7 +244,7 @@ def _is_small(operand: Expr) -> bool:
 
 def _is_short(operand: Expr) -> bool:
     """Does a network's node show all of the operand?"""
-    return not operand.children or operand_text(operand, _NAMES[: operand.rank], Hints()) != (
+    return not operand.children or operand_text(operand, _NAMES[: operand.rank], Context()) != (
         kind_text(operand)
     )
 
@@ -258,7 +258,7 @@ _OPERATION = 32  # characters of an operation's text
 _SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 
 
-def operations(root: Expr, names: Sequence[str], hints: Hints, caption: str = "") -> Graph:
+def operations(root: Expr, names: Sequence[str], hints: Context, caption: str = "") -> Graph:
     """The graph of a term: each operation once, whatever the number of places that use it."""
     sketch = Sketch()
     ordered = postorder([root])
@@ -305,7 +305,7 @@ def _operands(term: Expr) -> tuple[Expr, ...]:
 
 
 def _letters(
-    ordered: Sequence[Expr], names: tuple[str, ...], hints: Hints
+    ordered: Sequence[Expr], names: tuple[str, ...], hints: Context
 ) -> dict[Expr, dict[int, str]]:
     """Letters for the labels of every product: if possible, those of the first place that reads it."""
     axes: dict[Expr, tuple[str, ...]] = {ordered[-1]: names}

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from ...errors import BackendError, DataError, NotationError, ResourceLimitError
-from ...notations import Hints
+from ...notations import Context
 from ...terms import Expr
 from .drawing import Canvas, graph_canvas, render
 from .graph import Graph, short_line, to_dot
@@ -138,7 +138,7 @@ class Picture(Drawn):
 
 
 def picture_of(
-    term: Expr, names: Sequence[str], hints: Hints, caption: str, kind: str | None = None
+    term: Expr, names: Sequence[str], hints: Context, caption: str, kind: str | None = None
 ) -> Picture:
     """The tensor network of a product, the graph of operations of a larger expression; or as asked."""
     if kind is None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import DimensionError, ResourceLimitError, axes_in_words
-from ...notations import Definition, Hints, Text, indices_of, tree_nodes
+from ...notations import Context, Definition, Text, indices_of, tree_nodes
 from ...programs import Array, checked_sizes
 from ...terms import (
     ONE,
@@ -187,7 +187,7 @@ class Spy(Drawn):
         self,
         term: Expr,
         indices: Sequence[str],
-        hints: Hints,
+        hints: Context,
         rows: int,
         sizes: Mapping[str, int] | None = None,
     ) -> None:
@@ -362,7 +362,7 @@ class Spy(Drawn):
 # ---------------------------------------------------------------- structure
 
 
-def _parts(root: Expr, indices: tuple[str, ...], hints: Hints) -> tuple[Part, ...]:
+def _parts(root: Expr, indices: tuple[str, ...], hints: Context) -> tuple[Part, ...]:
     """The terms of the sum that a tensor is, those of zero left out."""
     made = []
     for coefficient, term in _terms(root):
@@ -409,7 +409,7 @@ def _sum_with_ties(term: Expr) -> int | None:
     return None
 
 
-def _body(term: Expr, indices: tuple[str, ...], hints: Hints) -> str:
+def _body(term: Expr, indices: tuple[str, ...], hints: Context) -> str:
     """A term in index notation, its indices without extents."""
     *others, last = unparse(term, indices, hints).statements
     assert isinstance(last, Definition)
