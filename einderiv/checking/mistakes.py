@@ -18,7 +18,7 @@ import numpy as np
 
 from ..calculus import expand, simplify, with_assumptions
 from ..equality import DIGITS, Samples, context, decide, expanded_terms, same_values
-from ..notations import named
+from ..notations import variable_name
 from ..terms import (
     Apply,
     Contraction,
@@ -168,7 +168,7 @@ def scalars_of(case: Case) -> list[Expr]:
     Without the tensors differentiated by, where all is scalar.
     """
     every, variables = [case.truth, case.claimed], case.question.variables.values()
-    apart = {named(text) for text in case.question.wrt}
+    apart = {variable_name(text) for text in case.question.wrt}
     found = [extent(dim) for dim in symbolic_extents([*every, *variables])]
     found += [x for x in variables if not x.shape and x.name not in apart]
     if case.truth.rank:
@@ -255,7 +255,7 @@ def symmetry_needed(case: Case) -> str:
 
 def _dependent_entries(case: Case) -> list[str]:
     """G + G' - diag(G): the derivative by a symmetric matrix whose entries are tied."""
-    shape, x = case.truth.shape, case.question.variables[named(case.question.wrt[-1])]
+    shape, x = case.truth.shape, case.question.variables[variable_name(case.question.wrt[-1])]
     if not _is_square(x) or x.shape != shape:
         return []
     turned = transpose(case.truth, (1, 0))

@@ -17,7 +17,7 @@ import numpy as np
 from ..equality import floats, symmetric_names
 from ..errors import DataError, DerivativeError
 from ..expressions import Expression
-from ..notations import named
+from ..notations import variable_name
 from ..terms import Variable, symbolic_extents
 from .claims import read_expression
 
@@ -57,7 +57,7 @@ def check_derivative(
         raise DerivativeError("no variable to differentiate by", hint="name one: 'x'")
     before = e.diff(*names[:-1]) if len(names) > 1 else e
     after = before.diff(names[-1])
-    name = named(names[-1])
+    name = variable_name(names[-1])
     given = {key: np.asarray(value) for key, value in {**(arrays or {}), **more}.items()}
     complex_ones = [key for key, value in given.items() if np.iscomplexobj(value)]
     if complex_ones:
