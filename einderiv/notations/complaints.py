@@ -579,16 +579,15 @@ def check_brackets(source: str) -> None:
     opened: list[tuple[str, Span]] = []
     for match in re.finditer(r"[()\[\]]|#[^\n]*", source):
         char, span = match.group(), match.span()
-        words = {"shown": char, "partner": _PARTNERS.get(char, "")}
         if char in "([":
             opened.append((char, span))
-        elif char in ")]" and not opened:
-            raise answer({"bracket", "stray"}, words, source, [span])
         elif char in ")]":
-            opener, start = opened.pop()
+            opener, start = opened.pop() if opened else ("", span)
             if opener != _PARTNERS[char]:
-                words |= {"opener": opener, "closer": _PARTNERS[opener]}
-                raise answer({"bracket", "differs"}, words, source, [start, span])
+                words = {"shown": char, "partner": _PARTNERS[char], "opener": opener}
+                words["closer"] = _PARTNERS.get(opener, "")
+                what = "differs" if opener else "stray"
+                raise answer({"bracket", what}, words, source, sorted({start, span}))
     if opened:
         opener, span = opened[-1]
         words = {"shown": opener, "partner": _PARTNERS[opener]}
