@@ -447,7 +447,7 @@ def answer(
     return NotationError(message, source=source, spans=spans, facts=[fact], hint=hint)
 
 
-def unreadable(notation: str, source: str, place: int) -> NotationError:
+def sign_error(notation: str, source: str, place: int) -> NotationError:
     """The error for a character that starts no token."""
     facts, words = _sign(notation, source, place)
     words |= {"notation": notation, **_WORDS.get(notation, {})}
@@ -458,7 +458,7 @@ def stop_error(notation: str, source: str, mistake: Any) -> NotationError:
     """The error for the place where the parser stopped."""
     token = getattr(mistake, "token", None)
     if token is None:
-        return unreadable(notation, source, mistake.pos_in_stream)
+        return sign_error(notation, source, mistake.pos_in_stream)
     span = (token.start_pos or 0, token.end_pos or 0)
     if token.type == "$END":  # a borrowed place: that of the last token
         span = (span[1], span[1] + 1)
@@ -493,7 +493,7 @@ def _stop(notation: str, source: str, mistake: Any) -> tuple[set[str], dict[str,
 
 
 def _command(word: str) -> tuple[set[str], dict[str, str]]:
-    """The same for a command that LaTeX has and this package does not read."""
+    """Facts about a command of LaTeX that is not read, and words for them."""
     if word in _INSTEAD:
         fact, hint = _INSTEAD[word]
         return {"UNKNOWN", "instead"}, {"shown": f"\\{word}", "fact": fact, "hint": hint}
