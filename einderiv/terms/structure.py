@@ -6,9 +6,9 @@ Invariant: nothing here calls the constructors of canonical form, which stand on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import groupby, permutations, product
+from itertools import count, groupby, permutations, product
 from math import factorial, gcd, lcm, prod
 
 from .expr import Contraction, Delta, Dim, Expr, Label, Literal, Map, Ones, Subscript, Sum
@@ -157,6 +157,17 @@ def broadcast_axes(expr: Expr) -> set[int]:
     }
 
 
+def factors_at(term: Contraction, labels: Subscript, fresh: Iterator[Label]) -> list[Factor]:
+    """The factors of a product whose axes get these labels; what it sums gets `fresh` ones."""
+    names = dict(zip(term.output, labels, strict=True))
+    for own in term.inputs:
+        for label in own:
+            if label not in names:
+                names[label] = next(fresh)
+    pairs = zip(term.children, term.inputs, strict=True)
+    return [(child, tuple([names[label] for label in own])) for child, own in pairs]
+
+
 def composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
     """A product that is only transposed, repeated or summed further is one product: (A B)' -> B_kj A_ik."""
     real = [(op, labels) for op, labels in factors if not isinstance(op, Delta | Ones)]
@@ -166,16 +177,9 @@ def composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
     assert isinstance(inner, Contraction)
     if not inner.shape and any(inner.inputs):
         return factors  # a closed part stays apart
-    names = dict(zip(inner.output, outside, strict=True))
-    fresh = 1 + max(dims, default=-1)
-    own: list[Factor] = []
-    for op, labels in zip(inner.children, inner.inputs, strict=True):
-        for label, dim in zip(labels, op.shape, strict=True):
-            if label not in names:
-                names[label] = fresh
-                dims[fresh] = dim
-                fresh += 1
-        own.append((op, tuple(names[label] for label in labels)))
+    own = factors_at(inner, outside, count(1 + max(dims, default=-1)))
+    for op, labels in own:
+        dims.update(zip(labels, op.shape, strict=True))
     return own + [(op, labels) for op, labels in factors if isinstance(op, Delta | Ones)]
 
 
