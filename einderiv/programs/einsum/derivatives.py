@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ...errors import DataError, DimensionError, NotationError, ResourceLimitError, Span
-from ...notations import ELLIPSIS, Labels, Subscripts, fresh_letters
+from ...notations import ELLIPSIS, Labels, Subscripts, fresh_letters, operand_name
 from ..arrays import Array, checked_sizes, converted
 
 # The derivative of an einsum equation by one operand, as labels.
@@ -148,12 +148,6 @@ def without_idle_ellipses(equation: Subscripts) -> Subscripts:
 
 
 # ---------------------------------------------------------------- texts
-
-
-def operand_name(operand: int) -> str:
-    """A, B, ..., Z, A1, B1, ..."""
-    letter, number = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[operand % 26], operand // 26
-    return f"{letter}{number or ''}"
 
 
 def index_text(
