@@ -1,22 +1,37 @@
-"""Index notation on symbols: X["a","b"]*th["b"] - Y["a"].
+"""Indices of symbols: names as in X["a","b"]*th["b"] - Y["a"], new axes, entries and parts.
 
-In: symbols with names for their axes. Out: `Indexed`, which every other operation takes for the expression.
-Invariant: the summation convention of LANGUAGE section 1: a product sums the indices that stand twice in
-it; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand side does.
+In: a symbol and what stands between its brackets. Out: `Indexed`, which every other operation takes for the
+expression, or a symbol.
+Invariant: names follow the summation convention of LANGUAGE section 1: a product sums the indices that stand
+twice in it; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand side does. Everything
+else follows NumPy's rules. An entry is picked by a product with an array of zeros and ones: a part costs its
+entries times the extent of the axis, and an infinite entry makes those picked beside it nan.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from ...terms import Dim, Expr, Ones, Shape, add, contract, power, transpose
-from .operands import Symbolic, joined_shapes, made, number, refuse, together, tracing
+from ...terms import Expr, Ones, Shape, add, contract, power, transpose
+from .operands import (
+    Symbolic,
+    agreeing,
+    both_ways,
+    contraction,
+    expanded,
+    made,
+    number,
+    refuse,
+    stretched,
+    together,
+    tracing,
+)
 
 Factor = tuple[Any, tuple[str, ...]]  # a symbol and the names of its axes
 
@@ -55,10 +70,7 @@ class Indexed:
     @property
     def free(self) -> tuple[str, ...]:
         """Indices that stand once."""
-        count: dict[str, int] = {}
-        for _, names in self.factors:
-            for name in names:
-                count[name] = count.get(name, 0) + 1
+        count = Counter(name for _, names in self.factors for name in names)
         return tuple(name for name, times in count.items() if times == 1)
 
     def expression(self) -> Any:
@@ -66,29 +78,29 @@ class Indexed:
         return self._summed(self.free)
 
     def _summed(self, names: tuple[str, ...]) -> Any:
-        terms, owner, context = together([x for x, _ in self.factors])
-        every = dict.fromkeys(name for _, own in self.factors for name in own)
-        lacking = [n for n in (*names, *self.free) if n not in every or n not in (*names,)]
-        if lacking or len(set(names)) < len(names):
+        every = {
+            n: k for k, n in enumerate(dict.fromkeys(n for _, own in self.factors for n in own))
+        }
+        if not set(self.free) <= set(names) <= set(every) or len(set(names)) < len(names):
             refuse(
                 f"the indices {', '.join(names)} of a product whose free ones are {', '.join(self.free)}",
                 "all free indices and none else stand on the left",
                 "name each free index once",
             )
-        clashes: list[tuple[Dim, Dim]] = []
-        dims: dict[str, Dim] = {}
-        for term, (_, own) in zip(terms, self.factors, strict=True):
-            for name, dim in zip(own, term.shape, strict=True):
-                if dims.setdefault(name, dim) != dim:
-                    clashes.append((dims[name], dim))
-        if clashes:
-            terms, context = joined_shapes(terms, context, clashes, "index")
-        labels = {name: k for k, name in enumerate(every)}
-        inputs = [tuple(labels[n] for n in own) for _, own in self.factors]
-        term = contract(terms, inputs, tuple(labels[n] for n in names))
-        if tracing.get() is None:
-            context = replace(context, letters=_with_letters(context.letters, dims))
-        return owner._with(term, names, context)
+        inputs = [tuple(every[n] for n in own) for _, own in self.factors]
+        output = tuple(every[n] for n in names)
+        operands = together([x for x, _ in self.factors])
+        x = contraction(operands, inputs, output, "index", every.values())
+        context = x._context
+        if tracing.get() is None:  # the letters that printers use for extents
+            letters, dims = dict(context.letters), {}
+            for term, (_, own) in zip(operands[0], self.factors, strict=True):
+                dims = {**dict(zip(own, term.shape, strict=True)), **dims}
+            for name, dim in dims.items():
+                if name not in letters.get(dim, ()):
+                    letters[dim] = (*letters.get(dim, ()), name)
+            context = replace(context, letters=letters)
+        return x._with(x._term, names, context)
 
     # ------------------------------------------------------------ arithmetic
 
@@ -147,17 +159,15 @@ class Indexed:
             )
         axes = names or own
         terms, owner, context = together([x, y])
-        clashes = [
-            (terms[0].shape[k], terms[1].shape[own.index(n)])
-            for k, n in enumerate(names)
-            if own and terms[0].shape[k] != terms[1].shape[own.index(n)]
-        ]
-        if clashes:
-            terms, context = joined_shapes(terms, context, clashes, "+")
-        full = terms[0] if names else terms[1]
-        aligned = [_along(t, n, axes, full) for t, n in zip(terms, (names, own), strict=True)]
-        total = add([(1, aligned[0]), (sign, aligned[1])], full.shape)
-        return Indexed([(owner._with(total, axes, context), axes)])
+        inputs = [tuple(map(axes.index, given)) for given in (names, own)]
+        terms, context, dims = agreeing(terms, context, inputs, "+", range(len(axes)))
+        shape = tuple(dims[axis] for axis in range(len(axes)))
+        a, b = (
+            transpose(term, tuple(map(labels.index, range(len(axes))))) if labels else term
+            for term, labels in zip(terms, inputs, strict=True)
+        )
+        both = add([(1, stretched(a, shape)), (sign, stretched(b, shape))], shape)
+        return Indexed([(owner._with(both, axes, context), axes)])
 
     # ------------------------------------------------------------ everything else
 
@@ -168,27 +178,16 @@ class Indexed:
     def __hash__(self) -> int:
         return hash(self.expression())
 
-    def __lt__(self, other: Any) -> Any:
-        return np.less(self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return np.less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return np.greater(self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self, other)
+    __lt__, __le__ = both_ways(np.less)[0], both_ways(np.less_equal)[0]
+    __gt__, __ge__ = both_ways(np.greater)[0], both_ways(np.greater_equal)[0]
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         own = _OPERATORS.get(function.__name__)
         if method == "__call__" and own is not None and len(inputs) == 2 and not options:
             a, b = inputs
-            return (
-                own(a, b)
-                if isinstance(a, Indexed)
-                else getattr(b, _REFLECTED[function.__name__])(a)
-            )
+            if isinstance(a, Indexed):
+                return getattr(a, f"__{own}__")(b)
+            return getattr(b, f"__r{own}__")(a)
         whole = [x.expression() if isinstance(x, Indexed) else x for x in inputs]
         return getattr(function, method)(*whole, **options)
 
@@ -212,38 +211,14 @@ class Indexed:
         return f"<Indexed {self.expression()!r}>"
 
 
-_OPERATORS: dict[str, Any] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "divide": operator.truediv,
-    "power": operator.pow,
+# how Python calls the ufuncs that keep indices
+_OPERATORS = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "truediv",
+    "power": "pow",
 }
-_REFLECTED = {
-    "add": "__radd__",
-    "subtract": "__rsub__",
-    "multiply": "__rmul__",
-    "divide": "__rtruediv__",
-    "power": "__rpow__",
-}
-
-
-def _with_letters(
-    letters: Mapping[Dim, tuple[str, ...]], dims: Mapping[str, Dim]
-) -> dict[Dim, tuple[str, ...]]:
-    """The letters that printers use for extents, those of an expression added."""
-    found = dict(letters)
-    for name, dim in dims.items():
-        if name not in found.get(dim, ()):
-            found[dim] = (*found.get(dim, ()), name)
-    return found
-
-
-def _along(term: Expr, names: tuple[str, ...], axes: tuple[str, ...], full: Expr) -> Expr:
-    if names:
-        return transpose(term, tuple(names.index(n) for n in axes))
-    every = tuple(range(len(axes)))
-    return contract([term, *map(Ones, full.shape)], [(), *((k,) for k in every)], every)
 
 
 def _scalar(value: Any, like: Indexed) -> Any:
@@ -256,27 +231,51 @@ def _scalar(value: Any, like: Indexed) -> Any:
         )
     if isinstance(value, Symbolic):
         return value
-    (term,), owner, context = together([value, like.factors[0][0]])[0][:1], like.factors[0][0], None
-    return owner._with(term, (), context)
+    owner = like.factors[0][0]
+    return owner._with(together([value, owner])[0][0], ())
 
 
 def _inverse(x: Any) -> Any:
     return x._with(power(x._term, Fraction(-1)), x._indices)
 
 
-# Entries and parts of symbols whose extents are known, inside a function that is traced.
-#
-# In: a symbol and what stands between its brackets. Out: a symbol.
-# Invariant: NumPy's rules for indexing. An entry is picked by a product with an array of zeros and ones: a
-# part costs its entries times the extent of the axis, and an infinite entry makes those picked beside it nan.
+# ---------------------------------------------------------------- entries and parts
 
 _MOST = 10_000_000  # entries of an array of zeros and ones: 80 MB
 
 Array = np.ndarray[Any, Any]
 
 
+def with_new_axes(x: Any, keys: tuple[Any, ...]) -> Any:
+    """x[:, None] and its kin: new axes of extent 1, whole axes, an ellipsis."""
+    whole = [k for k in keys if k is not None and k is not Ellipsis]
+    for k in whole:
+        if not (isinstance(k, slice) and k == slice(None)):
+            single = isinstance(k, int | np.integer)
+            refuse(
+                f"{'an entry' if single else 'a part'} of a symbol, [{_spelling(k)}]",
+                "an index runs over a whole axis",
+                "cut the array beforehand, or multiply by an array that picks the entries",
+            )
+    if len(whole) > x.ndim:
+        refuse(f"{len(whole)} indices for {x.ndim} axes", "each axis has one", "drop some")
+    if Ellipsis not in keys:
+        keys = (*keys, Ellipsis)
+    at = keys.index(Ellipsis)
+    missing = [slice(None)] * (x.ndim - len(whole))
+    places = [n for n, k in enumerate((*keys[:at], *missing, *keys[at + 1 :])) if k is None]
+    return expanded(x, tuple(places)) if places else x
+
+
+def _spelling(key: Any) -> str:
+    if isinstance(key, slice):
+        parts = [key.start, key.stop] + ([key.step] if key.step is not None else [])
+        return ":".join("" if part is None else str(part) for part in parts)
+    return repr(key) if isinstance(key, int) else type(key).__name__
+
+
 def is_known(x: Any) -> bool:
-    """Whether entries of x can be picked: its extents are numbers, and a trace takes the arrays."""
+    """Can entries of x be picked? Its extents are numbers, and a trace takes the arrays."""
     return tracing.get() is not None and all(isinstance(dim, int) for dim in x._term.shape)
 
 

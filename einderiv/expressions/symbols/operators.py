@@ -2,7 +2,7 @@
 
 In: Python code over symbols. Out: the same terms that a text gives; nothing is evaluated.
 Invariant: axes are positional as in NumPy; what needs entries or known sizes is refused with its line.
-NumPy's functions: `python_functions.py`. Index notation on symbols, `X["a","b"]`: `python_indexed.py`.
+NumPy's functions: `functions.py`. Index notation on symbols, `X["a","b"]`, entries and parts: `indexing.py`.
 """
 
 from __future__ import annotations
@@ -13,25 +13,31 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ...terms import contract
-from .functions import UFUNCS, array_function, dot, matmul, reshaped, ufunc
-from .indexing import Indexed, is_known, picked
+from .functions import UFUNCS, array_function, matmul, reshaped, ufunc
+from .indexing import Indexed, is_known, picked, with_new_axes
 from .operands import (
     ShapeAsDataError,
     Size,
     Symbolic,
-    diagonal,
-    expanded,
+    both_ways,
     made,
     permuted,
     product,
-    reduced,
     refuse,
-    squeezed,
-    trace,
     tracing,
 )
 
 _NUMBERS = (int, float, complex, np.generic, np.ndarray, list, tuple)
+
+
+def _method(function: Any, meaning: str = "") -> Any:
+    """A function of NumPy as a method of arrays."""
+
+    def method(self: Any, *arguments: Any, **options: Any) -> Any:
+        return function(self, *arguments, **options)
+
+    method.__name__, method.__doc__ = function.__name__, meaning or f"As numpy.{function.__name__}."
+    return method
 
 
 class PythonOperators(Symbolic):
@@ -68,10 +74,7 @@ class PythonOperators(Symbolic):
         sizes = [size for size in self.shape if size != 1]
         if not any(isinstance(size, Size) for size in sizes):
             return int(np.prod(sizes, dtype=int))
-        return product([self._with(self._term)._one(), *sizes])
-
-    def _one(self) -> Any:
-        return made(self, contract([], [], ()))
+        return product([made(self, contract([], [], ())), *sizes])
 
     @property
     def T(self) -> Any:
@@ -85,41 +88,17 @@ class PythonOperators(Symbolic):
 
     # ------------------------------------------------------------ arithmetic
 
-    def __add__(self, other: Any) -> Any:
-        return UFUNCS["add"](self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return UFUNCS["add"](other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return UFUNCS["subtract"](self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return UFUNCS["subtract"](other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return UFUNCS["multiply"](self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return UFUNCS["multiply"](other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return UFUNCS["divide"](self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return UFUNCS["divide"](other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return UFUNCS["power"](self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return UFUNCS["power"](other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return matmul(other, self)
+    __add__, __radd__ = both_ways(UFUNCS["add"])
+    __sub__, __rsub__ = both_ways(UFUNCS["subtract"])
+    __mul__, __rmul__ = both_ways(UFUNCS["multiply"])
+    __truediv__, __rtruediv__ = both_ways(UFUNCS["divide"])
+    __pow__, __rpow__ = both_ways(UFUNCS["power"])
+    __matmul__, __rmatmul__ = both_ways(matmul)
+    __lt__, __gt__ = both_ways(UFUNCS["less"])[0], both_ways(UFUNCS["greater"])[0]
+    __le__, __ge__ = both_ways(UFUNCS["less_equal"])[0], both_ways(UFUNCS["greater_equal"])[0]
+    __and__ = __rand__ = both_ways(UFUNCS["logical_and"])[0]
+    __or__ = __ror__ = both_ways(UFUNCS["logical_or"])[0]
+    __xor__ = __rxor__ = both_ways(UFUNCS["logical_xor"])[0]
 
     def __neg__(self) -> Any:
         return UFUNCS["negative"](self)
@@ -130,31 +109,8 @@ class PythonOperators(Symbolic):
     def __abs__(self) -> Any:
         return UFUNCS["absolute"](self)
 
-    def __lt__(self, other: Any) -> Any:
-        return UFUNCS["less"](self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return UFUNCS["less_equal"](self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return UFUNCS["greater"](self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return UFUNCS["greater_equal"](self, other)
-
-    def __and__(self, other: Any) -> Any:
-        return UFUNCS["logical_and"](self, other)
-
-    def __or__(self, other: Any) -> Any:
-        return UFUNCS["logical_or"](self, other)
-
-    def __xor__(self, other: Any) -> Any:
-        return UFUNCS["logical_xor"](self, other)
-
     def __invert__(self) -> Any:
         return UFUNCS["logical_not"](self)
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def _compared(self, other: object, name: str) -> Any:
         """While a function is traced, == and != are those of arrays."""
@@ -175,88 +131,28 @@ class PythonOperators(Symbolic):
 
     # ------------------------------------------------------------ methods of arrays
 
-    def sum(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False
-    ) -> Any:
-        """The sum over axes, all of them where none is named."""
-        return reduced("sum", self, axis, keepdims)
-
-    def mean(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False
-    ) -> Any:
-        """The mean over axes."""
-        return reduced("mean", self, axis, keepdims)
-
-    def prod(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False
-    ) -> Any:
-        """The product over axes."""
-        return reduced("prod", self, axis, keepdims)
-
-    def max(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        """The maximum over axes."""
-        return reduced("max", self, axis, keepdims)
-
-    def min(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        """The minimum over axes."""
-        return reduced("min", self, axis, keepdims)
-
-    def var(
-        self,
-        axis: Any = None,
-        dtype: Any = None,
-        out: Any = None,
-        ddof: int = 0,
-        keepdims: bool = False,
-    ) -> Any:
-        """The variance over axes."""
-        return np.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def std(
-        self,
-        axis: Any = None,
-        dtype: Any = None,
-        out: Any = None,
-        ddof: int = 0,
-        keepdims: bool = False,
-    ) -> Any:
-        """The standard deviation over axes."""
-        return np.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def dot(self, other: Any) -> Any:
-        """As numpy.dot."""
-        return dot(self, other)
-
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        """As numpy.trace."""
-        return trace(self, offset, axis1, axis2)
-
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        """As numpy.diagonal."""
-        return diagonal(self, offset, axis1, axis2)
+    sum = _method(np.sum, "The sum over axes, all of them where none is named.")
+    mean = _method(np.mean, "The mean over axes.")
+    prod = _method(np.prod, "The product over axes.")
+    max = _method(np.max, "The maximum over axes.")
+    min = _method(np.min, "The minimum over axes.")
+    var = _method(np.var, "The variance over axes.")
+    std = _method(np.std, "The standard deviation over axes.")
+    dot = _method(np.dot)
+    trace = _method(np.trace)
+    diagonal = _method(np.diagonal)
+    swapaxes = _method(np.swapaxes)
+    squeeze = _method(np.squeeze)
+    ravel = flatten = _method(np.ravel, "A vector as it is; anything else is refused.")
 
     def transpose(self, *axes: Any) -> Any:
         """As numpy.ndarray.transpose."""
         chosen = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
         return permuted(self, chosen or None)
 
-    def swapaxes(self, a: int, b: int) -> Any:
-        """As numpy.swapaxes."""
-        return np.swapaxes(self, a, b)
-
-    def squeeze(self, axis: Any = None) -> Any:
-        """As numpy.squeeze."""
-        return squeezed(self, axis)
-
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Adds or drops axes of extent 1; any other shape is refused where extents are symbolic."""
         return reshaped(self, *shape, order=order)
-
-    def ravel(self, order: str = "C") -> Any:
-        """A vector as it is; anything else is refused."""
-        return reshaped(self, -1, order=order)
-
-    flatten = ravel
 
     def copy(self, order: str = "C") -> Any:
         """The symbol itself, since nothing can be written into it."""
@@ -288,7 +184,7 @@ class PythonOperators(Symbolic):
         keys = key if isinstance(key, tuple) else (key,)
         if keys and all(isinstance(k, str) for k in keys):
             return Indexed.access(self, keys)
-        return picked(self, keys) if is_known(self) else _new_axes(self, keys)
+        return picked(self, keys) if is_known(self) else with_new_axes(self, keys)
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         refuse(
@@ -354,31 +250,3 @@ def _needs_value(what: str) -> NoReturn:
         "a symbol stands for arrays that come later",
         "leave the conversion out, or compute it beforehand and pass the result",
     )
-
-
-def _new_axes(x: Any, keys: tuple[Any, ...]) -> Any:
-    """x[:, None] and its kin: new axes of extent 1, whole axes, an ellipsis."""
-    whole = [k for k in keys if k is not None and k is not Ellipsis]
-    for k in whole:
-        if not (isinstance(k, slice) and k == slice(None)):
-            single = isinstance(k, int | np.integer)
-            refuse(
-                f"{'an entry' if single else 'a part'} of a symbol, [{_written(k)}]",
-                "an index runs over a whole axis",
-                "cut the array beforehand, or multiply by an array that picks the entries",
-            )
-    if len(whole) > x.ndim:
-        refuse(f"{len(whole)} indices for {x.ndim} axes", "each axis has one", "drop some")
-    if Ellipsis not in keys:
-        keys = (*keys, Ellipsis)
-    at = keys.index(Ellipsis)
-    missing = [slice(None)] * (x.ndim - len(whole))
-    places = [n for n, k in enumerate((*keys[:at], *missing, *keys[at + 1 :])) if k is None]
-    return expanded(x, tuple(places)) if places else x
-
-
-def _written(key: Any) -> str:
-    if isinstance(key, slice):
-        parts = [key.start, key.stop] + ([key.step] if key.step is not None else [])
-        return ":".join("" if part is None else str(part) for part in parts)
-    return repr(key) if isinstance(key, int) else type(key).__name__
