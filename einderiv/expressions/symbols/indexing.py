@@ -93,9 +93,12 @@ class Indexed:
         x = contraction(operands, inputs, output, "index", every.values())
         context = x._context
         if tracing.get() is None:  # the letters that printers use for extents
-            letters, dims = dict(context.letters), {}
-            for term, (_, own) in zip(operands[0], self.factors, strict=True):
-                dims = {**dict(zip(own, term.shape, strict=True)), **dims}
+            letters = dict(context.letters)
+            dims = {
+                name: dim
+                for term, (_, own) in reversed(list(zip(operands[0], self.factors, strict=True)))
+                for name, dim in reversed(list(zip(own, term.shape, strict=True)))
+            }
             for name, dim in dims.items():
                 if name not in letters.get(dim, ()):
                     letters[dim] = (*letters.get(dim, ()), name)

@@ -329,7 +329,7 @@ def together(values: Sequence[Any]) -> Operands:
         same = []
         for n, (_, context) in enumerate(pairs):
             for m, (_, other) in enumerate(pairs[:n]):
-                dims = dict.fromkeys(sorted(context.declared & other.declared))
+                dims: dict[Dim, None] = dict.fromkeys(sorted(context.declared & other.declared))
                 if other is context:
                     dims |= dict.fromkeys(d for x in context.variables.values() for d in x.shape)
                 same += [((m, dim), (n, dim)) for dim in dims if isinstance(dim, str)]
