@@ -13,8 +13,16 @@ from ..errors import DerivativeError, DimensionError, NotationError
 from ..printers import Picture, plan, plan_html
 from ..programs import Executable, Keys, check_backend, parsed_limit
 from ..terms import Variable, united
-from . import transforms
 from .expression import Expression, parse
+from .transforms import (
+    GRADIENT,
+    HESSIAN,
+    JACOBIAN,
+    VALUE_AND_GRADIENT,
+    Argnums,
+    Kind,
+    Transformed,
+)
 
 Compilable = Expression | Sequence[Expression] | Mapping[str, Expression]
 
@@ -115,37 +123,33 @@ def _sizes(
     return {dim: size for dim, size in sizes.items() if not dim.isdigit()}
 
 
-def _expression(f: str | Expression) -> Expression:
-    if isinstance(f, Expression):
-        return f
-    if isinstance(f, str):
-        return parse(f)
-    raise NotationError(
-        f"an object of type {type(f).__name__} cannot be differentiated",
-        hint="pass a text, an Expression or a function",
-    )
-
-
 Wrt = str | int | Sequence[str] | Sequence[int] | None
 
 
-def _is_function(f: object) -> bool:
-    return callable(f) and not isinstance(f, Expression | str)
-
-
-def _argnums(wrt: Wrt, argnums: transforms.Argnums | None) -> transforms.Argnums:
-    """The positions of arguments; given by position or as argnums=, 0 where neither is."""
-    chosen = wrt if argnums is None else argnums
-    if chosen is None:
-        return 0
+def _transformed(f: Any, kind: Kind, wrt: Wrt, argnums: Argnums | None) -> Transformed | None:
+    """The derivative of a Python function; positions of arguments as argnums= or in second place, else 0."""
+    if not callable(f) or isinstance(f, Expression):
+        return None
+    chosen: Any = wrt if argnums is None else argnums
     given = chosen if isinstance(chosen, Sequence) else [chosen]
-    if isinstance(chosen, str) or not all(isinstance(k, int) for k in given):
+    if chosen is not None and (
+        isinstance(chosen, str) or not all(isinstance(k, int) for k in given)
+    ):
         raise DerivativeError(
             f"{chosen!r} names no argument of a function",
             facts=["arguments of functions are named by position"],
             hint="write ed.grad(f, argnums=0); names belong to texts and Expressions",
         )
-    return chosen  # type: ignore[return-value]
+    return Transformed(f, 0 if chosen is None else chosen, kind)
+
+
+def _expression(f: str | Expression) -> Expression:
+    if not isinstance(f, str | Expression):
+        raise NotationError(
+            f"an object of type {type(f).__name__} cannot be differentiated",
+            hint="pass a text, an Expression or a function",
+        )
+    return parse(f) if isinstance(f, str) else f
 
 
 def _name(wrt: Wrt, what: str) -> str:
@@ -158,7 +162,7 @@ def _name(wrt: Wrt, what: str) -> str:
     return wrt
 
 
-def grad(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) -> Any:
+def grad(f: Any, wrt: Wrt = None, *, argnums: Argnums | None = None) -> Any:
     """The gradient of a scalar as a function of arrays.
 
     Of a text or an Expression: by the tensor `wrt`; a dict for several or none (all); arrays by name.
@@ -170,48 +174,53 @@ def grad(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) 
     >>> grad(lambda x: np.sum(np.exp(x)))(np.zeros(2)).tolist()
     [1.0, 1.0]
     """
-    if _is_function(f):
-        return transforms.grad(f, _argnums(wrt, argnums))
+    transformed = _transformed(f, GRADIENT, wrt, argnums)
+    if transformed is not None:
+        return transformed
     names = (wrt,) if isinstance(wrt, str) else tuple(map(str, wrt or ()))  # type: ignore[arg-type]
     return compile(_expression(f).grad(*names))
 
 
-def value_and_grad(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) -> Any:
+def value_and_grad(f: Any, wrt: Wrt = None, *, argnums: Argnums | None = None) -> Any:
     """The value and the gradient from one program; arguments as those of `grad`.
 
     >>> value, gradient = value_and_grad("x[i]*x[i]", "x")(x=[1.0, 2.0])
     >>> float(value), gradient.tolist()
     (5.0, [2.0, 4.0])
     """
-    if _is_function(f):
-        return transforms.value_and_grad(f, _argnums(wrt, argnums))
+    transformed = _transformed(f, VALUE_AND_GRADIENT, wrt, argnums)
+    if transformed is not None:
+        return transformed
     expression = _expression(f)
     program = compile([expression, expression.grad(_name(wrt, "value_and_grad"))])
-
-    def both(arrays: Mapping[str, Any] | None = None, /, **more: Any) -> tuple[Any, Any]:
-        value, gradient = program(arrays, **more)
-        return value, gradient
-
-    return both
+    return lambda arrays=None, /, **more: tuple(program(arrays, **more))
 
 
-def jacobian(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) -> Any:
+def jacobian(f: Any, wrt: Wrt = None, *, argnums: Argnums | None = None) -> Any:
     """The derivative as a function of arrays: the value's axes, then the variable's.
+
+    Of a Python function: tuples, lists and dicts of arrays in the structure of its value, as JAX's.
 
     >>> jacobian("y[i] = A[i,j]*x[j]", "x")(A=[[1.0, 2.0]]).tolist()
     [[1.0, 2.0]]
     """
-    if _is_function(f):
-        return transforms.jacobian(f, _argnums(wrt, argnums))
-    return compile(_expression(f).jacobian(_name(wrt, "jacobian")))
+    return _transformed(f, JACOBIAN, wrt, argnums) or compile(
+        _expression(f).jacobian(_name(wrt, "jacobian"))
+    )
 
 
-def hessian(f: Any, wrt: Wrt = None, *, argnums: transforms.Argnums | None = None) -> Any:
+def hessian(f: Any, wrt: Wrt = None, *, argnums: Argnums | None = None) -> Any:
     """The Hessian of a scalar as a function of arrays.
+
+    Of a Python function, for several arguments, or for tuples, lists and dicts of arrays: the structure
+    twice, as JAX's.
 
     >>> hessian("x[i]*x[i]", "x")(x=[1.0, 2.0]).tolist()
     [[2.0, 0.0], [0.0, 2.0]]
+    >>> import numpy as np
+    >>> hessian(lambda x: np.sum(x**3))(np.array([1.0, 2.0])).tolist()
+    [[6.0, 0.0], [0.0, 12.0]]
     """
-    if _is_function(f):
-        return transforms.hessian(f, _argnums(wrt, argnums))
-    return compile(_expression(f).hessian(_name(wrt, "hessian")))
+    return _transformed(f, HESSIAN, wrt, argnums) or compile(
+        _expression(f).hessian(_name(wrt, "hessian"))
+    )

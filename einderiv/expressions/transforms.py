@@ -1,6 +1,6 @@
 """Gradient, value with gradient, Jacobian and Hessian of plain Python functions written for NumPy.
 
-In: a function over arrays, the positions of the arguments to differentiate by.
+In: a function over arrays, the positions of the arguments to differentiate by, the kind of derivative.
 Out: a function with the same arguments; results and conventions as JAX's.
 Invariant: the function is traced once per signature (`tracing.py`); after that its program runs. Called with
 symbols, also inside another function that is traced, a derivative is an expression in them.
@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..calculus import gradient, simplify
+from ..calculus import simplify
 from ..errors import DerivativeError, NotationError, axes_in_words
 from ..programs import Executable
 from ..terms import Expr, Variable, postorder, substituted
+from .expression import derivatives
 from .symbols.operands import Symbolic, made, together, tracing
 from .tracing import MODES, Call, Traced, call_of, fingerprint, outputs_of, rebuilt, symbol, trace
 
@@ -29,31 +29,29 @@ Argnums = int | Sequence[int]
 
 _MOST_TRACES = 256  # signatures of one function that are kept
 _MOST_BYTES = 1 << 28  # of the arrays that these hold
-_MOST_PROGRAMS = 512  # of all functions
 
-_programs: OrderedDict[Hashable, Executable] = OrderedDict()
-_lock = threading.Lock()
 _depth: ContextVar[int] = ContextVar("depth", default=0)  # of derivatives inside derivatives
 
 
-def _program(what: str, traced: Traced, terms: Callable[[Traced], list[Expr]]) -> Executable:
+class Kind(NamedTuple):
+    """A kind of derivative: its terms from those of the results, and what their values are packed into."""
+
+    name: str
+    of_number: bool  # is the function to have one number as its value?
+    terms: Callable[[Sequence[Expr], Sequence[Variable]], list[Expr]]
+    packed: Callable[[Transformed, Traced, Call, list[Any]], Any]
+
+
+@functools.lru_cache(maxsize=512)
+def _program(
+    kind: Kind,
+    results: tuple[Expr, ...],
+    wanted: tuple[Variable, ...],
+    variables: tuple[Variable, ...],
+) -> Executable:
     """The program of a derivative; equal traces, of whatever functions, share one."""
-    key = (
-        what,
-        tuple(output._term for output in traced.outputs),
-        tuple(traced.wanted),
-        tuple(traced.variables.values()),
-    )
-    with _lock:
-        known = _programs.pop(key, None)
-    if known is None:
-        roots = terms(traced)
-        known = Executable(roots, len(roots), traced.variables)
-    with _lock:
-        _programs[key] = known
-        while len(_programs) > _MOST_PROGRAMS:
-            _programs.popitem(last=False)
-    return known
+    roots = kind.terms(results, wanted)
+    return Executable(roots, len(roots), {x.name: x for x in variables})
 
 
 @dataclass
@@ -76,17 +74,9 @@ class _Plan:
 class Transformed:
     """A derivative of a function: called as the function is."""
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        argnums: Argnums,
-        terms: Callable[[Traced], list[Expr]],
-        assembled: Callable[[Traced, Call, list[Any], Transformed], Any],
-        what: str,
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], argnums: Argnums, kind: Kind) -> None:
         functools.update_wrapper(self, function)
-        self.function, self.argnums = function, argnums
-        self._terms, self._assembled, self._what = terms, assembled, what
+        self.function, self.argnums, self.kind = function, argnums, kind
         self._plans: dict[Hashable, _Plan] = {}
         self._starts: dict[Hashable, int] = {}  # the first mode that can succeed
         self._lock = threading.Lock()
@@ -98,11 +88,11 @@ class Transformed:
         else:
             plan = self._plan(call)
             traced, values = plan.traced, plan.run(call)
-        return self._assembled(traced, call, values, self)
+        return self.kind.packed(self, traced, call, values)
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__name__", "function")
-        return f"<{self._what} of {name}, argnums={self.argnums}>"
+        return f"<{self.kind.name} of {name}, argnums={self.argnums}>"
 
     def places(self, count: int) -> tuple[int, ...]:
         """The positions to differentiate by, among `count` arguments."""
@@ -122,19 +112,16 @@ class Transformed:
         """The trace and the program for a call, kept from an earlier one of its signature."""
         identity, _ = fingerprint(self.function)
         general = call.key(MODES[0])
-        keys: list[Hashable] = []
         start = 0
         if general is not None:
             known = self._plans.get((identity, general))
             if known is not None:
                 return known
             sized = (identity, general, call.sizes())
+            known = self._plans.get(sized) or self._plans.get((identity, call.key(MODES[1])))
+            if known is not None:
+                return known
             start = self._starts.get(sized, 0)
-            keys = [sized, *([(identity, call.key(MODES[1]))] if start else [])]
-            for key in keys:
-                known = self._plans.get(key)
-                if known is not None:
-                    return known
         last: Exception | None = None
         for number in range(start, len(MODES)):
             try:
@@ -142,7 +129,8 @@ class Transformed:
             except Exception as error:  # the next mode leaves less open
                 last = error
                 continue
-            program = _program(self._what, traced, self._terms)
+            wanted, variables = tuple(traced.wanted), tuple(traced.variables.values())
+            program = _program(self.kind, self._results(traced), wanted, variables)
             # anew: the function may have kept a record of its call
             identity, held = fingerprint(self.function)
             plan = _Plan(traced, program, held)
@@ -158,6 +146,25 @@ class Transformed:
             return plan
         assert last is not None
         raise last
+
+    def _results(self, traced: Traced) -> tuple[Expr, ...]:
+        """The terms to differentiate; one number if the derivative is that of a number."""
+        found = tuple(output._term for output in traced.outputs)
+        if not self.kind.of_number:
+            return found
+        if traced.structure != ():
+            what = f"returns {f'{len(found)} values' if found else 'nothing'}"
+            hint = "return one number, or use ed.jacobian"
+        elif found[0].rank:
+            what = f"value has {axes_in_words(found[0].rank)}"
+            hint = "sum the result, or use ed.jacobian"
+        else:
+            return found
+        raise DerivativeError(
+            f"the gradient of a function {'whose' if traced.structure == () else 'that'} {what}",
+            facts=["it belongs to a function with one number as its value"],
+            hint=hint,
+        )
 
     def _keep(self, key: Hashable, plan: _Plan) -> None:
         self._plans[key] = plan
@@ -195,7 +202,8 @@ class Transformed:
         _check_kept(terms, inner)
         outputs = [made(owner, term, context) for term in terms[:-1]]
         traced = Traced(outputs, structure, [], inner, {}, {})
-        found = substituted(self._terms(traced), dict(zip(inner, arguments, strict=True)))
+        roots = self.kind.terms(self._results(traced), inner)
+        found = substituted(roots, dict(zip(inner, arguments, strict=True)))
         return traced, [made(owner, term, context) for term in simplify(found)]
 
 
@@ -211,31 +219,7 @@ def _check_kept(terms: Sequence[Expr], variables: Sequence[Variable]) -> None:
             )
 
 
-# ---------------------------------------------------------------- terms
-
-
-def _scalar(traced: Traced, what: str) -> Expr:
-    if len(traced.outputs) != 1 or traced.structure != ():
-        count = len(traced.outputs)
-        raise DerivativeError(
-            f"{what} of a function that returns {f'{count} values' if count else 'nothing'}",
-            facts=["it belongs to a function with one number as its value"],
-            hint="return one number, or use ed.jacobian",
-        )
-    (output,) = traced.outputs
-    if output._term.rank:
-        raise DerivativeError(
-            f"{what} of a function whose value has {axes_in_words(output._term.rank)}",
-            facts=["it belongs to a function with one number as its value"],
-            hint="sum the result, or use ed.jacobian",
-        )
-    return output._term
-
-
-def _gradients(term: Expr, variables: Sequence[Variable]) -> list[Expr]:
-    (simple,) = simplify([term])
-    found = gradient(simple, variables)
-    return simplify([found[x] for x in variables])
+# ---------------------------------------------------------------- the kinds
 
 
 def _by_argument(transformed: Transformed, call: Call, values: Sequence[Any]) -> Any:
@@ -249,107 +233,48 @@ def _by_argument(transformed: Transformed, call: Call, values: Sequence[Any]) ->
     return tuple(built[k] for k in places)
 
 
-def _gradient_by_argument(transformed: Transformed, call: Call, values: Sequence[Any]) -> Any:
+def _gradient(transformed: Transformed, traced: Traced, call: Call, values: Sequence[Any]) -> Any:
     """The same, each entry in the dtype of its argument."""
     wanted = (leaf for leaf, by in zip(call.leaves, call.wanted, strict=True) if by)
-    return _by_argument(
-        transformed,
-        call,
-        [
-            value.astype(leaf.dtype, copy=False)
-            if isinstance(value, np.ndarray | np.generic)
-            else value
-            for value, leaf in zip(values, wanted, strict=True)
-        ],
-    )
+    own = [
+        value.astype(leaf.dtype, copy=False)
+        if isinstance(value, np.ndarray | np.generic)
+        else value
+        for value, leaf in zip(values, wanted, strict=True)
+    ]
+    return _by_argument(transformed, call, own)
 
 
-# ---------------------------------------------------------------- the four transforms
+def _jacobian(transformed: Transformed, traced: Traced, call: Call, values: Sequence[Any]) -> Any:
+    """The structure of the results, in each place that of the arguments."""
+    n = len(traced.wanted)
+    groups = [values[n * k : n * (k + 1)] for k in range(len(traced.outputs))]
+    return rebuilt(traced.structure, [_by_argument(transformed, call, own) for own in groups])
 
 
-def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
-    """The gradient of a function with one number as its value.
-
-    >>> import numpy as np
-    >>> grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0])).tolist()
-    [2.0, 4.0]
-    """
-    return Transformed(
-        function,
-        argnums,
-        lambda traced: _gradients(_scalar(traced, "the gradient"), traced.wanted),
-        lambda traced, call, values, self: _gradient_by_argument(self, call, values),
-        "gradient",
-    )
+def _hessian(transformed: Transformed, traced: Traced, call: Call, values: Sequence[Any]) -> Any:
+    """The same with that of the arguments twice."""
+    n = len(traced.wanted)
+    groups = [values[n * k : n * (k + 1)] for k in range(n * len(traced.outputs))]
+    rows = [_by_argument(transformed, call, own) for own in groups]
+    return _jacobian(transformed, traced, call, rows)
 
 
-def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
-    """The value and the gradient from one program.
-
-    >>> import numpy as np
-    >>> value, gradient = value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
-    >>> float(value), gradient.tolist()
-    (5.0, [2.0, 4.0])
-    """
-
-    def terms(traced: Traced) -> list[Expr]:
-        value = _scalar(traced, "the gradient")
-        return [*simplify([value]), *_gradients(value, traced.wanted)]
-
-    return Transformed(
-        function,
-        argnums,
-        terms,
-        lambda traced, call, values, self: (
-            values[0],
-            _gradient_by_argument(self, call, values[1:]),
-        ),
-        "value and gradient",
-    )
+def _first(terms: Sequence[Expr], variables: Sequence[Variable]) -> list[Expr]:
+    return [g for term in terms for g in derivatives(term, variables)]
 
 
-def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
-    """The derivative of a function: the axes of its value, then those of the argument.
-
-    >>> import numpy as np
-    >>> jacobian(lambda x: x**2)(np.array([1.0, 2.0])).tolist()
-    [[2.0, 0.0], [0.0, 4.0]]
-    """
-
-    def terms(traced: Traced) -> list[Expr]:
-        return [t for out in traced.outputs for t in _gradients(out._term, traced.wanted)]
-
-    def assembled(traced: Traced, call: Call, values: list[Any], self: Transformed) -> Any:
-        n = len(traced.wanted)
-        rows = [values[n * k : n * (k + 1)] for k in range(len(traced.outputs))]
-        return rebuilt(traced.structure, [_by_argument(self, call, row) for row in rows])
-
-    return Transformed(function, argnums, terms, assembled, "Jacobian")
-
-
-def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Transformed:
-    """The second derivatives of a function: the axes of its value, then twice those of the arguments.
-
-    For several arguments, or for tuples, lists and dicts of arrays: the structure twice, as JAX's.
-
-    >>> import numpy as np
-    >>> hessian(lambda x: np.sum(x**3))(np.array([1.0, 2.0])).tolist()
-    [[6.0, 0.0], [0.0, 12.0]]
-    """
-
-    def terms(traced: Traced) -> list[Expr]:
-        first = [g for out in traced.outputs for g in _gradients(out._term, traced.wanted)]
-        return [second for g in first for second in _gradients(g, traced.wanted)]
-
-    def assembled(traced: Traced, call: Call, values: list[Any], self: Transformed) -> Any:
-        n = len(traced.wanted)
-        rows = [
-            _by_argument(self, call, values[n * k : n * (k + 1)])
-            for k in range(n * len(traced.outputs))
-        ]
-        blocks = [
-            _by_argument(self, call, rows[n * k : n * (k + 1)]) for k in range(len(traced.outputs))
-        ]
-        return rebuilt(traced.structure, blocks)
-
-    return Transformed(function, argnums, terms, assembled, "Hessian")
+GRADIENT = Kind("gradient", True, _first, _gradient)
+VALUE_AND_GRADIENT = Kind(
+    "value and gradient",
+    True,
+    lambda terms, variables: [*simplify(terms), *_first(terms, variables)],
+    lambda transformed, traced, call, values: (
+        values[0],
+        _gradient(transformed, traced, call, values[1:]),
+    ),
+)
+JACOBIAN = Kind("Jacobian", False, _first, _jacobian)
+HESSIAN = Kind(
+    "Hessian", False, lambda terms, variables: _first(_first(terms, variables), variables), _hessian
+)
