@@ -58,6 +58,7 @@ from ..terms import (
     transpose,
     united,
 )
+from .symbols.operands import made
 from .symbols.operators import PythonOperators
 
 
@@ -641,3 +642,8 @@ def _restored(
     definitions = dict(zip(others[len(variables) :], names[1], strict=True))
     context = replace(rest, variables=variables, definitions=definitions)
     return Expression(term, indices, context, layout)
+
+
+def symbol(x: Variable, context: Context) -> Any:
+    """A tensor as a symbol."""
+    return made(Expression(x, ("",) * x.rank, context), x)

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from ..errors import NotationError
 from ..notations import Context, complaints
 from ..terms import Dim, Variable
-from .expression import Expression
-from .symbols.operands import made
+from .expression import Expression, symbol
 
 _TENSOR = re.compile(r"\s*([^\W\d]\w*)\s*(?:\[([^\[\]]*)\])?\s*[,;]?")
 
@@ -48,10 +47,7 @@ def tensors(
             facts=[f"the tensors are {', '.join(given)}"],
             hint="name it among the tensors, or drop the assumption",
         )
-    return tuple(
-        _symbol(name, axes, frozenset(complaints.assumptions((assume or {}).get(name, ()))))
-        for name, axes in given.items()
-    )
+    return tuple(_symbol(name, axes, (assume or {}).get(name, ())) for name, axes in given.items())
 
 
 def tensor(name: str, *, assume: str | Iterable[str] = ()) -> Expression:
@@ -68,19 +64,16 @@ def tensor(name: str, *, assume: str | Iterable[str] = ()) -> Expression:
             hint="use ed.tensors for several",
         )
     (only,) = found[0].variables
-    words = frozenset(complaints.assumptions((assume,) if isinstance(assume, str) else assume))
-    return _symbol(only, found[0]._term.shape, words)
+    return _symbol(only, found[0]._term.shape, (assume,) if isinstance(assume, str) else assume)
 
 
-def _symbol(name: str, axes: tuple[Dim, ...], assumptions: frozenset[str]) -> Expression:
+def _symbol(name: str, axes: tuple[Dim, ...], words: Iterable[str]) -> Expression:
+    assumptions = frozenset(complaints.assumptions(words))
+    declared = frozenset(dim for dim in axes if isinstance(dim, str))
     x = Variable(name, axes)
-    context = Context(
-        {name: x},
-        {name: assumptions} if assumptions else {},
-        declared=frozenset(dim for dim in axes if isinstance(dim, str)),
-    )
-    whole: Expression = made(Expression(x, ("",) * x.rank, context), x)
-    return whole
+    given = {name: assumptions} if assumptions else {}
+    found: Expression = symbol(x, Context({name: x}, given, declared=declared))
+    return found
 
 
 def _read(text: str) -> dict[str, tuple[Dim, ...]]:

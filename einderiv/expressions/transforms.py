@@ -21,9 +21,9 @@ from ..calculus import simplify
 from ..errors import DerivativeError, NotationError, axes_in_words
 from ..programs import Executable
 from ..terms import Expr, Variable, postorder, substituted
-from .expression import derivatives
+from .expression import derivatives, symbol
 from .symbols.operands import Symbolic, made, together, tracing
-from .tracing import MODES, Call, Traced, call_of, fingerprint, outputs_of, rebuilt, symbol, trace
+from .tracing import MODES, Call, Traced, call_of, fingerprint, outputs_of, rebuilt, trace
 
 Argnums = int | Sequence[int]
 
@@ -153,17 +153,16 @@ class Transformed:
         if not self.kind.of_number:
             return found
         if traced.structure != ():
-            what = f"returns {f'{len(found)} values' if found else 'nothing'}"
-            hint = "return one number, or use ed.jacobian"
+            count = f"{len(found)} values" if found else "nothing"
+            what, way = f"that returns {count}", "return one number"
         elif found[0].rank:
-            what = f"value has {axes_in_words(found[0].rank)}"
-            hint = "sum the result, or use ed.jacobian"
+            what, way = f"whose value has {axes_in_words(found[0].rank)}", "sum the result"
         else:
             return found
         raise DerivativeError(
-            f"the gradient of a function {'whose' if traced.structure == () else 'that'} {what}",
+            f"the gradient of a function {what}",
             facts=["it belongs to a function with one number as its value"],
-            hint=hint,
+            hint=f"{way}, or use ed.jacobian",
         )
 
     def _keep(self, key: Hashable, plan: _Plan) -> None:
