@@ -48,6 +48,8 @@ class Contractions:
         """The same, written to `out` where the kernel writes its result in that order; was it used?"""
         if len(step.operands) == 1:
             return SINGLE_WRITERS[step.kernel](self, step), False
+        if len(step.operands) > 2:
+            return self.einsum(step), False
         first, second = step.inputs
         if is_turned(first, second, step.output):
             step = replace(step, operands=step.operands[::-1], inputs=step.inputs[::-1])

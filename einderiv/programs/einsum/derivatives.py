@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from math import prod
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from ...errors import DataError, DimensionError, NotationError, ResourceLimitError, Span
+from ...errors import DataError, DimensionError, NotationError, ResourceLimitError
 from ...notations import ELLIPSIS, Labels, Subscripts, fresh_letters
 from ..arrays import Array, checked_sizes, converted
+from .call import Extents, Sizes, einsum
 
 # The derivative of an einsum equation by one operand, as labels.
 #
@@ -181,72 +182,6 @@ def index_text(
 # In: an equation, the number of an operand, shapes. Out: `Plan`, run with arrays.
 # Invariant: a plan is one einsum whose result is written on a diagonal of zeros; no delta is ever an array.
 
-Sizes = tuple[int, ...]
-
-_FEW = 10_000  # multiplications in one loop over all labels that take about 6 us
-
-
-class Extents:
-    """The extent of every label; 1 gives way to another, as NumPy broadcasts."""
-
-    def __init__(self, equation: Subscripts) -> None:
-        self.source = str(equation)
-        self._found: dict[str, tuple[int | str, str]] = {}
-
-    def read(self, name: str, labels: Labels, shape: Sequence[int | str]) -> None:
-        """The axes of one array."""
-        own: dict[str, tuple[int | str, str]] = {}
-        for axis, (label, dim) in enumerate(zip(labels, shape, strict=True)):
-            fact = f"axis {axis + 1} of {name} is {dim}"
-            same = own.setdefault(label, (dim, fact))
-            if same[0] != dim and isinstance(same[0], int) and isinstance(dim, int):
-                self._clash(label, same[1], fact)  # a diagonal repeats nothing
-            self.put(label, dim, fact)
-
-    def put(self, label: str, dim: int | str, fact: str) -> None:
-        """One extent with its reason."""
-        known = self._found.get(label)
-        if known is None or known[0] == 1:
-            self._found[label] = dim, fact
-        elif dim in (1, known[0]):
-            return
-        elif isinstance(dim, str) is isinstance(known[0], str):
-            self._clash(label, known[1], fact)
-        elif isinstance(dim, int):  # a number tells more than a name
-            self._found[label] = dim, fact
-
-    def exactly(self, label: str, dim: int, fact: str) -> None:
-        """Refuse a 1 that was repeated, where nothing may be."""
-        known = self._found[label]
-        if known[0] != dim:
-            self._clash(label, known[1], fact)
-
-    def _clash(self, label: str, first: str, second: str) -> NoReturn:
-        raise DimensionError(
-            f"label {label} has two extents",
-            source=self.source,
-            spans=self.places(label),
-            facts=[f"{first}, {second}"],
-            hint="axes with one label have one extent, or 1 where the array is repeated",
-        )
-
-    def places(self, label: str) -> list[Span]:
-        """Where the label stands in the equation."""
-        return [(k, k + 1) for k, x in enumerate(self.source) if x == label]
-
-    def get(self, label: str) -> int | None:
-        """The extent, None where nothing tells it."""
-        dim = self._found.get(label, (None, ""))[0]
-        return dim if isinstance(dim, int) else None
-
-    def repeated(self, labels: Labels, shape: Sizes) -> frozenset[int]:
-        """The axes of extent 1 whose label has another extent."""
-        return frozenset(
-            axis
-            for axis, (label, dim) in enumerate(zip(labels, shape, strict=True))
-            if dim == 1 != self.get(label)
-        )
-
 
 def repeated_axes(
     equation: Subscripts, operand: int, shapes: Sequence[Sequence[int | str]]
@@ -272,11 +207,10 @@ class Plan:
     shape: Sizes
     view: str  # einsum string from the result to its diagonal; empty where nothing is tied
     lead: tuple[slice | None, ...]  # places the core's axes among the diagonal's
-    optimize: bool  # NumPy's order of pairs and its BLAS, worth 6 us from some size on
 
     def run(self, arrays: Sequence[Array]) -> Any:
         """The result, in memory of its own."""
-        core = np.asarray(np.einsum(self.core, *arrays, optimize=self.optimize) if arrays else 1.0)
+        core = np.asarray(einsum(self.core, *arrays) if arrays else 1.0)
         if not self.view and core.shape == self.shape:
             shared = any(np.may_share_memory(core, array) for array in arrays)
             result = core.copy() if shared else core
@@ -324,13 +258,11 @@ def plan_of(
     )
     distinct = tuple(dict.fromkeys(form.result))
     core = tuple(x for x in distinct if x in form.present)
-    steps = prod(extents.get(form.old.get(x, x)) or 1 for x in form.present)
     return Plan(
         str(Subscripts(tuple(term for _, term in form.inputs), core)),
         shape,
         str(Subscripts((form.result,), distinct)) if len(distinct) < len(form.result) else "",
         tuple(slice(None) if x in form.present else None for x in distinct),
-        len(form.inputs) > 1 and steps > _FEW,
     )
 
 
