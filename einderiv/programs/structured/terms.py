@@ -3,7 +3,7 @@
 In: terms (`Term`), shapes, dtypes; labels are integers local to a term.
 Out: arrays (a term written out, a product with a vector) or terms (a product of two terms).
 Invariant: no temporary is larger than the operands and the result together, nor a delta an array.
-`structured_solve` solves with these; `structured` is the tensor that users hold.
+`solve.py` solves with these; `tensor.py` has the tensor that users hold.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ...errors import ResourceLimitError
 from ...terms import Label, Subscript
 from ..arrays import Array
 from ..compiler.order import contraction_order
+from ..einsum.call import Runnable, compiled, steps_along, typical
 
 Factor = tuple[Array, Subscript]  # an array at its labels
 Extents = tuple[int, ...]
@@ -80,129 +81,32 @@ def common_pairs(terms: Sequence[Term], rows: int) -> Pairs:
 # ---------------------------------------------------------------- products of factors
 
 
-class _Reduction(NamedTuple):
-    """A factor on the diagonal of its repeated labels, with unwanted labels summed."""
-
-    given: Subscript
-    once: Subscript  # the labels of that diagonal
-    gone: tuple[int, ...]  # its axes that are summed
-    left: Subscript
-
-    def of(self, array: Array) -> Array:
-        if len(self.once) < len(self.given):
-            array = _diagonals(array, self.given, self.once)
-        return np.add.reduce(array, axis=self.gone) if self.gone else array
-
-
-class _Step(NamedTuple):
-    """Two factors as one: entry by entry (`subscripts`), or as a product of matrices."""
-
-    places: tuple[int, int]  # in the list of factors that are left
-    reductions: tuple[_Reduction, _Reduction]
-    subscripts: tuple[list[int], list[int], list[int]] | None
-    orders: tuple[list[int], list[int]]  # axes as batch, rows, summed and batch, summed, columns
-    groups: tuple[int, int, int]  # how many labels are batch, rows, summed
-    made: Subscript
-
-    def of(self, a: Array, b: Array) -> Array:
-        a, b = self.reductions[0].of(a), self.reductions[1].of(b)
-        if self.subscripts is not None:
-            return np.einsum(a, self.subscripts[0], b, self.subscripts[1], self.subscripts[2])
-        batch, rows, summed = self.groups
-        a, b = a.transpose(self.orders[0]), b.transpose(self.orders[1])
-        if rows == summed == 1 and b.ndim == batch + 2:
-            return np.matmul(a, b)
-        lead, high, wide = a.shape[:batch], a.shape[batch : batch + rows], b.shape[batch + summed :]
-        inner = prod(a.shape[batch + rows :])
-        a, b = a.reshape((*lead, prod(high), inner)), b.reshape((*lead, inner, prod(wide)))
-        return np.matmul(a, b).reshape(lead + high + wide)
-
-
-def _reduction(labels: Subscript, keep: Iterable[Label]) -> _Reduction:
-    once, kept = distinct(labels), set(keep)
-    gone = tuple(axis for axis, label in enumerate(once) if label not in kept)
-    return _Reduction(labels, once, gone, tuple(x for x in once if x in kept))
-
-
-def _step(
-    places: tuple[int, int],
-    first: Subscript,
-    second: Subscript,
-    output: Subscript,
-    keep: set[Label],
-) -> _Step:
-    """How two factors are multiplied where the labels `keep` are needed later on."""
-    reductions = _reduction(first, keep.union(second)), _reduction(second, keep.union(first))
-    a, b = (reduction.left for reduction in reductions)
-    known = distinct((*(x for x in output if x in a or x in b), *a, *b))
-    summed = [x for x in a if x in b and x not in keep]
-    rows = [x for x in known if x in a and x not in b]
-    columns = [x for x in known if x in b and x not in a]
-    made = tuple(x for x in known if x not in summed)
-    if not summed or not (rows or columns):  # the C loop is best
-        number = {x: k for k, x in enumerate(known)}
-        first_axes, second_axes, made_axes = ([number[x] for x in own] for own in (a, b, made))
-        subscripts = first_axes, second_axes, made_axes
-        return _Step(places, reductions, subscripts, ([], []), (0, 0, 0), made)
-    if rows and made[-1] == rows[-1]:  # the last axis of the result belongs to the columns
-        places, reductions = places[::-1], reductions[::-1]
-        a, b, rows, columns = b, a, columns, rows
-    batch = [x for x in made if x in a and x in b]
-    orders = (
-        [a.index(x) for x in (*batch, *rows, *summed)],
-        [b.index(x) for x in (*batch, *summed, *columns)],
-    )
-    groups = len(batch), len(rows), len(summed)
-    return _Step(places, reductions, None, orders, groups, (*batch, *rows, *columns))
-
-
 @lru_cache(maxsize=4096)
-def _steps(
-    inputs: tuple[Subscript, ...],
-    output: Subscript,
-    sizes: tuple[tuple[Label, int], ...],
-    left: int,
-) -> tuple[tuple[_Step, ...], tuple[Subscript, ...]]:
-    """The steps until `left` factors remain, and the labels of those."""
-    pool, steps = list(inputs), []
-    for pair in contraction_order(inputs, output, dict(sizes)) if len(pool) > left else ():
-        if len(pool) <= left:
-            break
-        first, second = sorted(pair)
-        b, a = pool.pop(second), pool.pop(first)
-        steps.append(
-            _step((first, second), a, b, output, {x for ls in pool for x in ls}.union(output))
-        )
-        pool.append(steps[-1].made)
-    return tuple(steps), tuple(pool)
+def _program(
+    inputs: tuple[Subscript, ...], output: Subscript, extents: Extents, apart: bool
+) -> Runnable:
+    """The program of a product; `apart`: without its last step, if that sums nothing."""
+    path = contraction_order(inputs, output, dict(enumerate(extents)))
+    steps = steps_along(inputs, output, path)
+    last = steps[-1].inputs
+    if apart and len(last) == 2 and set(last[0]).intersection(last[1]).issubset(output):
+        steps = steps[:-1]
+    return compiled(inputs, output, steps, extents)
 
 
 def _multiplied(
-    factors: Sequence[Factor], output: Subscript, sizes: Mapping[Label, int], left: int = 1
+    factors: Sequence[Factor], output: Subscript, sizes: Mapping[Label, int], apart: bool
 ) -> list[Factor]:
-    """The factors multiplied pair by pair until `left` of them remain; what is in no output is summed."""
-    if len(factors) <= left:
-        return list(factors)
-    inputs = tuple([labels for _, labels in factors])
-    steps, labels = _steps(inputs, output, tuple(sizes.items()), left)
-    pool = [array for array, _ in factors]
-    for step in steps:
-        first, second = step.places
-        made = step.of(pool[first], pool[second])
-        del pool[max(step.places)], pool[min(step.places)]
-        pool.append(made)
-    return list(zip(pool, labels, strict=True))
-
-
-def product(factors: Sequence[Factor], output: Subscript, sizes: Mapping[Label, int]) -> Factor:
-    """All factors as one, with the labels of `output` that occur, in its order."""
-    array, labels = _multiplied(factors, output, sizes)[0]
-    if labels == output:
-        return array, labels
-    reduction = _reduction(labels, output)
-    array, labels = reduction.of(array), reduction.left
-    order = [labels.index(x) for x in output if x in labels]
-    return array.transpose(order), tuple([labels[k] for k in order])
+    """The factors as one, or as two to be multiplied entry by entry if `apart`; the rest is summed."""
+    number = {label: k for k, label in enumerate(sizes)}
+    names = tuple(sizes)
+    inputs = tuple([tuple([number[x] for x in labels]) for _, labels in factors])
+    known = labels_of(factors)
+    wanted = tuple([number[x] for x in output if x in known])
+    extents = tuple(sizes.values())
+    run, dims, results = _program(inputs, wanted, tuple(map(typical, extents)), apart)
+    arrays = run(*[array for array, _ in factors], None, *[extents[k] for k in dims])
+    return [(a, tuple([names[k] for k in own])) for a, own in zip(arrays, results, strict=True)]
 
 
 # ---------------------------------------------------------------- writing
@@ -225,7 +129,7 @@ def _placed(factor: Factor, target: Subscript) -> Array:
     return array.transpose(order)[index]
 
 
-def _scaled(factors: list[Factor], coefficient: float | complex) -> list[Factor]:
+def _scaled(factors: Sequence[Factor], coefficient: float | complex) -> Sequence[Factor]:
     """The factors, the smallest of them times the coefficient."""
     if coefficient == 1:
         return factors
@@ -246,80 +150,62 @@ def allocated(shape: Extents, dtype: np.dtype[np.generic], filled: bool) -> Arra
         ) from None
 
 
-class _Sum:
-    """A result that terms are added to, each on the diagonals that its places name."""
-
-    def __init__(self, shape: Extents, dtype: np.dtype[np.generic]) -> None:
-        self.shape, self.dtype = shape, dtype
-        self.array: Array = None
-
-    def add(self, factors: Sequence[Factor], term: Term, sizes: Mapping[Label, int]) -> None:
-        """Add the product of the factors on the diagonals of the term."""
-        places = term.places
-        once = distinct(places)
-        left = _scaled(_multiplied(factors, once, sizes, left=2), term.coefficient)
-        apart = len(left) == 2 and labels_of(left).issubset(once)
-        first = self.array is None
-        core: Factor | None = None
-        if not (apart and first):
-            core = product(left, once, sizes)
-        if first and core is not None and self.adopt(core[0], factors):
-            return
+def _written(
+    shape: Extents,
+    dtype: np.dtype[np.generic],
+    products: Iterable[tuple[Term, Mapping[Label, int]]],
+) -> Array:
+    """The sum of products with the extents of their labels, each on the diagonals that its places name."""
+    total: Array = None
+    for term, sizes in products:
+        once, first = distinct(term.places), total is None
+        factors = term.factors or ((np.ones((), dtype), ()),)
+        left = _multiplied(_scaled(factors, term.coefficient), once, sizes, apart=first)
+        if first and len(left) == 1 and _is_whole(left[0][0], shape, dtype, factors):
+            total = left[0][0]
+            continue
         if first:
-            self.array = allocated(self.shape, self.dtype, len(once) == len(places))
-        view = _diagonals(self.array, places, once)
-        if core is None:
-            a, b = (
-                _placed((_reduction(x, once).of(array), distinct(x)), once) for array, x in left
-            )
+            total = allocated(shape, dtype, len(once) == len(term.places))
+        view = _diagonals(total, term.places, once)
+        if len(left) == 2:
+            a, b = (_placed(factor, once) for factor in left)
             np.multiply(a, b, out=view, casting="unsafe")
         elif first:
-            view[...] = _placed(core, once)
+            view[...] = _placed(left[0], once)
         else:
-            np.add(view, _placed(core, once), out=view, casting="unsafe")
+            np.add(view, _placed(left[0], once), out=view, casting="unsafe")
+    return allocated(shape, dtype, False) if total is None else total
 
-    def adopt(self, core: Array, factors: Sequence[Factor]) -> bool:
-        """Take an array that is the whole result already, and nobody else's."""
-        fits = isinstance(core, np.ndarray) and core.shape == self.shape
-        whole = fits and core.dtype == self.dtype and core.flags.c_contiguous
-        if whole and not any(np.may_share_memory(core, array) for array, _ in factors):
-            self.array = core
-            return True
-        return False
 
-    def result(self) -> Array:
-        return allocated(self.shape, self.dtype, False) if self.array is None else self.array
+def _is_whole(
+    array: Array, shape: Extents, dtype: np.dtype[np.generic], factors: Iterable[Factor]
+) -> bool:
+    """Is an array the whole result already, and nobody else's?"""
+    fits = isinstance(array, np.ndarray) and array.shape == shape and array.dtype == dtype
+    own = fits and array.flags.c_contiguous and array.flags.writeable
+    return own and not any(np.may_share_memory(array, factor) for factor, _ in factors)
 
 
 def dense(shape: Extents, terms: Iterable[Term], dtype: np.dtype[np.generic]) -> Array:
     """The sum of the terms, written out: zeros once, each term on its diagonals."""
-    total = _Sum(shape, dtype)
-    for term in sorted(terms, key=has_delta):  # one that fills the tensor spares the zeros
-        sizes = extents_of(term, shape)
-        factors = term.factors or ((np.ones((), dtype), ()),)
-        total.add(factors, term, sizes)
-    return total.result()
+    filling = sorted(terms, key=has_delta)  # one that fills the tensor spares the zeros
+    return _written(shape, dtype, ((term, extents_of(term, shape)) for term in filling))
 
 
 def applied(
-    shape: Extents,
-    rows: int,
-    terms: Iterable[Term],
-    v: Array,
-    dtype: np.dtype[np.generic],
+    shape: Extents, rows: int, terms: Iterable[Term], v: Array, dtype: np.dtype[np.generic]
 ) -> Array:
     """The tensor times `v`, summed over its axes from `rows` on, which are the first ones of `v`."""
     count = len(shape) - rows
-    total = _Sum((*shape[:rows], *v.shape[count:]), np.result_type(dtype, v))
+    products = []
     for term in terms:
         sizes = extents_of(term, shape)
         fresh = max(sizes, default=-1) + 1
         more = tuple(range(fresh, fresh + v.ndim - count))
         sizes.update(zip(more, v.shape[count:], strict=True))
-        places = term.places[:rows] + more
-        factors = [*term.factors, (v, term.places[rows:] + more)]
-        total.add(factors, term._replace(places=places), sizes)
-    return total.result()
+        factors = (*term.factors, (v, term.places[rows:] + more))
+        products.append((Term(term.coefficient, factors, term.places[:rows] + more), sizes))
+    return _written((*shape[:rows], *v.shape[count:]), np.result_type(dtype, v), products)
 
 
 # ---------------------------------------------------------------- terms from terms
