@@ -1,7 +1,7 @@
 """Products of factors with Kronecker deltas, written out, applied and multiplied without ever being dense.
 
-In: terms (`Term`), shapes, dtypes; labels are integers local to a term.
-Out: arrays (a term written out, a product with a vector) or terms (a product of two terms).
+In: sums of terms (`Matrix`, `Term`); labels are integers local to a term.
+Out: arrays (a sum written out, a product with a vector) or sums (a product of two).
 Invariant: no temporary is larger than the operands and the result together, nor a delta an array.
 `solve.py` solves with these; `tensor.py` has the tensor that users hold.
 """
@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ...errors import ResourceLimitError
 from ...terms import Label, Subscript
 from ..arrays import Array
+from ..backends.numpy import c_einsum as loop
 from ..compiler.order import contraction_order
 from ..einsum.call import Runnable, compiled, steps_along, typical
 
@@ -67,15 +68,12 @@ def has_delta(term: Term) -> bool:
 
 def common_pairs(terms: Sequence[Term], rows: int) -> Pairs:
     """Row axes and column axes that carry one label in every term."""
-    found: list[tuple[int, int]] = []
-    width = len(terms[0].places) if terms else 0
-    for row in range(rows if terms else 0):
-        free = [column for column in range(rows, width) if column not in {c for _, c in found}]
-        for column in free:
-            if all(term.places[row] == term.places[column] for term in terms):
-                found.append((row, column))
-                break
-    return tuple(found)
+    found: dict[int, int] = {}
+    for row, column in product(range(rows), range(rows, len(terms[0].places) if terms else 0)):
+        taken = row in found or column in found.values()
+        if not taken and all(term.places[row] == term.places[column] for term in terms):
+            found[row] = column
+    return tuple(found.items())
 
 
 # ---------------------------------------------------------------- products of factors
@@ -114,11 +112,9 @@ def _multiplied(
 
 def _diagonals(array: Array, labels: Subscript, once: Subscript) -> Array:
     """The view of `array` with an axis for each label: equal labels are one diagonal."""
-    strides = dict.fromkeys(once, 0)
-    for label, stride in zip(labels, array.strides, strict=True):
-        strides[label] += stride
-    sizes = dict(zip(labels, array.shape, strict=True))
-    return as_strided(array, [sizes[x] for x in once], [strides[x] for x in once])
+    if labels == once:
+        return array
+    return loop(array, [once.index(x) for x in labels], list(range(len(once))))
 
 
 def _placed(factor: Factor, target: Subscript) -> Array:
@@ -186,34 +182,7 @@ def _is_whole(
     return own and not any(np.may_share_memory(array, factor) for factor, _ in factors)
 
 
-def dense(shape: Extents, terms: Iterable[Term], dtype: np.dtype[np.generic]) -> Array:
-    """The sum of the terms, written out: zeros once, each term on its diagonals."""
-    filling = sorted(terms, key=has_delta)  # one that fills the tensor spares the zeros
-    return _written(shape, dtype, ((term, extents_of(term, shape)) for term in filling))
-
-
-def applied(
-    shape: Extents, rows: int, terms: Iterable[Term], v: Array, dtype: np.dtype[np.generic]
-) -> Array:
-    """The tensor times `v`, summed over its axes from `rows` on, which are the first ones of `v`."""
-    count = len(shape) - rows
-    products = []
-    for term in terms:
-        sizes = extents_of(term, shape)
-        fresh = max(sizes, default=-1) + 1
-        more = tuple(range(fresh, fresh + v.ndim - count))
-        sizes.update(zip(more, v.shape[count:], strict=True))
-        factors = (*term.factors, (v, term.places[rows:] + more))
-        products.append((Term(term.coefficient, factors, term.places[:rows] + more), sizes))
-    return _written((*shape[:rows], *v.shape[count:]), np.result_type(dtype, v), products)
-
-
-# ---------------------------------------------------------------- terms from terms
-
-
-def turned(term: Term, rows: int) -> Term:
-    """The transposed term: the axes from `rows` on come first."""
-    return term._replace(places=term.places[rows:] + term.places[:rows])
+# ---------------------------------------------------------------- sums of terms
 
 
 def merged(term: Term, equal: Iterable[tuple[Label, Label]]) -> Term:
@@ -233,27 +202,76 @@ def merged(term: Term, equal: Iterable[tuple[Label, Label]]) -> Term:
     return Term(term.coefficient, factors, tuple(map(final, term.places)))
 
 
-def diagonal(shape: Extents, rows: int, terms: Iterable[Term]) -> list[Term]:
-    """Terms of the tensor's diagonal: row axis k and column axis k are one."""
-    found = []
-    for term in terms:
-        joined = merged(term, zip(term.places[:rows], term.places[rows:], strict=True))
-        found.append(joined._replace(places=joined.places[:rows]))
-    return found
+class Matrix(NamedTuple):
+    """A tensor as a sum of terms, its first `rows` axes as rows, the others as columns."""
+
+    shape: Extents
+    rows: int
+    terms: Sequence[Term]
+    dtype: np.dtype[np.generic]
+
+    @property
+    def halves(self) -> tuple[Extents, Extents]:
+        """The extents of the row axes, and those of the column axes."""
+        return self.shape[: self.rows], self.shape[self.rows :]
+
+    def at(self, axes: Sequence[int], rows: int = 0) -> Matrix:
+        """The same terms with some of the axes only, in another order."""
+        shape = tuple(self.shape[axis] for axis in axes)
+        terms = [term._replace(places=tuple(term.places[a] for a in axes)) for term in self.terms]
+        return Matrix(shape, rows, terms, self.dtype)
+
+    def turned(self) -> Matrix:
+        """The transposed matrix."""
+        axes = (*range(self.rows, len(self.shape)), *range(self.rows))
+        return self.at(axes, len(self.shape) - self.rows)
+
+    def dense(self) -> Array:
+        """All entries, written out: zeros once, each term on its diagonals."""
+        filling = sorted(self.terms, key=has_delta)  # one that fills the tensor spares the zeros
+        products = ((term, extents_of(term, self.shape)) for term in filling)
+        return _written(self.shape, self.dtype, products)
+
+    def times(self, v: Array) -> Array:
+        """The product with `v`, summed over the columns, which are the first axes of `v`."""
+        count = len(self.shape) - self.rows
+        products = []
+        for term in self.terms:
+            sizes = extents_of(term, self.shape)
+            fresh = max(sizes, default=-1) + 1
+            more = tuple(range(fresh, fresh + v.ndim - count))
+            sizes.update(zip(more, v.shape[count:], strict=True))
+            factors = (*term.factors, (v, term.places[self.rows :] + more))
+            places = term.places[: self.rows] + more
+            products.append((Term(term.coefficient, factors, places), sizes))
+        shape = (*self.halves[0], *v.shape[count:])
+        return _written(shape, np.result_type(self.dtype, v), products)
+
+    def diagonal(self) -> Array:
+        """The entries whose row is their column."""
+        joined = []
+        for term in self.terms:
+            pairs = zip(term.places[: self.rows], term.places[self.rows :], strict=True)
+            joined.append(merged(term, pairs))
+        return Matrix(self.shape, self.rows, joined, self.dtype).at(range(self.rows)).dense()
+
+    def composed(self, other: Matrix) -> Matrix:
+        """The matrix product: the columns summed with the rows of `other`."""
+        rows, columns = self.halves[0], other.halves[1]
+        terms = [_composed(a, self, b, other) for a in self.terms for b in other.terms]
+        dtype = np.result_type(self.dtype, other.dtype)
+        return Matrix(rows + columns, self.rows, terms, dtype)
 
 
-def composed(
-    a: Term, shape_a: Extents, rows_a: int, b: Term, shape_b: Extents, rows_b: int
-) -> Term:
-    """The matrix product of two terms: columns of `a` summed with the rows of `b`."""
-    shift = max(extents_of(a, shape_a), default=-1) + 1
+def _composed(a: Term, left: Matrix, b: Term, right: Matrix) -> Term:
+    shift = max(extents_of(a, left.shape), default=-1) + 1
     moved = tuple((array, tuple(x + shift for x in labels)) for array, labels in b.factors)
     places = (*a.places, *(x + shift for x in b.places))
-    width = len(a.places)
+    start, end = len(a.places), len(a.places) + right.rows
     both = Term(a.coefficient * b.coefficient, a.factors + moved, places)
-    joined = merged(both, zip(places[rows_a:width], places[width : width + rows_b], strict=True))
-    kept = joined.places[:rows_a] + joined.places[width + rows_b :]
+    joined = merged(both, zip(places[left.rows : start], places[start:end], strict=True))
+    kept = joined.places[: left.rows] + joined.places[end:]
     known = labels_of(joined.factors).union(kept)
-    sizes = dict(zip(joined.places, shape_a + shape_b, strict=True))
+    sizes = dict(zip(joined.places, left.shape + right.shape, strict=True))
     free = prod(size for label, size in sizes.items() if label not in known)
     return Term(joined.coefficient * free, joined.factors, kept)
