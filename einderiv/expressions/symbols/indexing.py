@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...terms import Expr, Ones, Shape, add, contract, power, transpose
+from ...terms import Expr, Ones, add, contract, power, transpose
 from .operands import (
     Symbolic,
     agreeing,
@@ -284,38 +284,65 @@ def is_known(x: Any) -> bool:
 
 def picked(x: Any, keys: tuple[Any, ...]) -> Any:
     """x[keys]."""
-    pieces = _Pieces(x)
-    axis = 0
-    for key in _spelled_out(keys, x._term.rank):
-        if key is None:
-            pieces.new_axis()
-        elif isinstance(key, slice):
-            pieces.part(axis, np.arange(x._term.shape[axis])[key])
-            axis += 1
-        else:
-            for own in _arrays_of(key, x._term.shape[axis:]):
-                pieces.gather(axis, own)
-                axis += 1
-    return pieces.result()
+    shape: tuple[int, ...] = x._term.shape
+    _check_keys(keys, shape)
+    result = np.broadcast_to(0, shape)[keys].shape
+    rank, labels = len(result), []
+    factors: list[Expr] = [x._term]
+    inputs: list[tuple[int, ...]] = []
+    for axis, places in enumerate(np.indices(shape, sparse=True)):
+        source = np.broadcast_to(places, shape)[keys]  # the index along the axis, entry by entry
+        along = tuple(k for k in range(rank) if _varies(source, k))
+        own = source[tuple(slice(None) if k in along else 0 for k in range(rank))]
+        if len(along) == 1 and np.array_equal(own, np.arange(shape[axis])):
+            labels.append(along[0])
+            continue
+        labels.append(rank + axis)
+        factors.append(array_of_choices(own, shape[axis], shape[axis : axis + 1]))
+        inputs.append((*along, rank + axis))
+    inputs.insert(0, tuple(labels))
+    lacking = set(range(rank)).difference(*inputs)
+    factors += [Ones(result[k]) for k in lacking]
+    return made(x, contract(factors, [*inputs, *((k,) for k in lacking)], tuple(range(rank))))
 
 
-def _spelled_out(keys: tuple[Any, ...], rank: int) -> list[Any]:
-    """One key an axis, bool arrays one for several, None for a new axis; no ellipsis."""
-    taken = sum(_axes_taken(key) for key in keys)
+def _varies(array: Array, axis: int) -> bool:
+    return array.shape[axis] != 1 and (
+        not array.size or bool((array != array.take([0], axis)).any())
+    )
+
+
+def _check_keys(keys: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+    """Refuse what NumPy's indexing of an array of this shape does not take."""
+    arrays = [
+        None if k is None or k is Ellipsis or isinstance(k, slice) else _indices(k) for k in keys
+    ]
+    axes = [
+        isinstance(key, slice) if array is None else array.ndim if array.dtype == bool else 1
+        for key, array in zip(keys, arrays, strict=True)
+    ]
     dots = [n for n, key in enumerate(keys) if key is Ellipsis]
-    if taken > rank or len(dots) > 1:
-        refuse(f"{taken} indices for {rank} axes", "each axis has one", "drop some")
-    at = dots[0] if dots else len(keys)
-    return [*keys[:at], *[slice(None)] * (rank - taken), *keys[at + 1 :]]
-
-
-def _axes_taken(key: Any) -> int:
-    if key is None or key is Ellipsis:
-        return 0
-    if isinstance(key, slice):
-        return 1
-    array = _indices(key)
-    return array.ndim if array.dtype == bool else 1
+    if sum(axes) > len(shape) or len(dots) > 1:
+        refuse(f"{sum(axes)} indices for {len(shape)} axes", "each axis has one", "drop some")
+    at = 0
+    for key, array, taken in zip(keys, arrays, axes, strict=True):
+        own = shape[at : at + taken]
+        at += len(shape) - sum(axes) if key is Ellipsis else taken
+        if array is not None and array.dtype == bool:
+            if not array.ndim or array.shape != own:
+                refuse(
+                    f"bools of shape {array.shape} as an index of axes {shape[at - taken :]}",
+                    "they say for each entry whether it is taken",
+                    "give them the shape of the axes",
+                )
+        elif array is not None and array.size:
+            (size,), least, most = own, int(array.min()), int(array.max())
+            if least < -size or most >= size:
+                refuse(
+                    f"index {most if most >= size else least} of an axis with {size} entries",
+                    "indices run from 0, or from the end as negative numbers",
+                    f"choose one from {-size} to {size - 1}",
+                )
 
 
 def _indices(key: Any) -> Array:
@@ -336,97 +363,6 @@ def _indices(key: Any) -> Array:
             "convert it first",
         )
     return array
-
-
-def _arrays_of(key: Any, shape: Shape) -> Sequence[Array]:
-    """The indices of each axis that a key takes."""
-    array = _indices(key)
-    if array.dtype != bool:
-        return (array,)
-    if not array.ndim or array.shape != shape[: array.ndim]:
-        refuse(
-            f"bools of shape {array.shape} as an index of axes {shape}",
-            "they say for each entry whether it is taken",
-            "give them the shape of the axes",
-        )
-    return array.nonzero()
-
-
-class _Pieces:
-    """The factors of a part, and the labels of its axes as they come."""
-
-    def __init__(self, x: Any) -> None:
-        self.x = x
-        self.labels = tuple(range(x._term.rank))  # of x itself
-        self.fresh: int = x._term.rank
-        self.operands: list[Expr] = []
-        self.inputs: list[tuple[int, ...]] = []
-        self.axes: list[
-            int | None
-        ] = []  # labels of the result; None where the gathered axes belong
-        self.gathered: list[tuple[int, Array]] = []
-
-    def label(self) -> int:
-        """A label that no axis has."""
-        self.fresh += 1
-        return self.fresh - 1
-
-    def new_axis(self) -> None:
-        """An axis of extent 1."""
-        self.axes.append(self.label())
-        self.factor(Ones(1), self.axes[-1])
-
-    def factor(self, operand: Expr, *labels: int | None) -> None:
-        """One more factor."""
-        self.operands.append(operand)
-        self.inputs.append(tuple(k for k in labels if k is not None))
-
-    def part(self, axis: int, indices: Array) -> None:
-        """The axis cut to a slice."""
-        size = self.x._term.shape[axis]
-        if len(indices) == size and (indices == np.arange(size)).all():
-            self.axes.append(axis)
-            return
-        own = self.label()
-        self.axes.append(own)
-        self.factor(_choice(indices, size), own, axis)
-
-    def gather(self, axis: int, indices: Array) -> None:
-        """The axis read at indices, which all gathered axes share."""
-        size = self.x._term.shape[axis]
-        if indices.size and not (-size <= indices.min() and indices.max() < size):
-            worst = int(indices.max() if indices.max() >= size else indices.min())
-            refuse(
-                f"index {worst} of an axis with {size} entries",
-                "indices run from 0, or from the end as negative numbers",
-                f"choose one from {-size} to {size - 1}",
-            )
-        self.gathered.append((axis, indices % size if size else indices))
-        self.axes.append(None)
-
-    def result(self) -> Any:
-        """The product of all factors."""
-        arrays = np.broadcast_arrays(*(indices for _, indices in self.gathered))
-        common = [self.label() for _ in (arrays[0].shape if arrays else ())]
-        for (axis, _), indices in zip(self.gathered, arrays, strict=True):
-            self.factor(_choice(indices, self.x._term.shape[axis]), *common, axis)
-        places = [n for n, label in enumerate(self.axes) if label is None]
-        together = not places or places[-1] - places[0] + 1 == len(places)
-        # NumPy: gathered axes stand where they were, in front where something is between them
-        at = places[0] if places and (together or not _lists(self.gathered)) else 0
-        rest = [label for label in self.axes if label is not None]
-        output = (*rest[:at], *common, *rest[at:])
-        term = contract([self.x._term, *self.operands], [self.labels, *self.inputs], output)
-        return made(self.x, term)
-
-
-def _lists(gathered: Sequence[tuple[int, Array]]) -> bool:
-    return any(indices.ndim for _, indices in gathered)
-
-
-def _choice(indices: Array, size: int) -> Expr:
-    """The tensor that is 1 at [..., indices[...]] and 0 elsewhere."""
-    return array_of_choices(indices, size, (size,))
 
 
 def array_of_choices(places: Array, size: int, shape: Sequence[int]) -> Expr:
