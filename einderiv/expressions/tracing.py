@@ -49,13 +49,11 @@ def flattened(value: Any) -> tuple[list[Any], Structure]:
     if isinstance(value, dict):
         keys = list(value)
         with suppress(TypeError):
-            keys.sort()
+            keys = sorted(value)
         kind, inside = ("dict", tuple(keys)), [value[key] for key in keys]
     elif isinstance(value, tuple | list):
-        name = (
-            "named" if hasattr(value, "_fields") else "list" if isinstance(value, list) else "tuple"
-        )
-        kind, inside = (name, type(value) if name == "named" else len(value)), list(value)
+        kind = ("list" if isinstance(value, list) else "tuple", len(value))
+        kind, inside = ("named", type(value)) if hasattr(value, "_fields") else kind, list(value)
     else:
         return [value], ()
     leaves: list[Any] = []
@@ -129,7 +127,7 @@ def _of(value: Any, depth: int, held: list[Any]) -> Hashable:
             return value.shape, value.dtype.str, value.tobytes()
         held.append(value)
         flat = value.reshape(-1) if value.flags.c_contiguous else value.flat
-        sample = b"" if value.dtype.hasobject else flat[:: value.size // _SAMPLE].tobytes()
+        sample = b"" if value.dtype.hasobject else flat[:: value.size // _SAMPLE + 1].tobytes()
         return id(value), sample
     held.append(value)
     if not depth or isinstance(value, ModuleType | type | BuiltinFunctionType):
@@ -252,7 +250,7 @@ class Call:
                 shape = np.shape(leaf)
                 if mode.is_general:  # -1 the first extent beyond 1, -2 the second ...
                     shape = tuple(
-                        d if d < 2 else -order.setdefault(d, len(order)) - 1 for d in shape
+                        -order.setdefault(d, len(order) + 1) if d > 1 else d for d in shape
                     )
                 parts.append(shape)
             elif isinstance(leaf, bool | int | float | str | bytes | np.generic | Enum | type):
@@ -332,7 +330,14 @@ def call_of(
     wanted: list[bool] = []
 
     def name(place: int) -> str:  # looked up where it is needed: 10 us
-        return (*_parameter_names(function, len(arguments)), *keywords)[place]
+        names = [f"x{k}" for k in range(len(arguments))]
+        with suppress(TypeError, ValueError):  # a function without a signature
+            parameters = inspect.signature(function).parameters.values()
+            plain = [
+                p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            ]
+            names = [*plain, *names[len(plain) :]]
+        return [*names[: len(arguments)], *keywords][place]
 
     for place, value in enumerate((*arguments, *keywords.values())):
         own, structure = flattened(value)
@@ -343,16 +348,6 @@ def call_of(
         structures.append(structure)
     whole = (len(arguments), tuple(structures), tuple(keywords))
     return Call(whole, leaves, places, wanted, name)
-
-
-def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [p.name for p in parameters if p.kind in plain][:count]
-    return names + [f"x{k}" for k in range(len(names), count)]
 
 
 def _plain(leaf: Any, place: int, name: Callable[[int], str]) -> Any:
@@ -438,26 +433,20 @@ def explained(error: Exception, traceback: TracebackType | None) -> Exception:
     """What a function raised, as a refusal with its line where symbols are the reason."""
     if isinstance(error, EinderivError):
         return located(error, traceback)
-    text = str(error)
-    if "read-only" in text and isinstance(error, ValueError):
-        return located(
-            NotationError(
-                "an argument of a function to differentiate is written into",
-                facts=["derivatives belong to functions that leave their arguments as they are"],
-                hint="write a copy: x = x.copy()",
-            ),
-            traceback,
-        )
+    text, found = str(error), None
     named = any(f"'{kind}'" in text for kind in ("Expression", "Size", "Indexed"))
     about = isinstance(error, AttributeError) and isinstance(error.obj, Symbolic | Size)
-    if about or (named and isinstance(error, TypeError)) or is_ours(traceback):
-        text = text.replace("'Expression'", "symbol").replace("'Size'", "extent")
-        return located(
-            NotationError(
-                "symbols do not take part in this",
-                facts=[f"{type(error).__name__}: {text}"],
-                hint="use arithmetic, NumPy's functions and np.where, or compute it beforehand",
-            ),
-            traceback,
+    if "read-only" in text and isinstance(error, ValueError):
+        found = NotationError(
+            "an argument of a function to differentiate is written into",
+            facts=["derivatives belong to functions that leave their arguments as they are"],
+            hint="write a copy: x = x.copy()",
         )
-    return error
+    elif about or (named and isinstance(error, TypeError)) or is_ours(traceback):
+        text = text.replace("'Expression'", "symbol").replace("'Size'", "extent")
+        found = NotationError(
+            "symbols do not take part in this",
+            facts=[f"{type(error).__name__}: {text}"],
+            hint="use arithmetic, NumPy's functions and np.where, or compute it beforehand",
+        )
+    return error if found is None else located(found, traceback)

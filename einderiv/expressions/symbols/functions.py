@@ -666,6 +666,24 @@ def _method(function: Any, meaning: str = "") -> Any:
     return method
 
 
+def _refusal(message: str, fact: str, hint: str) -> Any:
+    """A method that no symbol has."""
+
+    def method(self: Any, *_: Any, **__: Any) -> NoReturn:
+        refuse(message, fact, hint)
+
+    method.__doc__ = f"Refused: {fact}."
+    return method
+
+
+def _without_value(what: str) -> Any:
+    return _refusal(
+        f"{what} needs the value of a symbol",
+        "a symbol stands for arrays that come later",
+        "leave the conversion out, or compute it beforehand and pass the result",
+    )
+
+
 class PythonOperators(Symbolic):
     """Arithmetic, comparison, NumPy's methods and protocols for expressions."""
 
@@ -744,16 +762,10 @@ class PythonOperators(Symbolic):
             return UFUNCS[name](self, other)
         return None
 
-    def __floordiv__(self, other: Any) -> NoReturn:
-        refuse(
-            "a whole quotient //", "it is constant between jumps", "use /, or compute it beforehand"
-        )
-
-    def __mod__(self, other: Any) -> NoReturn:
-        refuse("a remainder %", "no term stands for it", "compute it beforehand")
-
-    __rfloordiv__ = __floordiv__
-    __rmod__ = __mod__
+    __floordiv__ = __rfloordiv__ = _refusal(
+        "a whole quotient //", "it is constant between jumps", "use /, or compute it beforehand"
+    )
+    __mod__ = __rmod__ = _refusal("a remainder %", "no term stands for it", "compute it beforehand")
 
     # ------------------------------------------------------------ methods of arrays
 
@@ -798,11 +810,7 @@ class PythonOperators(Symbolic):
             )
         return self
 
-    def item(self, *_: Any) -> NoReturn:
-        """Refused: entries have no value yet."""
-        _needs_value("item()")
-
-    tolist = item
+    item = tolist = _without_value("item()")
 
     # ------------------------------------------------------------ indexing
 
@@ -812,12 +820,11 @@ class PythonOperators(Symbolic):
             return Indexed.access(self, keys)
         return picked(self, keys) if is_known(self) else with_new_axes(self, keys)
 
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        refuse(
-            "an entry of a symbol is written",
-            "symbols have no memory; every step makes a new one",
-            "build the result with np.where, sums and products",
-        )
+    __setitem__ = _refusal(
+        "an entry of a symbol is written",
+        "symbols have no memory; every step makes a new one",
+        "build the result with np.where, sums and products",
+    )
 
     def __iter__(self) -> Iterator[Any]:
         if self.ndim and is_known(self):
@@ -847,32 +854,13 @@ class PythonOperators(Symbolic):
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
         return array_function(function, arguments, options)
 
-    def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        _needs_value("a NumPy array")
-
-    def __bool__(self) -> bool:
-        refuse(
-            "a branch on the value of a symbol",
-            "which way it goes depends on the data",
-            "write np.where(condition, a, b), which keeps both",
-        )
-
-    def __float__(self) -> float:
-        _needs_value("float()")
-
-    def __int__(self) -> int:
-        _needs_value("int()")
-
-    def __complex__(self) -> complex:
-        _needs_value("complex()")
-
-    def __index__(self) -> int:
-        _needs_value("an index or a count")
-
-
-def _needs_value(what: str) -> NoReturn:
-    refuse(
-        f"{what} needs the value of a symbol",
-        "a symbol stands for arrays that come later",
-        "leave the conversion out, or compute it beforehand and pass the result",
+    __bool__ = _refusal(
+        "a branch on the value of a symbol",
+        "which way it goes depends on the data",
+        "write np.where(condition, a, b), which keeps both",
     )
+    __array__ = _without_value("a NumPy array")
+    __float__ = _without_value("float()")
+    __int__ = _without_value("int()")
+    __complex__ = _without_value("complex()")
+    __index__ = _without_value("an index or a count")
