@@ -138,11 +138,6 @@ class Product:
     extents: tuple[int, ...]  # of label 0, 1, ...
     views: tuple[tuple[int | slice, ...] | None, ...]  # what takes the axes away, per operand
 
-    @property
-    def multiplications(self) -> int:
-        """Passes through one loop over all labels."""
-        return prod(self.extents) * (len(self.inputs) - 1)
-
 
 @lru_cache(maxsize=1024)
 def _read(text: str) -> Subscripts:
@@ -378,6 +373,7 @@ def _is_faster_alone(product: Product, dtype: np.dtype[Any]) -> bool:
 def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> bool:
     """Is NumPy's loop over all labels what is asked for, or at least as fast as anything else?"""
     count = len(product.inputs)
+    multiplications = prod(product.extents) * (count - 1)  # of one loop over all labels
     if 0 in product.extents and count <= _MOST_OPERANDS and dtype.kind in _NUMBERS:
         return False
     if count > 2 and not ordered:
@@ -385,10 +381,10 @@ def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> b
     if count > _MOST_OPERANDS:
         return False
     if dtype.char not in _FEW:
-        few = dtype.char not in _PAIRED or product.multiplications <= _FEW_PAIRED
+        few = dtype.char not in _PAIRED or multiplications <= _FEW_PAIRED
         return few or count == 2
     if count > 2 or dtype.kind == "b":
-        return product.multiplications <= _FEW[dtype.char]
+        return multiplications <= _FEW[dtype.char]
     one, several = _prices(product.inputs, product.output, tuple(map(typical, product.extents)))
     scale = _COMPLEX if dtype.kind == "c" else 1.0
     return scale * (one - several) <= _PROGRAM
@@ -494,10 +490,13 @@ def _with_settings(
     casting: Any,
 ) -> Any:
     """The call with an array for the result, a dtype, a layout or a rule of conversion."""
-    if len(arrays) < 2 or type(order) is not str or type(casting) is not str:
+    if (
+        len(arrays) < 2
+        or type(order) is not str
+        or type(casting) is not str
+        or order not in _ORDERS
+    ):
         raise RefusalError  # one operand: perhaps a view
-    if order not in _ORDERS:
-        raise RefusalError
     own = signature[1::2]
     if out is not None:
         if type(out) is not np.ndarray or not out.flags.writeable:
@@ -562,28 +561,20 @@ def _string_and_operands(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...
 
 def _letters(labels: Any) -> str:
     """A list of numbers and Ellipsis as part of an einsum string."""
-    if not isinstance(labels, _LISTS):
+    if not isinstance(labels, _LISTS) or any(isinstance(x, bool) for x in labels):
         raise RefusalError
     try:
-        return "".join([_LABELS[x if type(x) is int else _number(x)] for x in labels])
+        return "".join([_LABELS[x if x is Ellipsis else index(x)] for x in labels])
     except (TypeError, KeyError) as error:
         raise RefusalError from error
-
-
-def _number(label: Any) -> Any:
-    if label is Ellipsis or isinstance(label, bool):  # NumPy takes no bool
-        return label if label is Ellipsis else None
-    return index(label)
 
 
 def _array(operand: Any) -> Array:
     """An operand as a plain array, as NumPy's loop takes it; another library's array is not ours."""
     if type(operand) is np.ndarray:
         return operand
-    subclass = isinstance(operand, np.ndarray)
-    if subclass and type(operand).__array_function__ is not np.ndarray.__array_function__:
-        raise RefusalError
-    if not isinstance(operand, _PLAIN):
+    own = getattr(type(operand), "__array_function__", np.ndarray.__array_function__)
+    if not isinstance(operand, _PLAIN) or own is not np.ndarray.__array_function__:
         raise RefusalError
     try:
         return np.asarray(operand)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -23,15 +23,10 @@ from ...notations import ELLIPSIS, Labels, Subscripts, fresh_letters
 from ..arrays import Array, checked_sizes, converted
 from .call import Extents, Sizes, einsum
 
-# The derivative of an einsum equation by one operand, as labels.
-#
-# In: an equation, the number of an operand, which of its axes are repeated. Out: `Form`.
-# Invariant: nothing is known of extents here but which axes are 1; arrays come in `einsum_plans.py`.
+# ---------------------------------------------------------------- labels
 
 COTANGENT = "g"
 _NEW = "pqrstuvwxyz"  # letters for the new axes of a Jacobian, where they are free
-
-Inputs = tuple[tuple[str | int, Labels], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Form:
     with extent 1 only, while the result has more.
     """
 
-    inputs: Inputs  # "g" or the number of an operand
+    inputs: tuple[tuple[str | int, Labels], ...]  # "g" or the number of an operand
     result: Labels
     letters: Labels
     single: frozenset[str] = frozenset()
@@ -78,26 +73,33 @@ class Form:
         return [x for x in dict.fromkeys(self.result) if x not in covered]
 
 
-def _vjp_form(equation: Subscripts, operand: int, axes: Repeated = NOTHING) -> Form:
-    """Law: dA_k = sum of g times all other operands, at the labels of operand k."""
-    own, single = equation.inputs[operand], axes.own
-    repeats = [axis for axis, x in enumerate(own) if x in own[:axis]]
-    needed = sorted({*single, *repeats})
-    fresh = dict(
-        zip(needed, fresh_letters(len(needed), equation.letters, _after(own)), strict=True)
-    )
-    letters = tuple(fresh.get(axis, x) for axis, x in enumerate(own))
-    result = tuple(fresh[axis] if axis in single else x for axis, x in enumerate(own))
-    others = ((k, term) for k, term in enumerate(equation.inputs) if k != operand)
-    inputs: Inputs = ((COTANGENT, equation.output), *others)
-    old = {fresh[axis]: own[axis] for axis in needed}
+def form_of(kind: str, equation: Subscripts, operand: int, axes: Repeated = NOTHING) -> Form:
+    """Laws: dA_k = sum of g times all other operands, at the labels of operand k ("vjp");
+    dC_o/dA_n = d_{l n} for labels l kept in the output; a summed label becomes the new axis ("jacobian").
+    """
+    own, output, single = equation.inputs[operand], equation.output, axes.own
+    is_vjp = kind == "vjp"
+    repeats = {axis for axis, x in enumerate(own) if x in own[:axis]}
+    needed = sorted(single | repeats) if is_vjp else range(len(own))
+    fresh = fresh_letters(len(needed), equation.letters, _after(own) if is_vjp else _NEW)
+    new = dict(zip(needed, fresh, strict=True))  # axis -> letter
+    others = [(k, term) for k, term in enumerate(equation.inputs) if k != operand]
+    renamed: dict[str, str] = {}
+    for axis, x in enumerate(own):
+        if not is_vjp and x not in output and axis not in single:
+            renamed.setdefault(x, new[axis])
+    inputs: list[tuple[str | int, Labels]] = [(COTANGENT, output)] if is_vjp else []
+    inputs += [(k, tuple(renamed.get(x, x) for x in term)) for k, term in others]
+    ends = tuple(new[axis] if axis in single else renamed.get(x, x) for axis, x in enumerate(own))
+    letters = tuple(new.get(axis, x) for axis, x in enumerate(own))
+    front = () if is_vjp else output
     return Form(
-        inputs,
-        result,
-        letters,
-        frozenset(fresh[axis] for axis in single),
-        axes.thin - set(equation.output),
-        old,
+        tuple(inputs),
+        front + ends,
+        front + letters,
+        frozenset(new[axis] for axis in single),
+        axes.thin - set(output) if is_vjp else frozenset(renamed.get(x, x) for x in axes.thin),
+        {new[axis]: own[axis] for axis in needed},
     )
 
 
@@ -106,36 +108,6 @@ def _after(labels: Labels) -> str:
     named = [x for x in labels if x != ELLIPSIS]
     last = max(named, key=lambda x: (x.lower(), x), default="h").lower()
     return "".join(map(chr, range(ord(last) + 1, ord("z") + 1)))
-
-
-def _jacobian_form(equation: Subscripts, operand: int, axes: Repeated = NOTHING) -> Form:
-    """Law: dC_o/dA_n = d_{l n} for labels l kept in the output; a summed label becomes the new axis."""
-    own, single = equation.inputs[operand], axes.own
-    new = fresh_letters(len(own), equation.letters, _NEW)
-    renamed: dict[str, str] = {}
-    for axis, x in enumerate(own):
-        if x not in equation.output and axis not in single:
-            renamed.setdefault(x, new[axis])
-    ends = tuple(new[axis] if axis in single else renamed.get(x, x) for axis, x in enumerate(own))
-    inputs: Inputs = tuple(
-        (k, tuple(renamed.get(x, x) for x in term))
-        for k, term in enumerate(equation.inputs)
-        if k != operand
-    )
-    return Form(
-        inputs,
-        equation.output + ends,
-        equation.output + tuple(new),
-        frozenset(new[axis] for axis in single),
-        frozenset(renamed.get(x, x) for x in axes.thin),
-        dict(zip(new, own, strict=True)),
-    )
-
-
-FORMS: Mapping[str, Callable[[Subscripts, int, Repeated], Form]] = {
-    "vjp": _vjp_form,
-    "jacobian": _jacobian_form,
-}
 
 
 def without_idle_ellipses(equation: Subscripts) -> Subscripts:
@@ -177,17 +149,13 @@ def index_text(
     return f"{access(name, letters)} = {body}"
 
 
-# What a derivative of an einsum equation computes, for arrays of given shapes.
-#
-# In: an equation, the number of an operand, shapes. Out: `Plan`, run with arrays.
-# Invariant: a plan is one einsum whose result is written on a diagonal of zeros; no delta is ever an array.
+# ---------------------------------------------------------------- plans
 
 
 def repeated_axes(
     equation: Subscripts, operand: int, shapes: Sequence[Sequence[int | str]]
 ) -> Repeated:
     """What the equation repeats, for operands of these shapes; DimensionError where they clash."""
-    own = shapes[operand]
     extents, others = Extents(equation), Extents(equation)
     for k, (term, shape) in enumerate(zip(equation.inputs, shapes, strict=True)):
         extents.read(f"operand {k}", term, shape)
@@ -195,8 +163,7 @@ def repeated_axes(
             others.read(f"operand {k}", term, shape)
     labels = equation.inputs[operand]
     thin = frozenset(x for x in labels if others.get(x) == 1 != extents.get(x))
-    numbers = tuple(dim if isinstance(dim, int) else -1 for dim in own)
-    return Repeated(extents.repeated(labels, numbers), thin)
+    return Repeated(extents.repeated(labels, shapes[operand]), thin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +219,7 @@ def plan_of(
     for label, size in sizes:
         extents.exactly(label, size, f"{label} is {size} (given in sizes=)")
     repeated = Repeated() if own is None else Repeated(extents.repeated(labels, own))
-    form = FORMS[kind](equation, operand, repeated)
+    form = form_of(kind, equation, operand, repeated)
     shape = tuple(
         1 if x in form.single else _extent(extents, form.old.get(x, x)) for x in form.result
     )
@@ -309,7 +276,7 @@ def _extent(extents: Extents, label: str) -> int:
     return size
 
 
-# ----------------------------------------------------------------------
+# ---------------------------------------------------------------- strings
 
 Shapes = Sequence[Sequence[int | str]]
 
@@ -603,7 +570,7 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
             facts=["each of them is a new axis of the Jacobian and needs a letter"],
             hint="give the shapes of the operands: shapes=[(2, 3), (3, 4)]",
         )
-    return EinsumRule(kind, equation, number, shape, FORMS[kind](equation, number, repeated))
+    return EinsumRule(kind, equation, number, shape, form_of(kind, equation, number, repeated))
 
 
 def _checked_operand(text: str, equation: Subscripts, operand: int) -> int:
@@ -621,38 +588,39 @@ def _checked_operand(text: str, equation: Subscripts, operand: int) -> int:
 
 
 def _checked_shapes(equation: Subscripts, shapes: Shapes) -> list[tuple[int | str, ...]]:
-    whole = isinstance(shapes, Sequence) and not isinstance(shapes, str)
-    if not whole or any(isinstance(s, str) or not isinstance(s, Sequence) for s in shapes):
+    if not _is_sequence(shapes) or not all(map(_is_sequence, shapes)):
         raise DimensionError(
             f"shapes={shapes!r} gives no shapes",
             facts=["it is a list with one shape for each operand"],
             hint="write for example shapes=[(2, 3), (3, 4)]",
         )
     equation.check_count(len(shapes))
-    for shape in shapes:
-        for dim in shape:
-            if isinstance(dim, bool) or not (
-                isinstance(dim, str) or (isinstance(dim, int | np.integer) and dim >= 0)
-            ):
-                raise DimensionError(
-                    f"{dim!r} is no extent",
-                    facts=["an extent is a number, 0 or more, or a name"],
-                    hint="write for example shapes=[(2, 3), (3, 4)]",
-                )
+    for dim in chain(*shapes):
+        if not isinstance(dim, str) and not _is_extent(dim):
+            raise DimensionError(
+                f"{dim!r} is no extent",
+                facts=["an extent is a number, 0 or more, or a name"],
+                hint="write for example shapes=[(2, 3), (3, 4)]",
+            )
     return [tuple(d if isinstance(d, str) else int(d) for d in shape) for shape in shapes]
 
 
 def _checked_shape(shape: Sequence[int]) -> Sizes:
-    whole = isinstance(shape, Sequence) and not isinstance(shape, str)
-    if not whole or not all(
-        isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in shape
-    ):
+    if not _is_sequence(shape) or not all(map(_is_extent, shape)):
         raise DimensionError(
             f"shape={shape!r} is no shape",
             facts=["a shape is a tuple of numbers, 0 or more, one for each axis"],
             hint="pass the shape of the operand differentiated by: shape=A.shape",
         )
     return tuple(int(n) for n in shape)
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_extent(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
 
 
 def _numbers(name: str, value: Any) -> Array:
@@ -662,9 +630,6 @@ def _numbers(name: str, value: Any) -> Array:
     array = converted(name, value)
     original = np.asarray(value)
     return original if original.dtype.kind in "iu" else array
-
-
-# ---------------------------------------------------------------- texts
 
 
 def _is_made(what: str | int) -> bool:
