@@ -669,12 +669,6 @@ def tensors(
     >>> J.grad("th").matrix()
     "2/n*X'*(X*th - Y)"
     """
-    if not isinstance(names, str):
-        raise NotationError(
-            f"{names!r} names no tensors",
-            facts=["the tensors are given in a text"],
-            hint="write ed.tensors('X[n,d] th[d] c')",
-        )
     given = _read(names)
     complaints.check_names(assume or {}, "assume={'Q': 'symmetric'}")
     unknown = [name for name in assume or {} if name not in given]
@@ -693,15 +687,15 @@ def tensor(name: str, *, assume: str | Iterable[str] = ()) -> Expression:
     >>> tensor("Y[n]").shape
     ('n',)
     """
-    found = tensors(name)
-    if len(found) != 1:
+    given = _read(name)
+    if len(given) != 1:
         raise NotationError(
-            f"{name!r} names {len(found)} tensors",
+            f"{name!r} names {len(given)} tensors",
             facts=["one is wanted"],
             hint="use ed.tensors for several",
         )
-    (only,) = found[0].variables
-    return _symbol(only, found[0]._term.shape, (assume,) if isinstance(assume, str) else assume)
+    ((only, axes),) = given.items()
+    return _symbol(only, axes, (assume,) if isinstance(assume, str) else assume)
 
 
 def _symbol(name: str, axes: tuple[Dim, ...], words: Iterable[str]) -> Expression:
@@ -714,6 +708,12 @@ def _symbol(name: str, axes: tuple[Dim, ...], words: Iterable[str]) -> Expressio
 
 
 def _read(text: str) -> dict[str, tuple[Dim, ...]]:
+    if not isinstance(text, str):
+        raise NotationError(
+            f"{text!r} names no tensors",
+            facts=["the tensors are given in a text"],
+            hint="write ed.tensors('X[n,d] th[d] c')",
+        )
     found: dict[str, tuple[Dim, ...]] = {}
     at = 0
     while text[at:].strip():

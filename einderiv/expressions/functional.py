@@ -237,15 +237,16 @@ class Transformed:
             # anew: the function may have kept a record of its call
             identity, held = fingerprint(self.function)
             plan = _Plan(traced, program, held)
-            key = call.key(MODES[number])
-            if general is not None:
-                sized = (identity, general, call.sizes())
-                with self._lock:
-                    self._starts[sized] = number
-                    if key is not None:
-                        # an array from outside fits these sizes; others need a trace of their own
-                        exact = number == 0 and bool(traced.constants)
-                        self._keep(sized if exact else (identity, key), plan)
+            if general is None:
+                return plan
+            sized = (identity, general, call.sizes())
+            with self._lock:
+                self._starts[sized] = number
+                if number == 0 and traced.constants:
+                    # an array from outside fits these sizes; others need a trace of their own
+                    self._keep(sized, plan)
+                elif MODES[number].traces_others:
+                    self._keep((identity, call.key(MODES[number])), plan)
             return plan
         assert last is not None
         raise last

@@ -27,8 +27,19 @@ from ..notations import Context
 from ..programs import converted
 from ..terms import Dim, Variable
 from .expression import Expression, symbol
-from .symbols.indexing import Indexed
-from .symbols.operands import Size, Symbolic, is_ours, located, made, operand, tracing
+from .symbols.indexing import closed
+from .symbols.operands import (
+    Array,
+    Constants,
+    Size,
+    Symbolic,
+    fresh_name,
+    is_ours,
+    located,
+    made,
+    operand,
+    tracing,
+)
 
 # ---------------------------------------------------------------- nested arguments and results
 
@@ -195,8 +206,6 @@ def _names(code: CodeType) -> tuple[str, ...]:
 
 # ---------------------------------------------------------------- calls
 
-Array = np.ndarray[Any, Any]
-
 
 class Mode(NamedTuple):
     """What a trace leaves open: extents and numbers, arrays one does not differentiate by."""
@@ -286,34 +295,6 @@ class Traced:
     constants: dict[str, Array]
 
 
-class Constants:
-    """Tensors for the arrays that a function uses besides its arguments."""
-
-    def __init__(self, dims: Mapping[int, Dim], context: Context) -> None:
-        self.dims, self.context = dims, context
-        self.variables = dict(context.variables)
-        self.arrays: dict[str, Array] = {}
-        self._known: dict[int, list[tuple[Array, str]]] = {}
-
-    def constant(self, array: Array) -> Variable:
-        """The tensor for an array with the entries it has now; the same one for the same array."""
-        seen = self._known.setdefault(id(array), [])
-        for _, name in seen:
-            if np.array_equal(self.arrays[name], array, equal_nan=True):
-                return self.variables[name]
-        name = _fresh(f"const{len(self.arrays) + 1}", self.variables)
-        self.arrays[name] = array.astype(array.dtype if array.dtype.kind == "f" else float)
-        self.variables[name] = Variable(name, tuple(self.dims.get(d, d) for d in array.shape))
-        seen.append((array, name))  # held, so that its identity stays its own
-        return self.variables[name]
-
-
-def _fresh(name: str, taken: Mapping[str, Any]) -> str:
-    while name in taken:
-        name += "_"
-    return name
-
-
 # ---------------------------------------------------------------- the arguments
 
 
@@ -389,7 +370,7 @@ def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
     leaves = list(call.leaves)
     for place, is_traced in enumerate(call.traced(mode)):
         if is_traced:
-            name = _fresh(call.name(place), variables)
+            name = fresh_name(call.name(place), variables)
             shape: list[Dim] = []
             for size in np.shape(leaves[place]):
                 is_open = mode.is_general and size > 1
@@ -423,7 +404,7 @@ def outputs_of(result: Any, context: Context) -> tuple[list[Expression], Structu
     found, structure = flattened(result)
     outputs = []
     for leaf in found:
-        leaf = leaf.expression() if isinstance(leaf, Indexed) else leaf
+        leaf = closed(leaf)
         known = isinstance(leaf, Expression)
         outputs.append(leaf if known else made(owner, operand(leaf, context)[0]))
     return outputs, structure

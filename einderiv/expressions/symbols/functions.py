@@ -22,8 +22,9 @@ import numpy as np
 
 from ...notations import ELLIPSIS
 from ...terms import Delta, contract, elementwise, extent, literal, power, whole
-from .indexing import Array, Indexed, array_of_choices, is_known, picked, with_new_axes
+from .indexing import Indexed, array_of_choices, is_known, picked, with_new_axes
 from .operands import (
+    Array,
     Axis,
     ShapeAsDataError,
     Size,
@@ -35,7 +36,6 @@ from .operands import (
     diag,
     diagonal,
     expanded,
-    is_same_but_for_ones,
     joined_shapes,
     made,
     mapped,
@@ -55,7 +55,7 @@ from .operands import (
     total,
     trace,
     tracing,
-    with_axes_of_one,
+    unit_axes,
 )
 
 HALF = Fraction(1, 2)
@@ -381,9 +381,20 @@ def _rearranging(function: Callable[..., Array]) -> Callable[..., Any]:
 def reshaped(x: Any, *shape: Any, order: Any = "C") -> Any:
     """np.reshape; of symbols with symbolic extents only to add or drop axes of extent 1."""
     wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
-    if is_known(x) and not is_same_but_for_ones(x, wanted):
+    old = [str(dim) for dim in x._term.shape if dim != 1]
+    new = [str(dim) for dim in wanted if str(dim) != "1"]
+    if len(old) == len(new) and new.count("-1") < 2:
+        if all(b in ("-1", a) for a, b in zip(old, new, strict=True)):
+            places = [k for k, dim in enumerate(wanted) if str(dim) == "1"]
+            return made(x, unit_axes(squeezed(x)._term, places, len(wanted)))
+    if is_known(x):
         return rearranged("reshape", x, lambda a: a.reshape(wanted, order=order))
-    return with_axes_of_one(x, wanted)
+    before, after = (f"({', '.join(map(str, dims))})" for dims in (x._term.shape, wanted))
+    refuse(
+        f"a reshape of {before} to {after}",
+        "entries of tensors keep their indices; only axes of extent 1 come and go",
+        "give the tensor the axes it is used with, or pass it in that shape",
+    )
 
 
 def _along(x: Any, axis: int, matrix: Array) -> Any:

@@ -20,6 +20,7 @@ import numpy as np
 
 from ...terms import Expr, Ones, add, contract, power, transpose
 from .operands import (
+    Array,
     Symbolic,
     agreeing,
     both_ways,
@@ -175,8 +176,7 @@ class Indexed:
     # ------------------------------------------------------------ everything else
 
     def __eq__(self, other: object) -> bool:
-        other = other.expression() if isinstance(other, Indexed) else other
-        return bool(self.expression() == other)
+        return bool(self.expression() == closed(other))
 
     def __hash__(self) -> int:
         return hash(self.expression())
@@ -191,12 +191,10 @@ class Indexed:
             if isinstance(a, Indexed):
                 return getattr(a, f"__{own}__")(b)
             return getattr(b, f"__r{own}__")(a)
-        whole = [x.expression() if isinstance(x, Indexed) else x for x in inputs]
-        return getattr(function, method)(*whole, **options)
+        return getattr(function, method)(*map(closed, inputs), **options)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
-        whole = [x.expression() if isinstance(x, Indexed) else x for x in arguments]
-        return function(*whole, **options)
+        return function(*map(closed, arguments), **options)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -212,6 +210,11 @@ class Indexed:
 
     def __repr__(self) -> str:
         return f"<Indexed {self.expression()!r}>"
+
+
+def closed(x: Any) -> Any:
+    """The expression of a product with named axes; anything else as it is."""
+    return x.expression() if isinstance(x, Indexed) else x
 
 
 # how Python calls the ufuncs that keep indices
@@ -245,8 +248,6 @@ def _inverse(x: Any) -> Any:
 # ---------------------------------------------------------------- entries and parts
 
 _MOST = 10_000_000  # entries of an array of zeros and ones: 80 MB
-
-Array = np.ndarray[Any, Any]
 
 
 def with_new_axes(x: Any, keys: tuple[Any, ...]) -> Any:

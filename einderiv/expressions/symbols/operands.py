@@ -13,14 +13,14 @@ import math
 import operator
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
-from typing import Any, NoReturn, Protocol, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -114,19 +114,41 @@ def _place(
 
 # ---------------------------------------------------------------- symbols and numbers
 
+Array = np.ndarray[Any, Any]
+
 LETTERS = "ijklpqrstuvwabcdefghmnoxyz"
 
 
-class Arrays(Protocol):
-    """What takes arrays that a traced function uses, and makes tensors of them; `context`: its program."""
+class Constants:
+    """Tensors for the arrays that a function uses besides its arguments."""
 
-    context: Context
+    def __init__(self, dims: Mapping[int, Dim], context: Context) -> None:
+        self.dims, self.context = dims, context
+        self.variables = dict(context.variables)
+        self.arrays: dict[str, Array] = {}
+        self._known: dict[int, list[tuple[Array, str]]] = {}
 
-    def constant(self, array: Any) -> Variable:
-        """The tensor that stands for an array."""
+    def constant(self, array: Array) -> Variable:
+        """The tensor for an array with the entries it has now; the same one for the same array."""
+        seen = self._known.setdefault(id(array), [])
+        for _, name in seen:
+            if np.array_equal(self.arrays[name], array, equal_nan=True):
+                return self.variables[name]
+        name = fresh_name(f"const{len(self.arrays) + 1}", self.variables)
+        self.arrays[name] = array.astype(array.dtype if array.dtype.kind == "f" else float)
+        self.variables[name] = Variable(name, tuple(self.dims.get(d, d) for d in array.shape))
+        seen.append((array, name))  # held, so that its identity stays its own
+        return self.variables[name]
 
 
-tracing: ContextVar[Arrays | None] = ContextVar("tracing", default=None)
+def fresh_name(name: str, taken: Collection[str]) -> str:
+    """The name, with as many _ behind it as make it new."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+tracing: ContextVar[Constants | None] = ContextVar("tracing", default=None)
 
 
 class Symbolic:
@@ -137,14 +159,6 @@ class Symbolic:
     _term: Expr
     _indices: tuple[str, ...]
     _context: Context
-
-    def _with(
-        self,
-        term: Expr,
-        indices: tuple[str, ...] | None = None,
-        context: Context | None = None,
-    ) -> Self:
-        raise NotImplementedError
 
 
 def both_ways(function: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
@@ -569,27 +583,6 @@ def squeezed(x: Any, axis: Axis = None) -> Any:
             )
     rest = tuple(k for k in range(term.rank) if k not in gone)
     return made(x, contract([term], [tuple(range(term.rank))], rest))
-
-
-def is_same_but_for_ones(x: Any, shape: Sequence[Any]) -> bool:
-    """Does a reshape only add or drop axes of extent 1?"""
-    old = [str(dim) for dim in x._term.shape if dim != 1]
-    new = [str(dim) for dim in shape if str(dim) != "1"]
-    free = new.count("-1") <= 1 and len(old) == len(new)
-    return free and all(b in ("-1", a) for a, b in zip(old, new, strict=True))
-
-
-def with_axes_of_one(x: Any, shape: Sequence[Any]) -> Any:
-    """np.reshape if it only adds or drops axes of extent 1."""
-    if not is_same_but_for_ones(x, shape):
-        before, after = (f"({', '.join(map(str, dims))})" for dims in (x._term.shape, shape))
-        refuse(
-            f"a reshape of {before} to {after}",
-            "entries of tensors keep their indices; only axes of extent 1 come and go",
-            "give the tensor the axes it is used with, or pass it in that shape",
-        )
-    places = [k for k, dim in enumerate(shape) if str(dim) == "1"]
-    return made(x, unit_axes(squeezed(x)._term, places, len(shape)))
 
 
 def rank_of(x: Any) -> int:
