@@ -59,7 +59,7 @@ from ..terms import (
     united,
 )
 from .symbols.functions import PythonOperators
-from .symbols.operands import made
+from .symbols.operands import symbol_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class Expression(PythonOperators):
 
     def __eq__(self, other: object) -> bool:
         """The same term, up to the names of indices and of extents."""
-        compared = self._compared(other, "equal")
+        compared = self._compare(other, "equal")
         if compared is not None:
             return compared  # type: ignore[no-any-return]
         if not isinstance(other, Expression):
@@ -210,7 +210,7 @@ class Expression(PythonOperators):
 
     def __ne__(self, other: object) -> bool:
         """The opposite; for the arrays of a traced function entry by entry."""
-        compared = self._compared(other, "not_equal")
+        compared = self._compare(other, "not_equal")
         return not self == other if compared is None else compared
 
     def __hash__(self) -> int:
@@ -221,7 +221,7 @@ class Expression(PythonOperators):
         data = dump([self._term, *context.variables.values(), *context.definitions])
         names = tuple(context.variables), tuple(context.definitions.values())
         rest = replace(context, variables={}, definitions={})
-        return _restored, (data, names, self._indices, rest, self._layout)
+        return _restore, (data, names, self._indices, rest, self._layout)
 
     # ------------------------------------------------------------ printing
 
@@ -630,7 +630,7 @@ class Expression(PythonOperators):
         return self._with(result, context=replace(context, variables=left))
 
 
-def _restored(
+def _restore(
     data: Any,
     names: tuple[tuple[str, ...], ...],
     indices: tuple[str, ...],
@@ -646,7 +646,7 @@ def _restored(
 
 def symbol(x: Variable, context: Context) -> Any:
     """A tensor as a symbol."""
-    return made(Expression(x, ("",) * x.rank, context), x)
+    return symbol_of(Expression(x, ("",) * x.rank, context), x)
 
 
 # ---------------------------------------------------------------- symbols by name

@@ -24,8 +24,8 @@ from ..printers import Picture, plan, plan_html
 from ..programs import Executable, Keys, check_backend, parsed_limit
 from ..terms import Expr, Variable, postorder, substituted, united
 from .expression import Expression, derivatives, parse, symbol
-from .symbols.operands import Symbolic, made, together, tracing
-from .tracing import MODES, Call, Traced, call_of, fingerprint, outputs_of, rebuilt, trace
+from .symbols.operands import Symbolic, symbol_of, together, tracing
+from .tracing import MODES, Call, Traced, call_of, fingerprint, nest, outputs_of, trace
 
 Compilable = Expression | Sequence[Expression] | Mapping[str, Expression]
 
@@ -298,16 +298,16 @@ class Transformed:
             leaves[k] = symbol(x, context)
         token = _depth.set(level + 1)
         try:
-            outputs, structure = outputs_of(call.called(self.function, leaves), context)
+            outputs, structure = outputs_of(call.apply(self.function, leaves), context)
         finally:
             _depth.reset(token)
         terms, owner, context = together([*outputs, owner])
         _check_kept(terms, inner)
-        outputs = [made(owner, term, context) for term in terms[:-1]]
+        outputs = [symbol_of(owner, term, context) for term in terms[:-1]]
         traced = Traced(outputs, structure, [], inner, {}, {})
         roots = self.kind.terms(self._results(traced), inner)
         found = substituted(roots, dict(zip(inner, arguments, strict=True)))
-        return traced, [made(owner, term, context) for term in simplify(found)]
+        return traced, [symbol_of(owner, term, context) for term in simplify(found)]
 
 
 def _check_kept(terms: Sequence[Expr], variables: Sequence[Variable]) -> None:
@@ -330,7 +330,7 @@ def _by_argument(transformed: Transformed, call: Call, values: Sequence[Any]) ->
     count, structures, _ = call.structure
     places = transformed.places(count)
     rest = iter(values)
-    built = {k: rebuilt(structures[k], rest) for k in sorted(set(places))}
+    built = {k: nest(structures[k], rest) for k in sorted(set(places))}
     if isinstance(transformed.argnums, int):
         return built[places[0]]
     return tuple(built[k] for k in places)
@@ -352,7 +352,7 @@ def _jacobian(transformed: Transformed, traced: Traced, call: Call, values: Sequ
     """The structure of the results, in each place that of the arguments."""
     n = len(traced.wanted)
     groups = [values[n * k : n * (k + 1)] for k in range(len(traced.outputs))]
-    return rebuilt(traced.structure, [_by_argument(transformed, call, own) for own in groups])
+    return nest(traced.structure, [_by_argument(transformed, call, own) for own in groups])
 
 
 def _hessian(transformed: Transformed, traced: Traced, call: Call, values: Sequence[Any]) -> Any:
@@ -388,7 +388,7 @@ HESSIAN = Kind(
 Wrt = str | int | Sequence[str] | Sequence[int] | None
 
 
-def _transformed(f: Any, kind: Kind, wrt: Wrt, argnums: Argnums | None) -> Transformed | None:
+def _transform_of(f: Any, kind: Kind, wrt: Wrt, argnums: Argnums | None) -> Transformed | None:
     """The derivative of a Python function; positions of arguments as argnums= or in second place, else 0."""
     if not callable(f) or isinstance(f, Expression):
         return None
@@ -436,7 +436,7 @@ def grad(f: Any, wrt: Wrt = None, *, argnums: Argnums | None = None) -> Any:
     >>> grad(lambda x: np.sum(np.exp(x)))(np.zeros(2)).tolist()
     [1.0, 1.0]
     """
-    transformed = _transformed(f, GRADIENT, wrt, argnums)
+    transformed = _transform_of(f, GRADIENT, wrt, argnums)
     if transformed is not None:
         return transformed
     names = (wrt,) if isinstance(wrt, str) else tuple(map(str, wrt or ()))  # type: ignore[arg-type]
@@ -450,7 +450,7 @@ def value_and_grad(f: Any, wrt: Wrt = None, *, argnums: Argnums | None = None) -
     >>> float(value), gradient.tolist()
     (5.0, [2.0, 4.0])
     """
-    transformed = _transformed(f, VALUE_AND_GRADIENT, wrt, argnums)
+    transformed = _transform_of(f, VALUE_AND_GRADIENT, wrt, argnums)
     if transformed is not None:
         return transformed
     expression = _expression(f)
@@ -466,7 +466,7 @@ def jacobian(f: Any, wrt: Wrt = None, *, argnums: Argnums | None = None) -> Any:
     >>> jacobian("y[i] = A[i,j]*x[j]", "x")(A=[[1.0, 2.0]]).tolist()
     [[1.0, 2.0]]
     """
-    return _transformed(f, JACOBIAN, wrt, argnums) or compile(
+    return _transform_of(f, JACOBIAN, wrt, argnums) or compile(
         _expression(f).jacobian(_name(wrt, "jacobian"))
     )
 
@@ -483,6 +483,6 @@ def hessian(f: Any, wrt: Wrt = None, *, argnums: Argnums | None = None) -> Any:
     >>> hessian(lambda x: np.sum(x**3))(np.array([1.0, 2.0])).tolist()
     [[6.0, 0.0], [0.0, 12.0]]
     """
-    return _transformed(f, HESSIAN, wrt, argnums) or compile(
+    return _transform_of(f, HESSIAN, wrt, argnums) or compile(
         _expression(f).hessian(_name(wrt, "hessian"))
     )

@@ -27,7 +27,7 @@ from ..notations import Context
 from ..programs import converted
 from ..terms import Dim, Variable
 from .expression import Expression, symbol
-from .symbols.indexing import closed
+from .symbols.indexing import expression_of
 from .symbols.operands import (
     Array,
     Constants,
@@ -35,9 +35,9 @@ from .symbols.operands import (
     Symbolic,
     fresh_name,
     is_ours,
-    located,
-    made,
+    locate,
     operand,
+    symbol_of,
     tracing,
 )
 
@@ -48,10 +48,10 @@ Structure = Hashable  # () for a leaf, else the kind, its keys and the structure
 _NOTHING = (("none", 0), ())
 
 
-def flattened(value: Any) -> tuple[list[Any], Structure]:
+def leaves_of(value: Any) -> tuple[list[Any], Structure]:
     """The leaves of a nested value, and its structure.
 
-    >>> flattened({"w": [1, 2], "b": 3})[0]
+    >>> leaves_of({"w": [1, 2], "b": 3})[0]
     [3, 1, 2]
     """
     if value is None:
@@ -70,16 +70,16 @@ def flattened(value: Any) -> tuple[list[Any], Structure]:
     leaves: list[Any] = []
     structures: list[Structure] = []
     for item in inside:
-        own, structure = flattened(item)
+        own, structure = leaves_of(item)
         leaves += own
         structures.append(structure)
     return leaves, (kind, tuple(structures))
 
 
-def rebuilt(structure: Any, leaves: Iterable[Any]) -> Any:
+def nest(structure: Any, leaves: Iterable[Any]) -> Any:
     """A value of a structure.
 
-    >>> rebuilt(flattened((1, [2]))[1], "ab")
+    >>> nest(leaves_of((1, [2]))[1], "ab")
     ('a', ['b'])
     """
     leaves = iter(leaves)
@@ -88,7 +88,7 @@ def rebuilt(structure: Any, leaves: Iterable[Any]) -> Any:
     (name, detail), inside = structure
     if name == "none":
         return None
-    values = [rebuilt(part, leaves) for part in inside]
+    values = [nest(part, leaves) for part in inside]
     if name == "dict":
         return dict(zip(detail, values, strict=True))
     if name == "named":
@@ -239,7 +239,7 @@ class Call:
         """Whether symbols are among the arguments."""
         return any(isinstance(leaf, Symbolic) for leaf in self.leaves)
 
-    def traced(self, mode: Mode) -> list[bool]:
+    def tensor_leaves(self, mode: Mode) -> list[bool]:
         """Which leaves become tensors."""
         return [
             wanted
@@ -254,7 +254,7 @@ class Call:
             return None
         parts: list[Hashable] = []
         order: dict[int, int] = {}
-        for leaf, traced in zip(self.leaves, self.traced(mode), strict=True):
+        for leaf, traced in zip(self.leaves, self.tensor_leaves(mode), strict=True):
             if traced:
                 shape = np.shape(leaf)
                 if mode.is_general:  # -1 the first extent beyond 1, -2 the second ...
@@ -275,11 +275,11 @@ class Call:
         arrays = (leaf for leaf in self.leaves if isinstance(leaf, np.ndarray))
         return tuple(size for array in arrays for size in array.shape)
 
-    def called(self, function: Callable[..., Any], leaves: Sequence[Any]) -> Any:
+    def apply(self, function: Callable[..., Any], leaves: Sequence[Any]) -> Any:
         """The function's result for arguments with other leaves."""
         count, structures, keywords = self.structure
         rest = iter(leaves)
-        values = [rebuilt(structure, rest) for structure in structures]
+        values = [nest(structure, rest) for structure in structures]
         return function(*values[:count], **dict(zip(keywords, values[count:], strict=True)))
 
 
@@ -321,7 +321,7 @@ def call_of(
         return [*names[: len(arguments)], *keywords][place]
 
     for place, value in enumerate((*arguments, *keywords.values())):
-        own, structure = flattened(value)
+        own, structure = leaves_of(value)
         by = place < len(arguments) and place in argnums
         leaves += [(_differentiable if by else _plain)(leaf, place, name) for leaf in own]
         places += [(place, k if len(own) > 1 else -1) for k in range(len(own))]
@@ -368,7 +368,7 @@ def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
     variables: dict[str, Variable] = {}
     inputs: list[tuple[int, Variable]] = []
     leaves = list(call.leaves)
-    for place, is_traced in enumerate(call.traced(mode)):
+    for place, is_traced in enumerate(call.tensor_leaves(mode)):
         if is_traced:
             name = fresh_name(call.name(place), variables)
             shape: list[Dim] = []
@@ -386,9 +386,9 @@ def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
     constants = Constants(dims, context)
     token = tracing.set(constants)
     try:
-        outputs, structure = outputs_of(call.called(function, leaves), context)
+        outputs, structure = outputs_of(call.apply(function, leaves), context)
     except Exception as error:
-        refusal = explained(error, error.__traceback__)
+        refusal = refusal_of(error, error.__traceback__)
         if refusal is error:
             raise
         raise refusal from error
@@ -401,19 +401,19 @@ def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
 def outputs_of(result: Any, context: Context) -> tuple[list[Expression], Structure]:
     """What a function returned, as expressions, and how it was nested."""
     owner = symbol(Variable("_", ()), context)
-    found, structure = flattened(result)
+    found, structure = leaves_of(result)
     outputs = []
     for leaf in found:
-        leaf = closed(leaf)
+        leaf = expression_of(leaf)
         known = isinstance(leaf, Expression)
-        outputs.append(leaf if known else made(owner, operand(leaf, context)[0]))
+        outputs.append(leaf if known else symbol_of(owner, operand(leaf, context)[0]))
     return outputs, structure
 
 
-def explained(error: Exception, traceback: TracebackType | None) -> Exception:
+def refusal_of(error: Exception, traceback: TracebackType | None) -> Exception:
     """What a function raised, as a refusal with its line where symbols are the reason."""
     if isinstance(error, EinderivError):
-        return located(error, traceback)
+        return locate(error, traceback)
     text, found = str(error), None
     named = any(f"'{kind}'" in text for kind in ("Expression", "Size", "Indexed"))
     about = isinstance(error, AttributeError) and isinstance(error.obj, Symbolic | Size)
@@ -430,4 +430,4 @@ def explained(error: Exception, traceback: TracebackType | None) -> Exception:
             facts=[f"{type(error).__name__}: {text}"],
             hint="use arithmetic, NumPy's functions and np.where, or compute it beforehand",
         )
-    return error if found is None else located(found, traceback)
+    return error if found is None else locate(found, traceback)

@@ -643,7 +643,7 @@ def test_an_error_of_an_object_goes_through():
 
 def test_caches_have_a_limit():
     x = np.ones(3)
-    caches = [kernel_of, einsum_programs._read, einsum_programs._steps, einsum_programs.compiled]
+    caches = [kernel_of, einsum_programs._read, einsum_programs._steps, einsum_programs.compile_steps]
     limits = [cache.cache_info().maxsize for cache in caches]
     assert None not in limits
     for n in range(1, limits[0] + 200):
@@ -662,7 +662,7 @@ def test_the_second_call_only_looks_up():
 
 
 def test_new_extents_need_no_new_program():
-    cache = einsum_programs.compiled
+    cache = einsum_programs.compile_steps
     kernel_of.cache_clear()
     cache.cache_clear()
     for n in range(40, 90):

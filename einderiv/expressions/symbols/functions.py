@@ -22,7 +22,7 @@ import numpy as np
 
 from ...notations import ELLIPSIS
 from ...terms import Delta, contract, elementwise, extent, literal, power, whole
-from .indexing import Indexed, array_of_choices, is_known, picked, with_new_axes
+from .indexing import Indexed, array_of_choices, is_known, pick, with_new_axes
 from .operands import (
     Array,
     Axis,
@@ -35,22 +35,22 @@ from .operands import (
     contraction,
     diag,
     diagonal,
-    expanded,
+    expand_axes,
     joined_shapes,
-    made,
-    mapped,
-    moved,
+    map_entries,
+    move_axes,
     number,
     operand,
-    permuted,
+    permute,
     product,
-    raised,
+    raise_to,
     rank_of,
-    reduced,
+    reduce_axes,
     refuse,
-    squeezed,
-    stretched,
-    swapped,
+    squeeze_axes,
+    stretch,
+    swap_axes,
+    symbol_of,
     together,
     total,
     trace,
@@ -116,7 +116,7 @@ def vdot(a: Any, b: Any) -> Any:
     """np.vdot."""
     if rank_of(a) != rank_of(b):
         refuse("vdot of different ranks", "both are flattened", "sum a product instead")
-    return reduced("sum", product([a, b]))
+    return reduce_axes("sum", product([a, b]))
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
@@ -162,56 +162,60 @@ def einsum(subscripts: Any, *operands: Any, **_: Any) -> Any:
 def quotient(a: Any, b: Any) -> Any:
     """a / b."""
     if isinstance(b, Symbolic):
-        return product([a, raised(b, -1)], "/")
+        return product([a, raise_to(b, -1)], "/")
     exact = number(b)
     if exact is None:
         term, context = operand(b, a._context)
-        return product([a, made(a, power(term, Fraction(-1)), context)], "/")
+        return product([a, symbol_of(a, power(term, Fraction(-1)), context)], "/")
     if not exact:
         refuse("a division by 0", "the divisor is the number 0", "divide by something else")
     return product([a, 1 / exact], "/")
 
 
 def _logarithm(base: int) -> Callable[..., Any]:
-    return lambda x: quotient(mapped("log", x), mapped("log", made(x, literal(base))))
+    return lambda x: quotient(
+        map_entries("log", x), map_entries("log", symbol_of(x, literal(base)))
+    )
 
 
 def _radians(x: Any) -> Any:
-    return product([x, made(x, elementwise("pi", [])), Fraction(1, 180)])
+    return product([x, symbol_of(x, elementwise("pi", [])), Fraction(1, 180)])
 
 
 def _degrees(x: Any) -> Any:
-    return quotient(product([x, 180]), made(x, elementwise("pi", [])))
+    return quotient(product([x, 180]), symbol_of(x, elementwise("pi", [])))
 
 
 def _arcsinh(x: Any) -> Any:
     """+-log1p(y + y^2/(1 + sqrt(1 + y^2))) for y = |x|: no digits are lost on either side of 0."""
-    y = mapped("where", x < 0, -x, x)
+    y = map_entries("where", x < 0, -x, x)
     slow = y**2 / ((y**2 + 1) ** HALF + 1)
-    return mapped("where", x < 0, -1, 1) * mapped("log1p", y + slow)
+    return map_entries("where", x < 0, -1, 1) * map_entries("log1p", y + slow)
 
 
 def _arccosh(x: Any) -> Any:
     """log1p(y + sqrt(y^2 + 2y)) for y = x - 1."""
     y = x - 1
-    return mapped("log1p", y + total([y**2, y, y], [1, 1, 1]) ** HALF)
+    return map_entries("log1p", y + total([y**2, y, y], [1, 1, 1]) ** HALF)
 
 
 def _holds(x: Any) -> Any:
     """1 where x is not 0: the truth of numbers."""
-    return mapped("ne", x, 0)
+    return map_entries("ne", x, 0)
 
 
 def _heaviside(x: Any, h: Any) -> Any:
-    return mapped("where", mapped("eq", x, 0), h, mapped("where", mapped("gt", x, 0), 1, 0))
+    return map_entries(
+        "where", map_entries("eq", x, 0), h, map_entries("where", map_entries("gt", x, 0), 1, 0)
+    )
 
 
 def _relative_entropy(x: Any, y: Any) -> Any:
-    return product([x, total([mapped("log", x), mapped("log", y)], [1, -1])])
+    return product([x, total([map_entries("log", x), map_entries("log", y)], [1, -1])])
 
 
 def _log_beta(a: Any, b: Any) -> Any:
-    gammas = [mapped("lgamma", x) for x in (a, b, total([a, b], [1, 1]))]
+    gammas = [map_entries("lgamma", x) for x in (a, b, total([a, b], [1, 1]))]
     return total(gammas, [1, 1, -1])
 
 
@@ -239,8 +243,8 @@ _OTHERWISE = {  # functions of our own, under NumPy's and SciPy's names
     "psi": "digamma",
 }
 UFUNCS: dict[str, Callable[..., Any]] = {
-    **{name: partial(mapped, name) for name in _SAME},
-    **{name: partial(mapped, function) for name, function in _OTHERWISE.items()},
+    **{name: partial(map_entries, name) for name in _SAME},
+    **{name: partial(map_entries, function) for name, function in _OTHERWISE.items()},
     # arithmetic
     "add": lambda a, b: total([a, b], [1, 1]),
     "subtract": lambda a, b: total([a, b], [1, -1], "-"),
@@ -249,42 +253,44 @@ UFUNCS: dict[str, Callable[..., Any]] = {
     "negative": lambda a: product([a, -1]),
     "positive": lambda a: a,
     "conjugate": lambda a: a,  # terms are real
-    "power": raised,
-    "float_power": raised,
-    "square": lambda a: raised(a, 2),
-    "reciprocal": lambda a: raised(a, -1),
-    "sqrt": lambda a: raised(a, HALF),
-    "cbrt": lambda a: mapped("sign", a) * mapped("abs", a) ** Fraction(1, 3),
-    "hypot": lambda a, b: total([raised(a, 2), raised(b, 2)], [1, 1]) ** HALF,
+    "power": raise_to,
+    "float_power": raise_to,
+    "square": lambda a: raise_to(a, 2),
+    "reciprocal": lambda a: raise_to(a, -1),
+    "sqrt": lambda a: raise_to(a, HALF),
+    "cbrt": lambda a: map_entries("sign", a) * map_entries("abs", a) ** Fraction(1, 3),
+    "hypot": lambda a, b: total([raise_to(a, 2), raise_to(b, 2)], [1, 1]) ** HALF,
     # exponentials, logarithms, angles
-    "exp2": lambda a: raised(2, a),
+    "exp2": lambda a: raise_to(2, a),
     "log2": _logarithm(2),
     "log10": _logarithm(10),
-    "logaddexp": lambda a, b: total([a, mapped("softplus", total([b, a], [1, -1]))], [1, 1]),
+    "logaddexp": lambda a, b: total([a, map_entries("softplus", total([b, a], [1, -1]))], [1, 1]),
     "deg2rad": _radians,
     "radians": _radians,
     "rad2deg": _degrees,
     "degrees": _degrees,
     "arcsinh": _arcsinh,
     "arccosh": _arccosh,
-    "arctanh": lambda x: (mapped("log1p", x) - mapped("log1p", -x)) * HALF,
+    "arctanh": lambda x: (map_entries("log1p", x) - map_entries("log1p", -x)) * HALF,
     "heaviside": _heaviside,
     # conditions: 1 where they hold, else 0
-    "logical_not": lambda x: mapped("eq", x, 0),
+    "logical_not": lambda x: map_entries("eq", x, 0),
     "logical_and": lambda a, b: product([_holds(a), _holds(b)]),
-    "logical_or": lambda a, b: mapped("max", _holds(a), _holds(b)),
-    "logical_xor": lambda a, b: mapped("ne", _holds(a), _holds(b)),
+    "logical_or": lambda a, b: map_entries("max", _holds(a), _holds(b)),
+    "logical_xor": lambda a, b: map_entries("ne", _holds(a), _holds(b)),
     # products of arrays
     "matmul": matmul,
-    "vecdot": lambda a, b: reduced("sum", product([a, b]), -1),
+    "vecdot": lambda a, b: reduce_axes("sum", product([a, b]), -1),
     # scipy.special
-    "log_expit": lambda x: -mapped("softplus", -x),
-    "logit": lambda x: mapped("log", x) - mapped("log1p", -x),
-    "ndtr": lambda x: mapped("erfc", product([x, -1, raised(made(x, literal(2)), -HALF)])) * HALF,
+    "log_expit": lambda x: -map_entries("softplus", -x),
+    "logit": lambda x: map_entries("log", x) - map_entries("log1p", -x),
+    "ndtr": lambda x: (
+        map_entries("erfc", product([x, -1, raise_to(symbol_of(x, literal(2)), -HALF)])) * HALF
+    ),
     "betaln": _log_beta,
-    "xlogy": lambda x, y: product([x, mapped("log", y)]),
-    "xlog1py": lambda x, y: product([x, mapped("log1p", y)]),
-    "entr": lambda x: product([x, mapped("log", x), -1]),
+    "xlogy": lambda x, y: product([x, map_entries("log", y)]),
+    "xlog1py": lambda x, y: product([x, map_entries("log1p", y)]),
+    "entr": lambda x: product([x, map_entries("log", x), -1]),
     "rel_entr": _relative_entropy,
     "kl_div": lambda x, y: total([_relative_entropy(x, y), x, y], [1, -1, 1]),
 }
@@ -310,11 +316,11 @@ def ufunc(function: np.ufunc, method: str, inputs: Sequence[Any], options: dict[
     if method == "reduce" and name in REDUCTIONS:
         axis, keepdims = given.pop("axis", 0), given.pop("keepdims", False)
         if not given:
-            return reduced(REDUCTIONS[name], inputs[0], axis, keepdims)
+            return reduce_axes(REDUCTIONS[name], inputs[0], axis, keepdims)
     elif method in ("outer", "__call__") and name in UFUNCS and not given:
         if method == "outer":
             first, rank = inputs[0], rank_of(inputs[0])
-            inputs = expanded(first, range(rank, rank + rank_of(inputs[1]))), inputs[1]
+            inputs = expand_axes(first, range(rank, rank + rank_of(inputs[1]))), inputs[1]
         return UFUNCS[name](*inputs)
     no_meaning(f"np.{name}" + ("" if method == "__call__" else f".{method}"), given)
 
@@ -349,14 +355,14 @@ def _symbols(name: str, arrays: Sequence[Any], rank: int = 0, place: int = 0) ->
     _, owner, context = together([x for x in arrays if isinstance(x, Symbolic)])
     found = []
     for x in arrays:
-        x = x if isinstance(x, Symbolic) else made(owner, operand(x, context)[0], context)
+        x = x if isinstance(x, Symbolic) else symbol_of(owner, operand(x, context)[0], context)
         while rank_of(x) < rank:
-            x = expanded(x, min(place, rank_of(x)))
+            x = expand_axes(x, min(place, rank_of(x)))
         found.append(x)
     return found
 
 
-def rearranged(name: str, x: Any, function: Callable[[Array], Array]) -> Any:
+def rearrange(name: str, x: Any, function: Callable[[Array], Array]) -> Any:
     """What `function` makes of an array: the same entries in other places."""
     _check_known(name, [x])
     shape: tuple[Any, ...] = x._term.shape
@@ -368,17 +374,17 @@ def rearranged(name: str, x: Any, function: Callable[[Array], Array]) -> Any:
     chosen = array_of_choices(places, size, shape)
     labels = tuple(range(places.ndim + len(shape)))
     term = contract([chosen, x._term], [labels, labels[places.ndim :]], labels[: places.ndim])
-    return made(x, term)
+    return symbol_of(x, term)
 
 
 def _rearranging(function: Callable[..., Array]) -> Callable[..., Any]:
     """The row of a function of NumPy that moves or repeats entries."""
-    return lambda x, *more, **options: rearranged(
+    return lambda x, *more, **options: rearrange(
         function.__name__, x, lambda places: function(places, *more, **options)
     )
 
 
-def reshaped(x: Any, *shape: Any, order: Any = "C") -> Any:
+def reshape_symbol(x: Any, *shape: Any, order: Any = "C") -> Any:
     """np.reshape; of symbols with symbolic extents only to add or drop axes of extent 1."""
     wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
     old = [str(dim) for dim in x._term.shape if dim != 1]
@@ -386,9 +392,9 @@ def reshaped(x: Any, *shape: Any, order: Any = "C") -> Any:
     if len(old) == len(new) and new.count("-1") < 2:
         if all(b in ("-1", a) for a, b in zip(old, new, strict=True)):
             places = [k for k, dim in enumerate(wanted) if str(dim) == "1"]
-            return made(x, unit_axes(squeezed(x)._term, places, len(wanted)))
+            return symbol_of(x, unit_axes(squeeze_axes(x)._term, places, len(wanted)))
     if is_known(x):
-        return rearranged("reshape", x, lambda a: a.reshape(wanted, order=order))
+        return rearrange("reshape", x, lambda a: a.reshape(wanted, order=order))
     before, after = (f"({', '.join(map(str, dims))})" for dims in (x._term.shape, wanted))
     refuse(
         f"a reshape of {before} to {after}",
@@ -404,14 +410,14 @@ def _along(x: Any, axis: int, matrix: Array) -> Any:
     labels = tuple(range(x._term.rank))
     output = tuple(len(labels) if k == axis else k for k in labels)
     factors = [running.constant(matrix), x._term]
-    return made(x, contract(factors, [(len(labels), axis), labels], output))
+    return symbol_of(x, contract(factors, [(len(labels), axis), labels], output))
 
 
-def _cumulated(x: Any, axis: int | None = None, **_: Any) -> Any:
+def _cumulative_sum(x: Any, axis: int | None = None, **_: Any) -> Any:
     """np.cumsum."""
     _check_known("cumsum", [x])
     if axis is None:
-        x, axis = rearranged("ravel", x, np.ravel), 0
+        x, axis = rearrange("ravel", x, np.ravel), 0
     (place,) = axes_of(axis, x._term.rank)
     size = x._term.shape[place]
     return _along(x, place, np.tril(np.ones((size, size))))
@@ -423,16 +429,16 @@ def differences(x: Any, n: int = 1, axis: int = -1) -> Any:
     (place,) = axes_of(axis, x._term.rank)
     for _ in range(n):
         before = (slice(None),) * place
-        ahead, behind = picked(x, (*before, slice(1, None))), picked(x, (*before, slice(0, -1)))
+        ahead, behind = pick(x, (*before, slice(1, None))), pick(x, (*before, slice(0, -1)))
         x = total([ahead, behind], [1, -1], "diff")
     return x
 
 
-def concatenated(arrays: Sequence[Any], axis: int | None = 0, **_: Any) -> Any:
+def concatenate(arrays: Sequence[Any], axis: int | None = 0, **_: Any) -> Any:
     """np.concatenate: each array placed along the axis by zeros and ones, then added."""
     symbols = _symbols("concatenate", arrays)
     if axis is None:
-        symbols, axis = [rearranged("ravel", x, np.ravel) for x in symbols], 0
+        symbols, axis = [rearrange("ravel", x, np.ravel) for x in symbols], 0
     (place,) = axes_of(axis, symbols[0]._term.rank)
     shapes = [x._term.shape for x in symbols]
     if len({(*shape[:place], *shape[place + 1 :]) for shape in shapes}) > 1:
@@ -450,7 +456,7 @@ def concatenated(arrays: Sequence[Any], axis: int | None = 0, **_: Any) -> Any:
 def _side_by_side(arrays: Sequence[Any], **_: Any) -> Any:
     """np.hstack."""
     parts = _symbols("hstack", arrays, 1)
-    return concatenated(parts, 0 if rank_of(parts[0]) == 1 else 1)
+    return concatenate(parts, 0 if rank_of(parts[0]) == 1 else 1)
 
 
 # ---------------------------------------------------------------- other functions
@@ -467,7 +473,7 @@ def _where(condition: Any, *choices: Any) -> Any:
         condition = _holds(condition)
     else:
         condition = np.asarray(condition, float) if np.ndim(condition) else int(bool(condition))
-    return mapped("where", condition, *choices)
+    return map_entries("where", condition, *choices)
 
 
 def _variance(
@@ -479,20 +485,20 @@ def _variance(
     keepdims: Any = False,
     **_: Any,
 ) -> Any:
-    centred = total([x, reduced("mean", x, axis, True)], [1, -1])
+    centred = total([x, reduce_axes("mean", x, axis, True)], [1, -1])
     square = product([centred, centred])
     if not ddof:
-        return reduced("mean", square, axis, keepdims)
-    sizes = [made(x, extent(x._term.shape[k])) for k in axes_of(axis, x._term.rank)]
-    return reduced("sum", square, axis, keepdims) / (product(sizes) - ddof)
+        return reduce_axes("mean", square, axis, keepdims)
+    sizes = [symbol_of(x, extent(x._term.shape[k])) for k in axes_of(axis, x._term.rank)]
+    return reduce_axes("sum", square, axis, keepdims) / (product(sizes) - ddof)
 
 
 def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     vector = rank_of(x) == 1 or isinstance(axis, int)
     if ord in (None, "fro") or (ord == 2 and vector):
-        return raised(reduced("sum", raised(x, 2), axis, keepdims), HALF)
+        return raise_to(reduce_axes("sum", raise_to(x, 2), axis, keepdims), HALF)
     if vector and ord in (1, np.inf):
-        return reduced("sum" if ord == 1 else "max", mapped("abs", x), axis, keepdims)
+        return reduce_axes("sum" if ord == 1 else "max", map_entries("abs", x), axis, keepdims)
     return no_meaning(f"np.linalg.norm with ord={ord!r} here")
 
 
@@ -510,7 +516,7 @@ def _matrix(name: str) -> Callable[..., Any]:
         pair = term.shape[-2:]
         if pair[0] != pair[1]:
             (term,), context = joined_shapes([term], context, [pair], name)
-        return made(a, whole(name, term), context)
+        return symbol_of(a, whole(name, term), context)
 
     return function
 
@@ -519,43 +525,43 @@ _SlogdetResult = namedtuple("_SlogdetResult", ["sign", "logabsdet"])
 
 
 def _slogdet(a: Any) -> Any:
-    return _SlogdetResult(mapped("sign", _matrix("det")(a)), _matrix("logdet")(a))
+    return _SlogdetResult(map_entries("sign", _matrix("det")(a)), _matrix("logdet")(a))
 
 
 def _solve(a: Any, b: Any) -> Any:
     (matrix, _), owner, context = together([a, b])
-    return matmul(_matrix("inv")(made(owner, matrix, context)), b)
+    return matmul(_matrix("inv")(symbol_of(owner, matrix, context)), b)
 
 
 def _matrix_power(a: Any, n: int) -> Any:
     if n < 0:
         return _matrix_power(_matrix("inv")(a), -n)
-    return functools.reduce(matmul, [a] * n) if n else made(a, Delta(a._term.shape[0]))
+    return functools.reduce(matmul, [a] * n) if n else symbol_of(a, Delta(a._term.shape[0]))
 
 
 def _triangle(name: str, x: Any, k: int = 0) -> Any:
     if k:
         no_meaning(f"np.{name} off the diagonal")
     lower = _matrix("tril")
-    return lower(x) if name == "tril" else swapped(lower(swapped(x)))
+    return lower(x) if name == "tril" else swap_axes(lower(swap_axes(x)))
 
 
-def _filled(value: Any) -> Callable[..., Any]:
+def _constant_like(value: Any) -> Callable[..., Any]:
     return lambda x, fill=value, *_, **__: product(
-        [fill, made(x, stretched(literal(1), x._term.shape))]
+        [fill, symbol_of(x, stretch(literal(1), x._term.shape))]
     )
 
 
 def _average(x: Any, axis: Axis = None, weights: Any = None, **_: Any) -> Any:
     if weights is None:
-        return reduced("mean", x, axis)
+        return reduce_axes("mean", x, axis)
     return quotient(np.sum(product([x, weights]), axis=axis), np.sum(weights, axis=axis))
 
 
 def _reduction(name: str) -> Callable[..., Any]:
     if name in ("max", "min"):
-        return lambda x, axis=None, out=None, keepdims=False: reduced(name, x, axis, keepdims)
-    return lambda x, axis=None, dtype=None, out=None, keepdims=False: reduced(
+        return lambda x, axis=None, out=None, keepdims=False: reduce_axes(name, x, axis, keepdims)
+    return lambda x, axis=None, dtype=None, out=None, keepdims=False: reduce_axes(
         name, x, axis, keepdims
     )
 
@@ -565,7 +571,7 @@ def _clip(
 ) -> Any:
     for function, bounds in (("max", (a_min, min)), ("min", (a_max, max))):
         for bound in bounds:
-            x = x if bound is None else mapped(function, x, bound)
+            x = x if bound is None else map_entries(function, x, bound)
     return x
 
 
@@ -579,10 +585,10 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.amax: _reduction("max"),
     np.amin: _reduction("min"),
     np.var: _variance,
-    np.std: lambda x, *more, **options: raised(_variance(x, *more, **options), HALF),
+    np.std: lambda x, *more, **options: raise_to(_variance(x, *more, **options), HALF),
     np.average: _average,
     np.ptp: lambda x, axis=None, **_: total(
-        [reduced("max", x, axis), reduced("min", x, axis)], [1, -1]
+        [reduce_axes("max", x, axis), reduce_axes("min", x, axis)], [1, -1]
     ),
     # products
     np.dot: dot,
@@ -598,14 +604,14 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.linalg.trace: lambda x, offset=0, **_: trace(x, offset, -2, -1),
     np.diagonal: diagonal,
     np.diag: diag,
-    np.transpose: permuted,
-    np.matrix_transpose: swapped,
-    np.swapaxes: swapped,
-    np.moveaxis: moved,
-    np.expand_dims: expanded,
-    np.squeeze: squeezed,
-    np.reshape: lambda x, shape, order="C", **_: reshaped(x, shape, order=order),
-    np.ravel: lambda x, order="C": reshaped(x, -1, order=order),
+    np.transpose: permute,
+    np.matrix_transpose: swap_axes,
+    np.swapaxes: swap_axes,
+    np.moveaxis: move_axes,
+    np.expand_dims: expand_axes,
+    np.squeeze: squeeze_axes,
+    np.reshape: lambda x, shape, order="C", **_: reshape_symbol(x, shape, order=order),
+    np.ravel: lambda x, order="C": reshape_symbol(x, -1, order=order),
     np.broadcast_to: broadcast_to,
     np.shape: lambda x: x.shape,
     np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
@@ -615,9 +621,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.clip: _clip,
     np.copy: lambda x, *_, **__: x,
     np.real: lambda x: x,
-    np.zeros_like: _filled(0),
-    np.ones_like: _filled(1),
-    np.full_like: _filled(None),
+    np.zeros_like: _constant_like(0),
+    np.ones_like: _constant_like(1),
+    np.full_like: _constant_like(None),
     np.tril: partial(_triangle, "tril"),
     np.triu: partial(_triangle, "triu"),
     # linear algebra
@@ -629,15 +635,15 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.linalg.norm: _norm,
     np.linalg.matrix_power: _matrix_power,
     # arrays of known extents
-    np.concatenate: concatenated,
-    np.stack: lambda arrays, axis=0, **_: concatenated(
-        [expanded(x, axis) for x in _symbols("stack", arrays)], axis
+    np.concatenate: concatenate,
+    np.stack: lambda arrays, axis=0, **_: concatenate(
+        [expand_axes(x, axis) for x in _symbols("stack", arrays)], axis
     ),
-    np.vstack: lambda arrays, **_: concatenated(_symbols("vstack", arrays, 2)),
+    np.vstack: lambda arrays, **_: concatenate(_symbols("vstack", arrays, 2)),
     np.hstack: _side_by_side,
-    np.column_stack: lambda arrays: concatenated(_symbols("column_stack", arrays, 2, 1), 1),
-    np.append: lambda x, values, axis=None: concatenated([x, values], axis),
-    np.cumsum: _cumulated,
+    np.column_stack: lambda arrays: concatenate(_symbols("column_stack", arrays, 2, 1), 1),
+    np.append: lambda x, values, axis=None: concatenate([x, values], axis),
+    np.cumsum: _cumulative_sum,
     np.diff: differences,
     **{f: _rearranging(f) for f in (np.flip, np.roll, np.repeat, np.tile, np.take)},
 }
@@ -729,17 +735,17 @@ class PythonOperators(Symbolic):
         sizes = [size for size in self.shape if size != 1]
         if not any(isinstance(size, Size) for size in sizes):
             return int(np.prod(sizes, dtype=int))
-        return product([made(self, contract([], [], ())), *sizes])
+        return product([symbol_of(self, contract([], [], ())), *sizes])
 
     @property
     def T(self) -> Any:
         """The transpose: axes reversed."""
-        return permuted(self)
+        return permute(self)
 
     @property
     def mT(self) -> Any:
         """The last two axes exchanged."""
-        return permuted(self, (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2))
+        return permute(self, (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2))
 
     # ------------------------------------------------------------ arithmetic
 
@@ -767,7 +773,7 @@ class PythonOperators(Symbolic):
     def __invert__(self) -> Any:
         return UFUNCS["logical_not"](self)
 
-    def _compared(self, other: object, name: str) -> Any:
+    def _compare(self, other: object, name: str) -> Any:
         """While a function is traced, == and != are those of arrays."""
         if tracing.get() is not None and isinstance(other, (Symbolic, *_NUMBERS)):
             return UFUNCS[name](self, other)
@@ -797,11 +803,11 @@ class PythonOperators(Symbolic):
     def transpose(self, *axes: Any) -> Any:
         """As numpy.ndarray.transpose."""
         chosen = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        return permuted(self, chosen or None)
+        return permute(self, chosen or None)
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Adds or drops axes of extent 1; any other shape is refused where extents are symbolic."""
-        return reshaped(self, *shape, order=order)
+        return reshape_symbol(self, *shape, order=order)
 
     def copy(self, order: str = "C") -> Any:
         """The symbol itself, since nothing can be written into it."""
@@ -829,7 +835,7 @@ class PythonOperators(Symbolic):
         keys = key if isinstance(key, tuple) else (key,)
         if keys and all(isinstance(k, str) for k in keys):
             return Indexed.access(self, keys)
-        return picked(self, keys) if is_known(self) else with_new_axes(self, keys)
+        return pick(self, keys) if is_known(self) else with_new_axes(self, keys)
 
     __setitem__ = _refusal(
         "an entry of a symbol is written",

@@ -25,11 +25,11 @@ from .operands import (
     agreeing,
     both_ways,
     contraction,
-    expanded,
-    made,
+    expand_axes,
     number,
     refuse,
-    stretched,
+    stretch,
+    symbol_of,
     together,
     tracing,
 )
@@ -54,14 +54,14 @@ class Indexed:
                 "each axis has one index",
                 f"write X[{', '.join(repr(c) for c in 'ijkl'[: x._term.rank])}]",
             )
-        return Indexed([(x, tuple(names))])._checked()
+        return Indexed([(x, tuple(names))])._check()
 
     def __getitem__(self, key: Any) -> Any:
         """The expression whose axes are the named indices, in this order; these are not summed."""
         names = key if isinstance(key, tuple) else (key,)
-        return self._summed(tuple(names))
+        return self._sum_to(tuple(names))
 
-    def _checked(self) -> Indexed:
+    def _check(self) -> Indexed:
         """Itself; extents that differ are refused here, where they meet."""
         names = [name for _, own in self.factors for name in own]
         if len(set(names)) < len(names):
@@ -76,9 +76,9 @@ class Indexed:
 
     def expression(self) -> Any:
         """The expression: its axes are the free indices in order of appearance."""
-        return self._summed(self.free)
+        return self._sum_to(self.free)
 
-    def _summed(self, names: tuple[str, ...]) -> Any:
+    def _sum_to(self, names: tuple[str, ...]) -> Any:
         every = {
             n: k for k, n in enumerate(dict.fromkeys(n for _, own in self.factors for n in own))
         }
@@ -108,19 +108,19 @@ class Indexed:
 
     # ------------------------------------------------------------ arithmetic
 
-    def _closed(self) -> Factor:
+    def _factor(self) -> Factor:
         return self.expression(), self.free
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, Indexed):
-            return Indexed([*self.factors, *other.factors])._checked()
+            return Indexed([*self.factors, *other.factors])._check()
         return Indexed([*self.factors, (_scalar(other, self), ())])
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
         if isinstance(other, Indexed):
-            x, names = other._closed()
+            x, names = other._factor()
             return Indexed([*self.factors, (_inverse(x), names)])
         exact = number(other)
         if exact:
@@ -128,14 +128,14 @@ class Indexed:
         return Indexed([*self.factors, (_inverse(_scalar(other, self)), ())])
 
     def __rtruediv__(self, other: Any) -> Any:
-        x, names = self._closed()
+        x, names = self._factor()
         return Indexed([(_inverse(x), names)]) * other
 
     def __neg__(self) -> Any:
         return self * -1
 
     def __pow__(self, exponent: Any) -> Any:
-        x, names = self._closed()
+        x, names = self._factor()
         return Indexed([(x**exponent, names)])
 
     def __add__(self, other: Any) -> Any:
@@ -150,9 +150,9 @@ class Indexed:
         return (-self)._plus(other, 1)
 
     def _plus(self, other: Any, sign: int) -> Any:
-        x, names = self._closed()
+        x, names = self._factor()
         if isinstance(other, Indexed):
-            y, own = other._closed()
+            y, own = other._factor()
         else:
             y, own = _scalar(other, self), ()
         if own and names and set(own) != set(names):
@@ -170,13 +170,13 @@ class Indexed:
             transpose(term, tuple(map(labels.index, range(len(axes))))) if labels else term
             for term, labels in zip(terms, inputs, strict=True)
         )
-        both = add([(1, stretched(a, shape)), (sign, stretched(b, shape))], shape)
+        both = add([(1, stretch(a, shape)), (sign, stretch(b, shape))], shape)
         return Indexed([(owner._with(both, axes, context), axes)])
 
     # ------------------------------------------------------------ everything else
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.expression() == closed(other))
+        return bool(self.expression() == expression_of(other))
 
     def __hash__(self) -> int:
         return hash(self.expression())
@@ -191,10 +191,10 @@ class Indexed:
             if isinstance(a, Indexed):
                 return getattr(a, f"__{own}__")(b)
             return getattr(b, f"__r{own}__")(a)
-        return getattr(function, method)(*map(closed, inputs), **options)
+        return getattr(function, method)(*map(expression_of, inputs), **options)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
-        return function(*map(closed, arguments), **options)
+        return function(*map(expression_of, arguments), **options)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -212,7 +212,7 @@ class Indexed:
         return f"<Indexed {self.expression()!r}>"
 
 
-def closed(x: Any) -> Any:
+def expression_of(x: Any) -> Any:
     """The expression of a product with named axes; anything else as it is."""
     return x.expression() if isinstance(x, Indexed) else x
 
@@ -268,7 +268,7 @@ def with_new_axes(x: Any, keys: tuple[Any, ...]) -> Any:
     at = keys.index(Ellipsis)
     missing = [slice(None)] * (x.ndim - len(whole))
     places = [n for n, k in enumerate((*keys[:at], *missing, *keys[at + 1 :])) if k is None]
-    return expanded(x, tuple(places)) if places else x
+    return expand_axes(x, tuple(places)) if places else x
 
 
 def _spelling(key: Any) -> str:
@@ -283,7 +283,7 @@ def is_known(x: Any) -> bool:
     return tracing.get() is not None and all(isinstance(dim, int) for dim in x._term.shape)
 
 
-def picked(x: Any, keys: tuple[Any, ...]) -> Any:
+def pick(x: Any, keys: tuple[Any, ...]) -> Any:
     """x[keys]."""
     shape: tuple[int, ...] = x._term.shape
     _check_keys(keys, shape)
@@ -304,7 +304,7 @@ def picked(x: Any, keys: tuple[Any, ...]) -> Any:
     inputs.insert(0, tuple(labels))
     lacking = set(range(rank)).difference(*inputs)
     factors += [Ones(result[k]) for k in lacking]
-    return made(x, contract(factors, [*inputs, *((k,) for k in lacking)], tuple(range(rank))))
+    return symbol_of(x, contract(factors, [*inputs, *((k,) for k in lacking)], tuple(range(rank))))
 
 
 def _varies(array: Array, axis: int) -> bool:

@@ -69,7 +69,7 @@ def refuse(
     raise kind(message, source=line, spans=[span], facts=[where, fact], hint=hint)
 
 
-def located(error: EinderivError, traceback: TracebackType | None) -> EinderivError:
+def locate(error: EinderivError, traceback: TracebackType | None) -> EinderivError:
     """The error with the line of the user's code that it came through."""
     users = None
     while traceback is not None:
@@ -424,7 +424,7 @@ def contraction(
             kept.append(fresh if repeated else label)
             fresh += repeated
         own.append(tuple(kept))
-    return made(owner, contract(terms, own, output), context)
+    return symbol_of(owner, contract(terms, own, output), context)
 
 
 def _from_the_right(terms: Sequence[Expr]) -> tuple[list[Subscript], Subscript]:
@@ -439,7 +439,7 @@ def product(values: Sequence[Any], what: str = "*") -> Any:
     return contraction(operands, *_from_the_right(operands[0]), what)
 
 
-def aligned(values: Sequence[Any], what: str) -> tuple[list[Expr], Shape, Any, Context]:
+def align(values: Sequence[Any], what: str) -> tuple[list[Expr], Shape, Any, Context]:
     """The terms of values whose shapes broadcast, and the common shape."""
     terms, owner, context = together(values)
     inputs, axes = _from_the_right(terms)
@@ -447,7 +447,7 @@ def aligned(values: Sequence[Any], what: str) -> tuple[list[Expr], Shape, Any, C
     return terms, tuple(dims[axis] for axis in axes), owner, context
 
 
-def stretched(term: Expr, shape: Shape) -> Expr:
+def stretch(term: Expr, shape: Shape) -> Expr:
     """A term repeated to `shape`."""
     if term.shape == shape:
         return term
@@ -463,27 +463,27 @@ def stretched(term: Expr, shape: Shape) -> Expr:
 
 def total(values: Sequence[Any], signs: Sequence[int], what: str = "+") -> Any:
     """The sum, each value with a sign."""
-    terms, shape, owner, context = aligned(values, what)
-    full = [(sign, stretched(term, shape)) for sign, term in zip(signs, terms, strict=True)]
-    return made(owner, add(full, shape), context)
+    terms, shape, owner, context = align(values, what)
+    full = [(sign, stretch(term, shape)) for sign, term in zip(signs, terms, strict=True)]
+    return symbol_of(owner, add(full, shape), context)
 
 
-def mapped(function: str, *values: Any) -> Any:
+def map_entries(function: str, *values: Any) -> Any:
     """An elementwise function; numbers and scalars are repeated."""
-    terms, shape, owner, context = aligned(values, function)
-    full = [term if not term.shape else stretched(term, shape) for term in terms]
-    return made(owner, elementwise(function, full), context)
+    terms, shape, owner, context = align(values, function)
+    full = [term if not term.shape else stretch(term, shape) for term in terms]
+    return symbol_of(owner, elementwise(function, full), context)
 
 
-def raised(base: Any, exponent: Any) -> Any:
+def raise_to(base: Any, exponent: Any) -> Any:
     """base ** exponent."""
     exact = number(exponent)
     if exact is not None and isinstance(base, Symbolic):
-        return made(base, power(base._term, exact), base._context)
-    return mapped("pow", base, exponent)
+        return symbol_of(base, power(base._term, exact), base._context)
+    return map_entries("pow", base, exponent)
 
 
-def made(owner: Any, term: Expr, context: Context | None = None) -> Any:
+def symbol_of(owner: Any, term: Expr, context: Context | None = None) -> Any:
     """A symbol for a term of the owner's program."""
     context = owner._context if context is None else context
     names = [letter for letter in LETTERS if letter not in context.declared][: term.rank]
@@ -511,7 +511,7 @@ def axes_of(axis: Axis, rank: int) -> tuple[int, ...]:
     return tuple(int(k) % rank for k in chosen)
 
 
-def reduced(name: str, x: Any, axis: Axis = None, keepdims: Any = False) -> Any:
+def reduce_axes(name: str, x: Any, axis: Axis = None, keepdims: Any = False) -> Any:
     """sum, prod, mean, max, min, logsumexp over axes."""
     term: Expr = x._term
     over = axes_of(axis, term.rank)
@@ -524,7 +524,7 @@ def reduced(name: str, x: Any, axis: Axis = None, keepdims: Any = False) -> Any:
             result = contract([result, *sizes], [labels, *[()] * len(sizes)], labels)
     else:
         result = whole(name, transpose(term, (*rest, *over)), len(over)) if over else term
-    return made(x, unit_axes(result, over, term.rank) if keepdims else result)
+    return symbol_of(x, unit_axes(result, over, term.rank) if keepdims else result)
 
 
 def unit_axes(term: Expr, places: Sequence[int], rank: int) -> Expr:
@@ -534,7 +534,7 @@ def unit_axes(term: Expr, places: Sequence[int], rank: int) -> Expr:
     return contract([term, *ones], [rest, *((k,) for k in places)], tuple(range(rank)))
 
 
-def permuted(x: Any, axes: Sequence[int] | None = None) -> Any:
+def permute(x: Any, axes: Sequence[int] | None = None) -> Any:
     """np.transpose."""
     rank = x._term.rank
     order = tuple(range(rank))[::-1] if axes is None else axes_of(tuple(axes), rank)
@@ -544,32 +544,32 @@ def permuted(x: Any, axes: Sequence[int] | None = None) -> Any:
             f"there are {rank}",
             "name each one once",
         )
-    return made(x, transpose(x._term, order))
+    return symbol_of(x, transpose(x._term, order))
 
 
-def moved(x: Any, source: Axis, destination: Axis) -> Any:
+def move_axes(x: Any, source: Axis, destination: Axis) -> Any:
     """np.moveaxis."""
     rank = x._term.rank
     start, end = axes_of(source, rank), axes_of(destination, rank)
-    return permuted(x, np.moveaxis(np.empty(range(rank)), start, end).shape)
+    return permute(x, np.moveaxis(np.empty(range(rank)), start, end).shape)
 
 
-def swapped(x: Any, a: int = -1, b: int = -2) -> Any:
+def swap_axes(x: Any, a: int = -1, b: int = -2) -> Any:
     """np.swapaxes."""
     rank = x._term.rank
     first, second = (axes_of(axis, rank)[0] for axis in (a, b))
-    return permuted(x, np.swapaxes(np.empty(range(rank)), first, second).shape)
+    return permute(x, np.swapaxes(np.empty(range(rank)), first, second).shape)
 
 
-def expanded(x: Any, axis: Axis) -> Any:
+def expand_axes(x: Any, axis: Axis) -> Any:
     """np.expand_dims, of symbols and of arrays."""
     if not isinstance(x, Symbolic):
         return np.expand_dims(x, axis)  # type: ignore[arg-type]
     rank = x._term.rank + (1 if isinstance(axis, int) else len(axis or ()))
-    return made(x, unit_axes(x._term, sorted(axes_of(axis, rank)), rank))
+    return symbol_of(x, unit_axes(x._term, sorted(axes_of(axis, rank)), rank))
 
 
-def squeezed(x: Any, axis: Axis = None) -> Any:
+def squeeze_axes(x: Any, axis: Axis = None) -> Any:
     """np.squeeze: axes of extent 1 go."""
     term: Expr = x._term
     ones = [k for k, dim in enumerate(term.shape) if dim == 1]
@@ -582,7 +582,7 @@ def squeezed(x: Any, axis: Axis = None) -> Any:
                 "sum over it instead",
             )
     rest = tuple(k for k in range(term.rank) if k not in gone)
-    return made(x, contract([term], [tuple(range(term.rank))], rest))
+    return symbol_of(x, contract([term], [tuple(range(term.rank))], rest))
 
 
 def rank_of(x: Any) -> int:
@@ -605,7 +605,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """np.trace."""
-    return reduced("sum", diagonal(x, offset, axis1, axis2), -1)
+    return reduce_axes("sum", diagonal(x, offset, axis1, axis2), -1)
 
 
 def diag(x: Any, k: int = 0) -> Any:
@@ -614,11 +614,11 @@ def diag(x: Any, k: int = 0) -> Any:
         return diagonal(x, k)
     if k or rank_of(x) != 1:
         refuse("diag off the main diagonal", "only the main diagonal has one index", "use k=0")
-    return made(x, contract([x._term, Delta(x._term.shape[0])], [(0,), (0, 1)], (0, 1)))
+    return symbol_of(x, contract([x._term, Delta(x._term.shape[0])], [(0,), (0, 1)], (0, 1)))
 
 
 def broadcast_to(x: Any, shape: Any, **_: Any) -> Any:
     """np.broadcast_to."""
     wanted = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     plain = tuple(int(d) if isinstance(d, int | np.integer) else str(d) for d in wanted)
-    return made(x, stretched(x._term, plain))
+    return symbol_of(x, stretch(x._term, plain))

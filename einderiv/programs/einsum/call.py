@@ -120,7 +120,7 @@ class Extents:
         dim = self.found.get(label, (None, ""))[0]
         return dim if isinstance(dim, int) else None
 
-    def repeated(self, labels: Labels, shape: Sequence[int | str]) -> frozenset[int]:
+    def thin_axes(self, labels: Labels, shape: Sequence[int | str]) -> frozenset[int]:
         """The axes of extent 1 whose label has another extent."""
         return frozenset(
             axis
@@ -163,7 +163,7 @@ def product_of(text: str, shapes: Sequence[Sizes]) -> Product:
     inputs: list[Subscript] = []
     views: list[tuple[int | slice, ...] | None] = []
     for labels, shape in zip(equation.inputs, shapes, strict=True):
-        thin = extents.repeated(labels, shape)
+        thin = extents.thin_axes(labels, shape)
         inputs.append(tuple(number[x] for axis, x in enumerate(labels) if axis not in thin))
         view = tuple(0 if axis in thin else slice(None) for axis in range(len(labels)))
         views.append(view if thin else None)
@@ -249,7 +249,7 @@ class Runnable(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def compiled(
+def compile_steps(
     inputs: tuple[Subscript, ...],
     output: Subscript,
     steps: tuple[Step, ...],
@@ -268,7 +268,7 @@ def compiled(
         shape = tuple(dims[x] for x in own)
         register = lowering.emit(Input, f"x{place}", shape=shape)
         if early:  # A[i,j] x[i] -> (sum_j A[i,j]) x[i]
-            needed = _needed(inputs, output, place)
+            needed = _needed_labels(inputs, output, place)
             if needed != own:
                 register, own = lowering.pair([(register, own)], needed, dims), needed
         left.append((register, own))
@@ -348,7 +348,7 @@ def kernel_of(text: str, order: Order, dtype: np.dtype[Any] | None, *operands: A
     if common.char not in _FEW and not loops:
         raise RefusalError
     early = order is not False and common.kind != "b" and not loops
-    run, wanted, _ = compiled(product.inputs, product.output, steps, plan, early, loops)
+    run, wanted, _ = compile_steps(product.inputs, product.output, steps, plan, early, loops)
     return Compiled(
         run,
         common,
@@ -399,7 +399,7 @@ def _prices(
     several = 0.0
     needed = []
     for place, own in enumerate(inputs):
-        kept = _needed(inputs, output, place)
+        kept = _needed_labels(inputs, output, place)
         if kept != own:
             several += kernels.cheapest_single(own, kept, sizes)[1]
         needed.append(kept)
@@ -409,7 +409,7 @@ def _prices(
     return one, several + kernels.cheapest(product)[1]
 
 
-def _needed(inputs: Sequence[Subscript], output: Subscript, place: int) -> Subscript:
+def _needed_labels(inputs: Sequence[Subscript], output: Subscript, place: int) -> Subscript:
     """The labels of an operand that the result or another operand has: it can be summed over the others."""
     others = set(output).union(*inputs[:place], *inputs[place + 1 :])
     return tuple(dict.fromkeys(x for x in inputs[place] if x in others))

@@ -163,7 +163,7 @@ def repeated_axes(
             others.read(f"operand {k}", term, shape)
     labels = equation.inputs[operand]
     thin = frozenset(x for x in labels if others.get(x) == 1 != extents.get(x))
-    return Repeated(extents.repeated(labels, shapes[operand]), thin)
+    return Repeated(extents.thin_axes(labels, shapes[operand]), thin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def plan_of(
     """The plan for arrays of these shapes: the cotangent's first for a vjp, then the other operands'."""
     cotangent = shapes[0] if kind == "vjp" else None
     others = list(shapes[1:] if kind == "vjp" else shapes)
-    equation = _spelled(equation, operand, others, own, cotangent)
+    equation = _spell_out(equation, operand, others, own, cotangent)
     extents = Extents(equation)
     for label, size in sizes:
         extents.put(label, size, f"{label} is {size} (given in sizes=)")
@@ -218,8 +218,8 @@ def plan_of(
             extents.exactly(label, dim, f"axis {axis + 1} of the cotangent g is {dim}")
     for label, size in sizes:
         extents.exactly(label, size, f"{label} is {size} (given in sizes=)")
-    repeated = Repeated() if own is None else Repeated(extents.repeated(labels, own))
-    form = form_of(kind, equation, operand, repeated)
+    thin_axes = Repeated() if own is None else Repeated(extents.thin_axes(labels, own))
+    form = form_of(kind, equation, operand, thin_axes)
     shape = tuple(
         1 if x in form.single else _extent(extents, form.old.get(x, x)) for x in form.result
     )
@@ -233,7 +233,7 @@ def plan_of(
     )
 
 
-def _spelled(
+def _spell_out(
     equation: Subscripts,
     operand: int,
     others: Sequence[Sizes],
@@ -555,11 +555,11 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
     equation = without_idle_ellipses(read_subscripts(subscripts))
     number = _checked_operand(subscripts, equation, operand)
     shape: Sizes | None = None
-    repeated = NOTHING
+    thin_axes = NOTHING
     if shapes is not None:
         given = _checked_shapes(equation, shapes)
         equation = equation.spelled([len(own) for own in given])
-        repeated = repeated_axes(equation, number, given)
+        thin_axes = repeated_axes(equation, number, given)
         numbers = [dim for dim in given[number] if isinstance(dim, int)]
         shape = tuple(numbers) if len(numbers) == len(given[number]) else None
     if kind == "jacobian" and ELLIPSIS in equation.inputs[number]:
@@ -570,7 +570,7 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
             facts=["each of them is a new axis of the Jacobian and needs a letter"],
             hint="give the shapes of the operands: shapes=[(2, 3), (3, 4)]",
         )
-    return EinsumRule(kind, equation, number, shape, form_of(kind, equation, number, repeated))
+    return EinsumRule(kind, equation, number, shape, form_of(kind, equation, number, thin_axes))
 
 
 def _checked_operand(text: str, equation: Subscripts, operand: int) -> int:

@@ -26,8 +26,8 @@ from .terms import (
     common_pairs,
     distinct,
     extents_of,
+    identify_labels,
     labels_of,
-    merged,
 )
 
 DENSE_BYTES = 2**30  # a matrix or its blocks beyond this size are not written out
@@ -153,7 +153,7 @@ class _Blocks:
             place = ", ".join(map(str, np.argwhere(np.asarray(self.array) == 0)[0])) or "0"
             raise _singular(f"entry {place} of its diagonal is 0")
 
-    def solved(self, b: Array) -> Array:
+    def solve(self, b: Array) -> Array:
         """inv(blocks) b, for the row axes and one more: the column axes and it."""
         shape, start = self.system.shape, self.system.rows
         batch, repeated = self.batch, self.repeated
@@ -196,12 +196,12 @@ def _low_rank(system: Matrix, way: _Way) -> Callable[[Array], Array]:
     ends = np.cumsum(sizes)
     small = np.eye(sum(sizes), dtype=system.dtype)
     for (_, above), end, high in zip(way.cuts, ends, sizes, strict=True):
-        half = above.composed(inverse)
+        half = above.compose(inverse)
         for (aside, _), right, wide in zip(way.cuts, ends, sizes, strict=True):
-            block = half.composed(aside).dense().reshape(high, wide)
+            block = half.compose(aside).dense().reshape(high, wide)
             small[end - high : end, right - wide : right] += block
 
-    def solved(b: Array) -> Array:
+    def solve(b: Array) -> Array:
         """The solution for a right side with the row axes and one more."""
         start = inverse.times(b)
         seen = [right.times(start).reshape(-1, b.shape[-1]) for _, right in way.cuts]
@@ -212,7 +212,7 @@ def _low_rank(system: Matrix, way: _Way) -> Callable[[Array], Array]:
             back += left.times(part.reshape(*right.halves[0], b.shape[-1]))
         return start - inverse.times(back)
 
-    return solved
+    return solve
 
 
 # ---------------------------------------------------------------- Kronecker products
@@ -223,7 +223,7 @@ Part = tuple[tuple[Factor, ...], Subscript, Subscript]  # factors that share lab
 
 def _parts(term: Term, rows: int) -> list[Part]:
     """The term as a Kronecker product: A_ik B_jl is A for the axes of i, k times B for those of j, l."""
-    together = merged(term, ((ls[0], x) for _, ls in term.factors for x in ls[1:]))
+    together = identify_labels(term, ((ls[0], x) for _, ls in term.factors for x in ls[1:]))
     linked = together.places
     parts = []
     for label in distinct(linked):
@@ -238,7 +238,7 @@ def _parts(term: Term, rows: int) -> list[Part]:
     return parts
 
 
-def _solved_by_parts(system: Matrix, parts: Sequence[Part], b: Array) -> Array:
+def _solve_by_parts(system: Matrix, parts: Sequence[Part], b: Array) -> Array:
     """inv(A x B x ...) b, one Kronecker factor after the other."""
     (term,), names = system.terms, [*range(system.rows), -1]
     coefficient = term.coefficient
@@ -274,7 +274,7 @@ def solution(system: Matrix, b: Array) -> Array:
         if len(system.terms) == 1:
             parts = _parts(system.terms[0], system.rows)
             if len(parts) > 1:
-                return _solved_by_parts(system, parts, b)
+                return _solve_by_parts(system, parts, b)
         return _solution(system, b)
 
 
@@ -284,9 +284,9 @@ def _solution(system: Matrix, b: Array) -> Array:
     best: Array = None
     if ways[0].cuts:
         try:
-            solved = _low_rank(system, ways[0])
-            best = solved(b)
-            best = best + solved(b - system.times(best))  # one step of refinement
+            solve = _low_rank(system, ways[0])
+            best = solve(b)
+            best = best + solve(b - system.times(best))  # one step of refinement
             residual = np.linalg.norm(b - system.times(best))
             if residual <= _POOR * np.linalg.norm(b):
                 return best
@@ -294,7 +294,7 @@ def _solution(system: Matrix, b: Array) -> Array:
             best = None  # B may be singular where A is not
     plain = next(way for way in ways if not way.cuts)
     try:
-        return _Blocks(system, plain).solved(b)
+        return _Blocks(system, plain).solve(b)
     except ResourceLimitError:
         if best is None:
             raise

@@ -100,7 +100,7 @@ def _operator(matrix: Matrix) -> Any:
 
         return product
 
-    forward, adjoint = times(matrix, False), times(matrix.turned(), True)
+    forward, adjoint = times(matrix, False), times(matrix.transpose(), True)
     rows, columns = map(prod, matrix.halves)
     return LinearOperator(
         (rows, columns),
@@ -303,8 +303,8 @@ class StructuredTensor:
             inner = other._matrix.halves[0]
             if columns != inner:
                 raise _mismatch("@", inner, "the rows of the right one", columns, "columns")
-            return self._like(self._matrix.composed(other._matrix))
-        v, flat = _matched(converted("the right operand of @", other), columns, "columns", "@")
+            return self._like(self._matrix.compose(other._matrix))
+        v, flat = _match(converted("the right operand of @", other), columns, "columns", "@")
         result = self._matrix.times(v)
         return result.reshape(prod(rows), *v.shape[len(columns) :]) if flat else _plain(result)
 
@@ -312,17 +312,17 @@ class StructuredTensor:
         """`other` times the tensor, summed over the row axes, which are the last ones of `other`."""
         rows, columns = self._matrix.halves
         v = converted("the left operand of @", other)
-        v, flat = _matched(v, rows, "rows", "@", last=True)
+        v, flat = _match(v, rows, "rows", "@", last=True)
         more = v.ndim - len(rows)
         moved = v.transpose(*range(more, v.ndim), *range(more))
-        result = self._matrix.turned().times(moved)
+        result = self._matrix.transpose().times(moved)
         result = result.transpose(*range(len(columns), result.ndim), *range(len(columns)))
         return result.reshape(*v.shape[:more], prod(columns)) if flat else _plain(result)
 
     @property
     def T(self) -> StructuredTensor:
         """The transposed matrix: the column axes first."""
-        return self._like(self._matrix.turned())
+        return self._like(self._matrix.transpose())
 
     def solve(self, b: Any) -> Array:
         """x with self @ x = b, for a `b` like the results of `@`: row axes and any more, or flat.
@@ -339,7 +339,7 @@ class StructuredTensor:
                 facts=[f"rows of shape {rows}, columns of shape {columns}"],
                 hint="least squares: scipy.sparse.linalg.lsqr with .to_scipy()",
             )
-        v, flat = _matched(converted("the right side", b), rows, "rows", "solve")
+        v, flat = _match(converted("the right side", b), rows, "rows", "solve")
         more = v.shape[len(rows) :]
         x = solution(self._matrix, v.reshape(*rows, prod(more)))
         return _plain(
@@ -397,16 +397,16 @@ class StructuredTensor:
     def __mul__(self, other: Any) -> StructuredTensor:
         """The tensor times a number."""
         hint = "use @ for the matrix product, .dense() * x entry by entry"
-        return self._rescaled(other, lambda c, number: c * number, "multiplied", hint)
+        return self._rescale(other, lambda c, number: c * number, "multiplied", hint)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> StructuredTensor:
         """The tensor over a number."""
         hint = "use .solve(b) for a linear system, .dense() / x entry by entry"
-        return self._rescaled(other, lambda c, number: c / np.asarray(number), "divided", hint)
+        return self._rescale(other, lambda c, number: c / np.asarray(number), "divided", hint)
 
-    def _rescaled(
+    def _rescale(
         self, other: Any, change: Callable[[Any, Any], Any], what: str, hint: str
     ) -> StructuredTensor:
         number = _number(other)
@@ -447,7 +447,7 @@ def _number(value: Any) -> float | complex | None:
         ) from None
 
 
-def _matched(
+def _match(
     v: Array, wanted: Extents, half: str, where: str, last: bool = False
 ) -> tuple[Array, bool]:
     """`v` with the axes `wanted` first (or last), and whether it came flat."""

@@ -21,7 +21,7 @@ from ...terms import Label, Subscript
 from ..arrays import Array
 from ..backends.numpy import c_einsum as loop
 from ..compiler.order import contraction_order
-from ..einsum.call import Runnable, compiled, steps_along, typical
+from ..einsum.call import Runnable, compile_steps, steps_along, typical
 
 Factor = tuple[Array, Subscript]  # an array at its labels
 Extents = tuple[int, ...]
@@ -89,10 +89,10 @@ def _program(
     last = steps[-1].inputs
     if apart and len(last) == 2 and set(last[0]).intersection(last[1]).issubset(output):
         steps = steps[:-1]
-    return compiled(inputs, output, steps, extents)
+    return compile_steps(inputs, output, steps, extents)
 
 
-def _multiplied(
+def _multiply(
     factors: Sequence[Factor], output: Subscript, sizes: Mapping[Label, int], apart: bool
 ) -> list[Factor]:
     """The factors as one, or as two to be multiplied entry by entry if `apart`; the rest is summed."""
@@ -117,7 +117,7 @@ def _diagonals(array: Array, labels: Subscript, once: Subscript) -> Array:
     return loop(array, [once.index(x) for x in labels], list(range(len(once))))
 
 
-def _placed(factor: Factor, target: Subscript) -> Array:
+def _broadcast(factor: Factor, target: Subscript) -> Array:
     """A view that broadcasts to the axes of `target`."""
     array, labels = factor
     order = [labels.index(x) for x in target if x in labels]
@@ -125,7 +125,7 @@ def _placed(factor: Factor, target: Subscript) -> Array:
     return array.transpose(order)[index]
 
 
-def _scaled(factors: Sequence[Factor], coefficient: float | complex) -> Sequence[Factor]:
+def _scale(factors: Sequence[Factor], coefficient: float | complex) -> Sequence[Factor]:
     """The factors, the smallest of them times the coefficient."""
     if coefficient == 1:
         return factors
@@ -134,7 +134,7 @@ def _scaled(factors: Sequence[Factor], coefficient: float | complex) -> Sequence
     return [*factors[:least], (array * coefficient, labels), *factors[least + 1 :]]
 
 
-def allocated(shape: Extents, dtype: np.dtype[np.generic], filled: bool) -> Array:
+def allocate(shape: Extents, dtype: np.dtype[np.generic], filled: bool) -> Array:
     """A new array, of zeros unless it will be filled; ResourceLimitError where there is no memory."""
     try:
         return np.empty(shape, dtype) if filled else np.zeros(shape, dtype)
@@ -146,7 +146,7 @@ def allocated(shape: Extents, dtype: np.dtype[np.generic], filled: bool) -> Arra
         ) from None
 
 
-def _written(
+def _sum_of_products(
     shape: Extents,
     dtype: np.dtype[np.generic],
     products: Iterable[tuple[Term, Mapping[Label, int]]],
@@ -156,21 +156,21 @@ def _written(
     for term, sizes in products:
         once, first = distinct(term.places), total is None
         factors = term.factors or ((np.ones((), dtype), ()),)
-        left = _multiplied(_scaled(factors, term.coefficient), once, sizes, apart=first)
+        left = _multiply(_scale(factors, term.coefficient), once, sizes, apart=first)
         if first and len(left) == 1 and _is_whole(left[0][0], shape, dtype, factors):
             total = left[0][0]
             continue
         if first:
-            total = allocated(shape, dtype, len(once) == len(term.places))
+            total = allocate(shape, dtype, len(once) == len(term.places))
         view = _diagonals(total, term.places, once)
         if len(left) == 2:
-            a, b = (_placed(factor, once) for factor in left)
+            a, b = (_broadcast(factor, once) for factor in left)
             np.multiply(a, b, out=view, casting="unsafe")
         elif first:
-            view[...] = _placed(left[0], once)
+            view[...] = _broadcast(left[0], once)
         else:
-            np.add(view, _placed(left[0], once), out=view, casting="unsafe")
-    return allocated(shape, dtype, False) if total is None else total
+            np.add(view, _broadcast(left[0], once), out=view, casting="unsafe")
+    return allocate(shape, dtype, False) if total is None else total
 
 
 def _is_whole(
@@ -185,7 +185,7 @@ def _is_whole(
 # ---------------------------------------------------------------- sums of terms
 
 
-def merged(term: Term, equal: Iterable[tuple[Label, Label]]) -> Term:
+def identify_labels(term: Term, equal: Iterable[tuple[Label, Label]]) -> Term:
     """The term with labels set equal: x_ij with i = j is x_ii."""
     now: dict[Label, Label] = {}
 
@@ -221,7 +221,7 @@ class Matrix(NamedTuple):
         terms = [term._replace(places=tuple(term.places[a] for a in axes)) for term in self.terms]
         return Matrix(shape, rows, terms, self.dtype)
 
-    def turned(self) -> Matrix:
+    def transpose(self) -> Matrix:
         """The transposed matrix."""
         axes = (*range(self.rows, len(self.shape)), *range(self.rows))
         return self.at(axes, len(self.shape) - self.rows)
@@ -230,7 +230,7 @@ class Matrix(NamedTuple):
         """All entries, written out: zeros once, each term on its diagonals."""
         filling = sorted(self.terms, key=has_delta)  # one that fills the tensor spares the zeros
         products = ((term, extents_of(term, self.shape)) for term in filling)
-        return _written(self.shape, self.dtype, products)
+        return _sum_of_products(self.shape, self.dtype, products)
 
     def times(self, v: Array) -> Array:
         """The product with `v`, summed over the columns, which are the first axes of `v`."""
@@ -245,31 +245,31 @@ class Matrix(NamedTuple):
             places = term.places[: self.rows] + more
             products.append((Term(term.coefficient, factors, places), sizes))
         shape = (*self.halves[0], *v.shape[count:])
-        return _written(shape, np.result_type(self.dtype, v), products)
+        return _sum_of_products(shape, np.result_type(self.dtype, v), products)
 
     def diagonal(self) -> Array:
         """The entries whose row is their column."""
         joined = []
         for term in self.terms:
             pairs = zip(term.places[: self.rows], term.places[self.rows :], strict=True)
-            joined.append(merged(term, pairs))
+            joined.append(identify_labels(term, pairs))
         return Matrix(self.shape, self.rows, joined, self.dtype).at(range(self.rows)).dense()
 
-    def composed(self, other: Matrix) -> Matrix:
+    def compose(self, other: Matrix) -> Matrix:
         """The matrix product: the columns summed with the rows of `other`."""
         rows, columns = self.halves[0], other.halves[1]
-        terms = [_composed(a, self, b, other) for a in self.terms for b in other.terms]
+        terms = [_compose(a, self, b, other) for a in self.terms for b in other.terms]
         dtype = np.result_type(self.dtype, other.dtype)
         return Matrix(rows + columns, self.rows, terms, dtype)
 
 
-def _composed(a: Term, left: Matrix, b: Term, right: Matrix) -> Term:
+def _compose(a: Term, left: Matrix, b: Term, right: Matrix) -> Term:
     shift = max(extents_of(a, left.shape), default=-1) + 1
     moved = tuple((array, tuple(x + shift for x in labels)) for array, labels in b.factors)
     places = (*a.places, *(x + shift for x in b.places))
     start, end = len(a.places), len(a.places) + right.rows
     both = Term(a.coefficient * b.coefficient, a.factors + moved, places)
-    joined = merged(both, zip(places[left.rows : start], places[start:end], strict=True))
+    joined = identify_labels(both, zip(places[left.rows : start], places[start:end], strict=True))
     kept = joined.places[: left.rows] + joined.places[end:]
     known = labels_of(joined.factors).union(kept)
     sizes = dict(zip(joined.places, left.shape + right.shape, strict=True))
