@@ -105,25 +105,23 @@ def _sizes(
     """Extents from the shapes of arrays."""
     sizes: dict[str, int] = {}
     for name, shape in shapes.items():
-        whole = isinstance(shape, Sequence) and all(
-            isinstance(size, int) and size >= 0 for size in shape
-        )
-        if name not in variables or not whole or len(shape) != variables[name].rank:
-            axes = ", ".join(map(str, variables[name].shape)) if name in variables else ""
+        x = variables.get(name)
+        whole = isinstance(shape, Sequence) and all(isinstance(n, int) and n >= 0 for n in shape)
+        if x is None or not whole or len(shape) != x.rank:
+            axes = "" if x is None else ", ".join(map(str, x.shape))
             raise DimensionError(
                 f"the shape {shape!r} does not fit {name}",
-                facts=[f"{name} has axes ({axes})" if name in variables else "no such tensor"],
+                facts=["no such tensor" if x is None else f"{name} has axes ({axes})"],
                 hint="give whole numbers, one an axis",
             )
-        for dim, size in zip(variables[name].shape, shape, strict=True):
-            if sizes.setdefault(str(dim), int(size)) != size or (
-                isinstance(dim, int) and dim != size
-            ):
+        for dim, size in zip(x.shape, shape, strict=True):
+            known = dim if isinstance(dim, int) else sizes.setdefault(dim, int(size))
+            if known != size:
                 raise DimensionError(
-                    f"extent {dim} has two values, {sizes[str(dim)]} and {size}",
+                    f"extent {dim} has two values, {known} and {size}",
                     hint="give shapes that agree",
                 )
-    return {dim: size for dim, size in sizes.items() if not dim.isdigit()}
+    return sizes
 
 
 # ---------------------------------------------------------------- derivatives of Python functions
