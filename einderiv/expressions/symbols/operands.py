@@ -17,14 +17,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
-from types import CodeType, FrameType, TracebackType
+from traceback import extract_tb
+from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from ...errors import DimensionError, EinderivError, NotationError, Span
+from ...errors import DimensionError, EinderivError, NotationError
 from ...notations import Context
 from ...terms import (
     Delta,
@@ -63,10 +63,8 @@ def refuse(
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
-    if frame is None:
-        raise kind(message, facts=[fact], hint=hint)
-    line, span, where = _place(frame.f_code, frame.f_globals, frame.f_lineno, frame.f_lasti)
-    raise kind(message, source=line, spans=[span], facts=[where, fact], hint=hint)
+    here = frame and TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
+    raise locate(kind(message, facts=[fact], hint=hint), here)
 
 
 def locate(error: EinderivError, traceback: TracebackType | None) -> EinderivError:
@@ -77,11 +75,16 @@ def locate(error: EinderivError, traceback: TracebackType | None) -> EinderivErr
             users = traceback
         traceback = traceback.tb_next
     if users is not None and error.source is None:
-        frame = users.tb_frame
-        error.source, span, where = _place(
-            frame.f_code, frame.f_globals, users.tb_lineno, users.tb_lasti
-        )
-        error.spans, error.facts = (span,), (where, *error.facts)
+        (place,) = extract_tb(users, limit=1)
+        line = linecache.getline(place.filename, place.lineno or 0)
+        indent = len(line) - len(line.lstrip())
+        error.source = place.line or "(no source)"
+        start, end = indent, indent + len(error.source)
+        if place.lineno == place.end_lineno and place.colno is not None:
+            start, end = place.colno, place.end_colno or end
+        error.spans = ((max(start - indent, 0), max(end - indent, 1)),)
+        where = f"{place.filename}, line {place.lineno}, in {place.name}"
+        error.facts = (where, *error.facts)
     return error
 
 
@@ -93,23 +96,6 @@ def is_ours(traceback: TracebackType | None) -> bool:
         users = users or not ours
         traceback = traceback.tb_next
     return users and ours
-
-
-def _place(
-    code: CodeType, scope: dict[str, Any], number: int, instruction: int
-) -> tuple[str, Span, str]:
-    """The source line that a frame stands at, the columns of what it does there, and where it is."""
-    where = f"{code.co_filename}, line {number}, in {code.co_name}"
-    line = linecache.getline(code.co_filename, number, scope).rstrip("\n")
-    shown = line.strip()
-    if not shown:
-        return "(no source)", (0, 11), where
-    indent = len(line) - len(line.lstrip())
-    positions = islice(code.co_positions(), instruction // 2, None)
-    first, last, start, end = next(positions, (None, None, None, None))
-    if first == last == number and start is not None and end is not None:
-        return shown, (max(start - indent, 0), max(end - indent, 1)), where
-    return shown, (0, len(shown)), where
 
 
 # ---------------------------------------------------------------- symbols and numbers
@@ -418,6 +404,9 @@ def contraction(
     terms, context, dims = agreeing(terms, context, inputs, what, exact)
     fresh, own = 1 + max(dims, default=0), []
     for term, labels in zip(terms, inputs, strict=True):
+        if 1 not in term.shape:
+            own.append(tuple(labels))
+            continue
         kept = []
         for label, dim in zip(labels, term.shape, strict=True):
             repeated = dim == 1 != dims[label]  # its label is new and summed

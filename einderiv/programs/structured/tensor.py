@@ -90,26 +90,20 @@ def _numbers(places: Subscript, once: Subscript, inner: Extents) -> Array:
 def _operator(matrix: Matrix) -> Any:
     from scipy.sparse.linalg import LinearOperator
 
-    def times(matrix: Matrix, conjugate: bool) -> Callable[[Array], Array]:
+    def product(matrix: Matrix, v: Array) -> Array:
         rows, columns = matrix.halves
+        made = matrix.times(v.reshape(columns + v.shape[1:]))
+        return made.reshape(prod(rows), *v.shape[1:])
 
-        def product(v: Array) -> Array:
-            v = np.conj(v) if conjugate else np.asarray(v)
-            made = matrix.times(v.reshape(columns + v.shape[1:])).reshape(prod(rows), *v.shape[1:])
-            return np.conj(made) if conjugate else made
+    def forward(v: Array) -> Array:
+        return product(matrix, np.asarray(v))
 
-        return product
+    def adjoint(v: Array) -> Array:
+        return np.conj(product(matrix.transpose(), np.conj(v)))
 
-    forward, adjoint = times(matrix, False), times(matrix.transpose(), True)
-    rows, columns = map(prod, matrix.halves)
-    return LinearOperator(
-        (rows, columns),
-        matvec=forward,
-        rmatvec=adjoint,
-        matmat=forward,
-        rmatmat=adjoint,
-        dtype=matrix.dtype,
-    )
+    shape = prod(matrix.halves[0]), prod(matrix.halves[1])
+    back = {"rmatvec": adjoint, "rmatmat": adjoint}
+    return LinearOperator(shape, matvec=forward, matmat=forward, dtype=matrix.dtype, **back)
 
 
 # ---------------------------------------------------------------- words
