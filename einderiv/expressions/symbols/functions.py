@@ -21,8 +21,15 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ...notations import ELLIPSIS
-from ...terms import Delta, contract, elementwise, extent, literal, power, whole
-from .indexing import Indexed, array_of_choices, is_known, pick, with_new_axes
+from ...terms import ELEMENTWISE, Delta, contract, elementwise, extent, literal, power, whole
+from .indexing import (
+    Indexed,
+    array_of_choices,
+    check_number_of_choices,
+    is_known,
+    pick,
+    with_new_axes,
+)
 from .operands import (
     Array,
     Axis,
@@ -219,32 +226,25 @@ def _log_beta(a: Any, b: Any) -> Any:
     return total(gammas, [1, 1, -1])
 
 
-_SAME = "exp expm1 log log1p sin cos tan sinh cosh tanh sign erf erfc digamma".split()
-_OTHERWISE = {  # functions of our own, under NumPy's and SciPy's names
-    "arcsin": "asin",
-    "arccos": "acos",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "absolute": "abs",
+_ALSO = {  # functions of SciPy, and second names in NumPy
     "fabs": "abs",
-    "maximum": "max",
-    "minimum": "min",
     "fmax": "max",
     "fmin": "min",
-    "less": "lt",
-    "less_equal": "le",
-    "greater": "gt",
-    "greater_equal": "ge",
-    "equal": "eq",
-    "not_equal": "ne",
+    "erf": "erf",
+    "erfc": "erfc",
     "expit": "sigmoid",
     "gammaln": "lgamma",
     "loggamma": "lgamma",
     "psi": "digamma",
+    "digamma": "digamma",
 }
 UFUNCS: dict[str, Callable[..., Any]] = {
-    **{name: partial(map_entries, name) for name in _SAME},
-    **{name: partial(map_entries, function) for name, function in _OTHERWISE.items()},
+    **{
+        function.__name__: partial(map_entries, row.name)
+        for row in ELEMENTWISE.values()
+        if isinstance(function := getattr(np, row.numpy.rpartition(".")[2], None), np.ufunc)
+    },
+    **{name: partial(map_entries, function) for name, function in _ALSO.items()},
     # arithmetic
     "add": lambda a, b: total([a, b], [1, 1]),
     "subtract": lambda a, b: total([a, b], [1, -1], "-"),
@@ -413,25 +413,20 @@ def _along(x: Any, axis: int, matrix: Array) -> Any:
     return symbol_of(x, contract(factors, [(len(labels), axis), labels], output))
 
 
-def _cumulative_sum(x: Any, axis: int | None = None, **_: Any) -> Any:
-    """np.cumsum."""
-    _check_known("cumsum", [x])
-    if axis is None:
-        x, axis = rearrange("ravel", x, np.ravel), 0
+def _combined_along(name: str, x: Any, axis: int, function: Callable[[Array], Array]) -> Any:
+    """What a linear function of NumPy makes of the entries along an axis; it gets the identity."""
+    _check_known(name, [x])
     (place,) = axes_of(axis, x._term.rank)
     size = x._term.shape[place]
-    return _along(x, place, np.tril(np.ones((size, size))))
+    check_number_of_choices(size, size)
+    return _along(x, place, function(np.eye(size)))
 
 
-def differences(x: Any, n: int = 1, axis: int = -1) -> Any:
-    """np.diff."""
-    _check_known("diff", [x])
-    (place,) = axes_of(axis, x._term.rank)
-    for _ in range(n):
-        before = (slice(None),) * place
-        ahead, behind = pick(x, (*before, slice(1, None))), pick(x, (*before, slice(0, -1)))
-        x = total([ahead, behind], [1, -1], "diff")
-    return x
+def _cumulative_sum(x: Any, axis: int | None = None, **_: Any) -> Any:
+    """np.cumsum."""
+    if axis is None:
+        x, axis = rearrange("cumsum", x, np.ravel), 0
+    return _combined_along("cumsum", x, axis, lambda entries: np.cumsum(entries, axis=0))
 
 
 def concatenate(arrays: Sequence[Any], axis: int | None = 0, **_: Any) -> Any:
@@ -644,7 +639,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.column_stack: lambda arrays: concatenate(_symbols("column_stack", arrays, 2, 1), 1),
     np.append: lambda x, values, axis=None: concatenate([x, values], axis),
     np.cumsum: _cumulative_sum,
-    np.diff: differences,
+    np.diff: lambda x, n=1, axis=-1: _combined_along(
+        "diff", x, axis, lambda entries: np.diff(entries, n, axis=0)
+    ),
     **{f: _rearranging(f) for f in (np.flip, np.roll, np.repeat, np.tile, np.take)},
 }
 

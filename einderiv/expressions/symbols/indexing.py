@@ -366,14 +366,19 @@ def _indices(key: Any) -> Array:
     return array
 
 
-def array_of_choices(places: Array, size: int, shape: Sequence[int]) -> Expr:
-    """The tensor with the axes of `places`, then those of `shape`: 1 at the place that is named."""
-    if places.size * size > _MOST:
+def check_number_of_choices(count: int, size: int) -> None:
+    """Refuse an array of so many rows of zeros and ones that no memory should hold it."""
+    if count * size > _MOST:
         refuse(
-            f"{places.size} entries picked from {size}",
+            f"{count} entries picked from {size}",
             f"an array of more than {_MOST} zeros and ones would pick them",
             "cut or shape the array beforehand and pass what is used",
         )
+
+
+def array_of_choices(places: Array, size: int, shape: Sequence[int]) -> Expr:
+    """The tensor with the axes of `places`, then those of `shape`: 1 at the place that is named."""
+    check_number_of_choices(places.size, size)
     chosen = np.zeros((*places.shape, size))
     np.put_along_axis(chosen, places[..., None], 1.0, axis=-1)
     running = tracing.get()

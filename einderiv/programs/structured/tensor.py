@@ -95,11 +95,13 @@ def _operator(matrix: Matrix) -> Any:
         made = matrix.times(v.reshape(columns + v.shape[1:]))
         return made.reshape(prod(rows), *v.shape[1:])
 
+    turned = matrix.transpose()
+
     def forward(v: Array) -> Array:
         return product(matrix, np.asarray(v))
 
     def adjoint(v: Array) -> Array:
-        return np.conj(product(matrix.transpose(), np.conj(v)))
+        return np.conj(product(turned, np.conj(v)))
 
     shape = prod(matrix.halves[0]), prod(matrix.halves[1])
     back = {"rmatvec": adjoint, "rmatmat": adjoint}
