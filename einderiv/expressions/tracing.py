@@ -43,7 +43,7 @@ from .symbols.operands import (
 
 # ---------------------------------------------------------------- nested arguments and results
 
-# As JAX's pytrees: dicts by sorted keys, None without leaves, whatever is no tuple, list or dict is a leaf.
+# As JAX's pytrees: dicts by sorted keys, None without leaves; all but tuples, lists and dicts are leaves.
 Structure = Hashable  # () for a leaf, else the kind, its keys and the structures inside
 _NOTHING = (("none", 0), ())
 
@@ -236,7 +236,7 @@ class Call:
 
     @property
     def is_symbolic(self) -> bool:
-        """Whether symbols are among the arguments."""
+        """Are symbols among the arguments?"""
         return any(isinstance(leaf, Symbolic) for leaf in self.leaves)
 
     def tensor_leaves(self, mode: Mode) -> list[bool]:
@@ -249,7 +249,7 @@ class Call:
         ]
 
     def key(self, mode: Mode) -> Hashable | None:
-        """The signature under which a trace can be used again; None where there is none."""
+        """The signature under which a trace can be used again; None if there is none."""
         if not mode.traces_others:
             return None
         parts: list[Hashable] = []
@@ -411,7 +411,7 @@ def outputs_of(result: Any, context: Context) -> tuple[list[Expression], Structu
 
 
 def refusal_of(error: Exception, traceback: TracebackType | None) -> Exception:
-    """What a function raised, as a refusal with its line where symbols are the reason."""
+    """What a function raised, as a refusal with its line if symbols are the reason."""
     if isinstance(error, EinderivError):
         return locate(error, traceback)
     text, found = str(error), None

@@ -1,9 +1,9 @@
 """Indices of symbols: names as in X["a","b"]*th["b"] - Y["a"], new axes, entries and parts.
 
-In: a symbol and what stands between its brackets. Out: `Indexed`, which every other operation takes for the
+In: a symbol and what is between its brackets. Out: `Indexed`, which every other operation takes for the
 expression, or a symbol.
-Invariant: names follow the summation convention of LANGUAGE section 1: a product sums the indices that stand
-twice in it; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand side does. Everything
+Invariant: names follow the summation convention of LANGUAGE section 1: a product sums the indices that it
+has twice; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand side does. Everything
 else follows NumPy's rules. An entry is picked by a product with an array of zeros and ones: a part costs its
 entries times the extent of the axis, and an infinite entry makes those picked beside it nan.
 """
@@ -70,7 +70,7 @@ class Indexed:
 
     @property
     def free(self) -> tuple[str, ...]:
-        """Indices that stand once."""
+        """Indices that the product has once."""
         count = Counter(name for _, names in self.factors for name in names)
         return tuple(name for name, times in count.items() if times == 1)
 

@@ -89,7 +89,7 @@ def locate(error: EinderivError, traceback: TracebackType | None) -> EinderivErr
 
 
 def is_ours(traceback: TracebackType | None) -> bool:
-    """Whether a line of this package, called by the user's, raised an exception."""
+    """Did a line of this package, called by the user's, raise an exception?"""
     users, ours = False, False
     while traceback is not None:
         ours = traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE)
@@ -250,9 +250,7 @@ def number(value: Any) -> Fraction | None:
     >>> number(0.1), number("x")
     (Fraction(1, 10), None)
     """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, np.generic):
+    if isinstance(value, np.ndarray | np.generic) and not value.ndim:
         value = value.item()
     if isinstance(value, bool | int | Fraction):
         return Fraction(value)

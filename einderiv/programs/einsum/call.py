@@ -112,7 +112,7 @@ class Extents:
         )
 
     def places(self, label: str) -> list[Span]:
-        """Where the label stands in the equation."""
+        """The places of the label in the equation."""
         return [(k, k + 1) for k, x in enumerate(self.source) if x == label]
 
     def get(self, label: str) -> int | None:
@@ -417,7 +417,7 @@ def _needed_labels(inputs: Sequence[Subscript], output: Subscript, place: int) -
 
 # ---------------------------------------------------------------- the call
 
-# A label of a list stands for this letter in numpy.einsum; the order matters where no output is given.
+# The letter of numpy.einsum for a label of a list; the order matters if no output is given.
 _LABELS: dict[Any, str] = {
     **dict(enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
     Ellipsis: "...",
@@ -442,7 +442,7 @@ def einsum(
 
     `einsum("ij,jk->ik", A, B)` or `einsum(A, [0, 1], B, [1, 2], [0, 2])`: the string, broadcasting, views,
     `out`, `dtype`, `order`, `casting` and errors are NumPy's. `optimize`: None (the default) or True orders
-    the pairs of three or more operands by cost, and sums early what stands in one operand only; False does
+    the pairs of three or more operands by cost, and sums early what only one operand has; False does
     neither, as `numpy.einsum` by default; "greedy", "optimal", (name, memory limit) and a path of
     `numpy.einsum_path` mean what they mean there. Results agree up to rounding, exactly for integers and
     booleans; where an infinity meets a zero, another order may give inf for nan, as in NumPy.
@@ -525,9 +525,9 @@ def _with_settings(
 def _target(
     wanted: np.dtype[Any] | None, casting: str, has_out: bool, *own: np.dtype[Any]
 ) -> np.dtype[Any]:
-    """What the operands, and `out`, which stands last, are converted to: NumPy's choice, or the one wanted.
+    """What the operands and, behind them, `out` are converted to: NumPy's choice, or the one wanted.
 
-    RefusalError where the casting forbids a conversion, or where one may change a value.
+    RefusalError if the casting forbids a conversion, or one may change a value.
     """
     if casting not in _CASTINGS:
         raise RefusalError

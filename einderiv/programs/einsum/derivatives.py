@@ -111,7 +111,7 @@ def _after(labels: Labels) -> str:
 
 
 def without_idle_ellipses(equation: Subscripts) -> Subscripts:
-    """An ellipsis on one side of the arrow only stands for no axis."""
+    """The equation without ellipses that have no axes: those on one side of the arrow only."""
     if ELLIPSIS in equation.output and any(ELLIPSIS in term for term in equation.inputs):
         return Subscripts(equation.inputs, equation.output)
     terms = [
@@ -135,7 +135,7 @@ def index_text(
     factors: Sequence[tuple[str, Labels]],
     single: frozenset[str] = frozenset(),
 ) -> str:
-    """A definition in index notation; a label that stands once and is not kept gets its sum written."""
+    """A definition in index notation; a label that occurs once and is not kept gets its sum written."""
 
     def access(tensor: str, labels: Labels) -> str:
         told = (f"{x}:1" if tensor == "ones" and x in single else x for x in labels)
@@ -172,7 +172,7 @@ class Plan:
 
     core: str  # einsum string over the inputs
     shape: Sizes
-    view: str  # einsum string from the result to its diagonal; empty where nothing is tied
+    view: str  # einsum string from the result to its diagonal; empty if nothing is tied
     lead: tuple[slice | None, ...]  # places the core's axes among the diagonal's
 
     def run(self, arrays: Sequence[Array]) -> Any:
@@ -434,7 +434,7 @@ class EinsumRule:
 
     @property
     def index(self) -> str:
-        """Index notation, operands called A, B, C, ...; NotationError where an ellipsis stands.
+        """Index notation, operands called A, B, C, ...; NotationError if there is an ellipsis.
 
         >>> einsum_vjp("ij->i", 0).index
         'dA[i,j] = g[i]*ones[j]'
@@ -501,7 +501,8 @@ class EinsumRule:
         single extents by label. Integers stay integers; float16 is computed in float32.
         Errors: DataError (number or kind of arrays), DimensionError (ranks, extents), ResourceLimitError.
         """
-        names = self._array_names
+        others = (what for what, _ in self._form.inputs)
+        names = ["the cotangent g" if x == COTANGENT else f"operand {x}" for x in others]
         if len(arrays) != len(names):
             raise DataError(
                 f"the rule takes {len(names)} {'array' if len(names) == 1 else 'arrays'}, "
@@ -510,8 +511,8 @@ class EinsumRule:
                 hint="pass every operand but the one differentiated by, in the order of the string",
             )
         given = [_numbers(name, value) for name, value in zip(names, arrays, strict=True)]
-        known = self.shape if shape is None else _checked_shape(shape)
-        named = () if sizes is None else tuple(sorted(self._checked_sizes(sizes).items()))
+        known = self.shape if shape is None else _check_shape(shape)
+        named = () if sizes is None else tuple(sorted(self._check_sizes(sizes).items()))
         plan = plan_of(
             self.kind, self.equation, self.operand, tuple(x.shape for x in given), known, named
         )
@@ -524,14 +525,7 @@ class EinsumRule:
                 hint="a vjp has the operand's size" if self.kind == "jacobian" else None,
             ) from None
 
-    @property
-    def _array_names(self) -> list[str]:
-        return [
-            "the cotangent g" if what == COTANGENT else f"operand {what}"
-            for what, _ in self._form.inputs
-        ]
-
-    def _checked_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
+    def _check_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
         if not isinstance(sizes, Mapping):
             raise DataError(
                 f"sizes= of type {type(sizes).__name__} gives no extents",
@@ -553,11 +547,11 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
     from ...notations import read_subscripts
 
     equation = without_idle_ellipses(read_subscripts(subscripts))
-    number = _checked_operand(subscripts, equation, operand)
+    number = _check_operand(subscripts, equation, operand)
     shape: Sizes | None = None
     thin_axes = NOTHING
     if shapes is not None:
-        given = _checked_shapes(equation, shapes)
+        given = _check_shapes(equation, shapes)
         equation = equation.spelled([len(own) for own in given])
         thin_axes = repeated_axes(equation, number, given)
         numbers = [dim for dim in given[number] if isinstance(dim, int)]
@@ -573,7 +567,7 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
     return EinsumRule(kind, equation, number, shape, form_of(kind, equation, number, thin_axes))
 
 
-def _checked_operand(text: str, equation: Subscripts, operand: int) -> int:
+def _check_operand(text: str, equation: Subscripts, operand: int) -> int:
     count = len(equation.inputs)
     whole = isinstance(operand, int | np.integer) and not isinstance(operand, bool | np.bool_)
     if not whole or not 0 <= operand < count:
@@ -587,7 +581,7 @@ def _checked_operand(text: str, equation: Subscripts, operand: int) -> int:
     return int(operand)
 
 
-def _checked_shapes(equation: Subscripts, shapes: Shapes) -> list[tuple[int | str, ...]]:
+def _check_shapes(equation: Subscripts, shapes: Shapes) -> list[tuple[int | str, ...]]:
     if not _is_sequence(shapes) or not all(map(_is_sequence, shapes)):
         raise DimensionError(
             f"shapes={shapes!r} gives no shapes",
@@ -605,7 +599,7 @@ def _checked_shapes(equation: Subscripts, shapes: Shapes) -> list[tuple[int | st
     return [tuple(d if isinstance(d, str) else int(d) for d in shape) for shape in shapes]
 
 
-def _checked_shape(shape: Sequence[int]) -> Sizes:
+def _check_shape(shape: Sequence[int]) -> Sizes:
     if not _is_sequence(shape) or not all(map(_is_extent, shape)):
         raise DimensionError(
             f"shape={shape!r} is no shape",
