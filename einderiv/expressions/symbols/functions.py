@@ -129,8 +129,7 @@ def vdot(a: Any, b: Any) -> Any:
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """np.tensordot."""
     if isinstance(axes, int):
-        count = rank_of(a)
-        return pairs_product(a, b, [(count - axes + k, k) for k in range(axes)], "tensordot")
+        axes = range(-axes, 0), range(axes)
     left, right = (axes_of(own, rank_of(x)) for own, x in zip(axes, (a, b), strict=True))
     return pairs_product(a, b, list(zip(left, right, strict=True)), "tensordot")
 
@@ -516,11 +515,11 @@ def _matrix(name: str) -> Callable[..., Any]:
     return function
 
 
-_SlogdetResult = namedtuple("_SlogdetResult", ["sign", "logabsdet"])
+SlogdetResult = namedtuple("SlogdetResult", ["sign", "logabsdet"])
 
 
 def _slogdet(a: Any) -> Any:
-    return _SlogdetResult(map_entries("sign", _matrix("det")(a)), _matrix("logdet")(a))
+    return SlogdetResult(map_entries("sign", _matrix("det")(a)), _matrix("logdet")(a))
 
 
 def _solve(a: Any, b: Any) -> Any:

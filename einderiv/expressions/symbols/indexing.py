@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...terms import Expr, Ones, add, contract, power, transpose
+from ...terms import Dim, Expr, Ones, add, contract, power, transpose
 from .operands import (
     Array,
     Symbolic,
@@ -95,11 +95,10 @@ class Indexed:
         context = x._context
         if tracing.get() is None:  # the letters that printers use for extents
             letters = dict(context.letters)
-            dims = {
-                name: dim
-                for term, (_, own) in reversed(list(zip(operands[0], self.factors, strict=True)))
-                for name, dim in reversed(list(zip(own, term.shape, strict=True)))
-            }
+            dims: dict[str, Dim] = {}
+            for term, (_, own) in zip(operands[0], self.factors, strict=True):
+                for name, dim in zip(own, term.shape, strict=True):
+                    dims.setdefault(name, dim)
             for name, dim in dims.items():
                 if name not in letters.get(dim, ()):
                     letters[dim] = (*letters.get(dim, ()), name)
