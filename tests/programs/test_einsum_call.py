@@ -643,7 +643,12 @@ def test_an_error_of_an_object_goes_through():
 
 def test_caches_have_a_limit():
     x = np.ones(3)
-    caches = [kernel_of, einsum_programs._read, einsum_programs._steps, einsum_programs.compile_steps]
+    caches = [
+        kernel_of,
+        einsum_programs._read,
+        einsum_programs._steps,
+        einsum_programs.compile_steps,
+    ]
     limits = [cache.cache_info().maxsize for cache in caches]
     assert None not in limits
     for n in range(1, limits[0] + 200):

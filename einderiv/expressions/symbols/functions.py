@@ -147,7 +147,7 @@ def einsum(subscripts: Any, *operands: Any, **_: Any) -> Any:
         from ...notations import read_subscripts
 
         given = together(operands)
-        inputs, output = read_subscripts(subscripts).resolved([term.rank for term in given[0]])
+        inputs, output = read_subscripts(subscripts).resolve([term.rank for term in given[0]])
         return contraction(given, inputs, output, "einsum")
     both = (subscripts, *operands)
     lists = both[1::2]

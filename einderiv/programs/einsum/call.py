@@ -38,7 +38,6 @@ from ..backends.numpy import c_einsum as loop
 from ..compiler import kernels
 from ..compiler.lower import Lowering
 from ..compiler.order import contraction_order
-from ..compiler.pairs import oriented
 from ..program import Input, Program
 
 Kernel = Callable[..., Any]
@@ -153,7 +152,7 @@ def product_of(text: str, shapes: Sequence[Sizes]) -> Product:
     ((0,), (1, 2))
     """
     try:
-        equation = _read(text).spelled([len(shape) for shape in shapes])
+        equation = _read(text).spell_out([len(shape) for shape in shapes])
         extents = Extents(equation)
         for place, (labels, shape) in enumerate(zip(equation.inputs, shapes, strict=True)):
             extents.read(f"operand {place}", labels, shape)
@@ -366,7 +365,7 @@ def _is_faster_alone(product: Product, dtype: np.dtype[Any]) -> bool:
     sizes = dict(enumerate(product.extents))
     ((labels,), output) = product.inputs, product.output
     kernel, seconds = kernels.cheapest_single(labels, output, sizes)
-    loop_seconds = kernels.single_loop_price(labels, output, sizes)
+    loop_seconds = kernels.single_loop(kernels.Single(labels, output, sizes))
     return kernel.name == "ones" and seconds + _PROGRAM < loop_seconds
 
 
@@ -404,8 +403,8 @@ def _prices(
             several += kernels.cheapest_single(own, kept, sizes)[1]
         needed.append(kept)
     (a, b), (first, second) = inputs, needed
-    one = kernels.loop_price(a, b, output, sizes)
-    product = oriented(first, second, output, {x: sizes[x] for x in (*first, *second)})
+    one = kernels.loop(kernels.oriented(a, b, output, sizes))
+    product = kernels.oriented(first, second, output, {x: sizes[x] for x in (*first, *second)})
     return one, several + kernels.cheapest(product)[1]
 
 
