@@ -49,7 +49,7 @@ from ..terms import (
     substituted,
 )
 from .derivation import Derivation, Question
-from .index_rules import Rule
+from .laws import Rule
 from .parts import free_name, named_matrices
 from .perturbation import Perturbation, Rules
 from .pieces import (
@@ -68,7 +68,7 @@ from .pieces import (
     reduced,
     tidied,
 )
-from .records import Line, Step, capped
+from .records import Line, Step, fold_steps
 from .trace_form import TraceForm
 
 # Lines of a derivation in matrix notation, each with the term that its text means.
@@ -286,15 +286,12 @@ class _Differential:
             self._collect(main)
         self._read_off(main)
         question = self.question
-        return Derivation(
+        return question.derivation(
             "differential",
-            question.expression,
-            question.wanted,
-            capped([block.steps for block in self.blocks.values()], main.steps),
-            question.answer,
+            fold_steps([block.steps for block in self.blocks.values()], main.steps),
             self._note(),
             self._gradient_line(),
-            tuple(self.given),
+            self.given,
         )
 
     def _definition(self, printer: MatrixPrinter, node: Expr, name: str) -> None:

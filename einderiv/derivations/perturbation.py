@@ -42,7 +42,7 @@ from ..printers import (
     number_tree,
 )
 from ..terms import ELEMENTWISE, WHOLE, Expr, Shape, Variable, is_zero, literal
-from .index_rules import Rule
+from .laws import Rule
 from .pieces import PENDING, Matrices, bare, mapped, number_in, put_in
 
 _MOVED = (

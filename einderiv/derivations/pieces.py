@@ -44,7 +44,7 @@ from ..printers import (
     transposed,
 )
 from ..terms import Dim, Shape
-from .index_rules import Rule
+from .laws import Rule
 
 ONE = Fraction(1)
 PENDING = "d"  # d(...), not carried out yet

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..notations import Call, Node, Number, Pointwise
 from ..printers import NOWHERE, Atom, Chain, call_tree, chain_tree, flips, ones, transposed
 from ..terms import Dim
-from .index_rules import Rule
+from .laws import Rule
 from .pieces import ONE, SCALAR, UNTOLD, Factors, Matrices, Piece, Wrap
 
 TRACE = Rule(
