@@ -1,18 +1,28 @@
 """The differential method: dF by perturbation, trace form, rotation, the gradient read off.
 
 In: a question about a scalar function of a number, a column or a matrix. Out: its derivation.
-Invariant: every line is read back from what it shows (`matrix_lines.py`) and compared with the line before;
-the rules are those of `perturbation.py` and `trace_form.py`, the last line is the engine's derivative.
-Source: the Washington notes, "dF = tr(G'*dX)".
+Invariant: every line is read back from what it shows and compared with the line before; the last line is the
+engine's derivative. The rules for sums and products are the engine's formulas on trees of matrix notation; a
+function's differential comes from its row in the table of functions, printed as matrix notation.
+Source: the Washington notes, "dF = tr(G'*dX)", perturbing each instance of the variable.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
-from ..calculus import pushforward, simplify, with_assumptions
+from ..calculus import (
+    Placed,
+    derivative_of,
+    differential_of,
+    instantiate,
+    scalar_rule,
+    simplify,
+    with_assumptions,
+)
 from ..equality import check_equal, how_equal
 from ..errors import (
     DerivativeError,
@@ -22,184 +32,87 @@ from ..errors import (
     NotMatrixFormError,
     axes_in_words,
 )
-from ..notations import Call, Definition, Group, Name, Node, Text, Transpose, elaborate_matrix
+from ..notations import (
+    Call,
+    Comparison,
+    Group,
+    Hints,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Pointwise,
+    Power,
+    Product,
+    Sum,
+    Transpose,
+)
 from ..printers import (
     NOWHERE,
+    Form,
     MatrixPrinter,
+    as_base,
+    as_factor,
     call_tree,
     form_tree,
     matrix_latex,
     matrix_text,
     matrix_text_of,
     name_latex,
+    number_tree,
     to_text,
     unparse,
 )
 from ..terms import (
+    ELEMENTWISE,
+    WHOLE,
     Apply,
     Delta,
-    Dim,
     Expr,
     Map,
-    Shape,
-    Sum,
     Variable,
     dependents,
+    is_zero,
+    literal,
     postorder,
-    substituted,
 )
+from ..terms import Sum as SumTerm
+from . import laws
 from .derivation import Derivation, Question
-from .laws import Rule
+from .laws import Rule, combine
 from .parts import free_name, named_matrices
-from .perturbation import Perturbation, Rules
 from .pieces import (
-    COLLECTED,
+    ONE,
     PENDING,
+    TURNS,
     Matrices,
     Piece,
-    Wrap,
-    core_name,
+    bare,
     factor_form,
-    factoring_rule,
-    gathered,
-    is_pending,
-    mapped,
-    merged,
-    reduced,
-    tidied,
+    inside_trace,
+    like_pieces_added,
+    one_factor,
+    put_in,
+    replaced,
+    scalars_collected,
+    without_needless_transposes,
 )
-from .records import Line, Step, fold_steps
-from .trace_form import TraceForm
+from .records import Line, Step, fold_steps, partial_line, program_line, step_by
 
-# Lines of a derivation in matrix notation, each with the term that its text means.
-#
-# In: surface trees of matrix notation over the tensors of a program, its definitions and their differentials.
-# Out: `Line`s; their terms are what the notation's own elaborator makes of the tree that is shown.
-# Invariant: a line's term is read from what the reader sees, never from how it came about.
-
-
-class MatrixLines:
-    """Trees as lines, over the tensors of a program, the variable x and its differential dx.
-
-    `matrices` tells what the names are; definitions are added as they come.
-    """
-
-    def __init__(
-        self,
-        variables: Mapping[str, Variable],
-        assumptions: Mapping[str, frozenset[str]],
-        x: Variable,
-        dx: Variable,
-    ) -> None:
-        self.variables, self.assumptions = dict(variables), assumptions
-        self.x, self.dx = x, dx
-        self.places: dict[Expr, Expr] = {}  # definitions and their differentials, in tensors alone
-        self.differentials = {dx.name: x.name}
-        self.variables[dx.name] = dx
-        symmetric = {n for n, x in self.variables.items() if x.symmetric}
-        shapes = {n: x.shape for n, x in self.variables.items()}
-        self.matrices = Matrices(
-            shapes, symmetric, {dx.name}, lambda tree: self.term(tree).symmetric
-        )
-        self._terms: dict[str, Expr] = {}
-
-    def define(self, name: str, term: Expr, differential: str | None) -> None:
-        """A definition, and the name of its differential where it has one."""
-        own = Variable(name, term.shape)
-        self.variables[name] = own
-        self.matrices.shapes[name] = term.shape
-        if term.symmetric:
-            self.matrices.symmetric.add(name)
-        self.places[own] = term
-        if differential is not None:
-            moved = Variable(differential, term.shape)
-            self.variables[differential] = moved
-            self.matrices.shapes[differential] = term.shape
-            self.matrices.differentials.add(differential)
-            self.differentials[differential] = name
-            self.places[moved] = pushforward([term], {self.x: self.dx})[0]
-
-    def line(self, tree: Node) -> Line:
-        """A tree as text, LaTeX and the term it means."""
-        return Line(matrix_text(tree), self.latex(tree), self.term(tree))
-
-    def latex(self, tree: Node) -> str:
-        """LaTeX with upright d's."""
-        shown = matrix_latex(tree)
-        for differential, name in self.differentials.items():
-            shown = shown.replace(name_latex(differential), rf"\mathrm{{d}}{name_latex(name)}")
-        return shown.replace(rf"\operatorname{{{PENDING}}}\left(", r"\mathrm{d}\left(")
-
-    def term(self, tree: Node) -> Expr:
-        """What a tree means, definitions and pending differentials written out."""
-        text = matrix_text(tree)
-        if text not in self._terms:
-            self._terms[text] = self._read(tree)
-        return self._terms[text]
-
-    def _read(self, tree: Node) -> Expr:
-        pending: dict[str, Node] = {}
-
-        def change(node: Node) -> Node | None:
-            if not isinstance(node, Call) or node.function != PENDING:
-                return None
-            (inner,) = node.arguments
-            name = Name(f"_d_{len(pending)}", NOWHERE)
-            pending[name.name] = inner
-            row = self.matrices.kind(inner).rows is None and not self.matrices.kind(inner).is_scalar
-            return Transpose(name, NOWHERE) if row else name
-
-        plain = mapped(tree, change)
-        places = dict(self.places)
-        shapes = {name: x.shape for name, x in self.variables.items()}
-        for name, inner in pending.items():
-            term = self.term(inner)
-            places[Variable(name, term.shape)] = pushforward([term], {self.x: self.dx})[0]
-            shapes[name] = term.shape
-        statement = Definition(None, None, plain, NOWHERE, NOWHERE)
-        meaning = elaborate_matrix(Text("", (statement,)), shapes)
-        (term,) = substituted([meaning.term], places)
-        return with_assumptions(term, self.assumptions)
-
-
-# ----------------------------------------------------------------------
-
+_MOVED = "~"  # the differential of a row's argument: sorts behind all names, so it ends traces
+_COPIES = 6  # a matrix power that is perturbed factor by factor
 _LONG = (
     2_000  # characters of a line; nobody reads on, and nested definitions would double it each time
 )
-_LAWS = 90  # characters of laws that are shown with one step
 _WAY_OUT = 'method="index" derives it entry by entry'
 
 
 def derive(question: Question) -> Derivation:
     """The derivation of a gradient by the differential method.
 
-    Raises DerivativeError where the expression is no scalar or the variable has more than two axes,
-    NotMatrixFormError where a part has no matrix form.
+    Raises DerivativeError if the expression is no scalar or the variable has more than two axes,
+    NotMatrixFormError if a part has no matrix form.
     """
-    _check(question)
-    try:
-        try:
-            return _Differential(question, question.term).derivation()
-        except (
-            _NotReadBackError
-        ):  # the notation writes it in another way: exp of a product of numbers
-            return _Differential(question, simplify([question.term])[0]).derivation()
-    except (NotationError, DimensionError) as problem:
-        raise _refusal_of(problem) from problem
-    except NotMatrixFormError as problem:
-        raise NotMatrixFormError(
-            f"the differential method needs matrix notation: {problem.message}",
-            facts=problem.facts,
-            hint=_WAY_OUT,
-        ) from None
-
-
-class _NotReadBackError(EinderivError):
-    """The matrix notation of a term was not recognised as that term."""
-
-
-def _check(question: Question) -> None:
     x, rank = question.variable, question.term.rank
     if rank:
         raise DerivativeError(
@@ -214,348 +127,30 @@ def _check(question: Question) -> None:
             facts=["a trace tr(G'*dX) sums over rows and columns"],
             hint=_WAY_OUT,
         )
-
-
-@dataclass(slots=True)
-class _Block:
-    """One left-hand side: dF or the differential of a definition."""
-
-    left: Line
-    steps: list[Step]
-    shown: Line
-    pieces: list[Piece]
-
-
-class _Differential:
-    """The names, definitions and lines of one derivation."""
-
-    def __init__(self, question: Question, term: Expr) -> None:
-        self.question = question
-        context, x = question.context, question.variable
-        self.assumptions = {n: w for n, w in context.assumptions.items() if n != x.name}
-        self.root = with_assumptions(term, self.assumptions)
-        self.hints = replace(context.hints(), definitions={})
-        taken = {
-            *context.variables,
-            *context.declared,
-            *map(str, _dims(context.variables.values())),
-        }
-        self.name = free_name((context.name, "F", "f", "J"), taken)
-        taken.add(self.name)
-        self.dx = self._differential_name(x.name, taken)
-        dx = Variable(self.dx, x.shape)
-        variables = {n: with_assumptions(v, self.assumptions) for n, v in context.variables.items()}
-        self.lines = MatrixLines(variables, self.assumptions, x, dx)  # type: ignore[arg-type]
-        self.matrices: Matrices = self.lines.matrices
-        self.moving_nodes = dependents([self.root], [x])
-        known = {
-            with_assumptions(node, self.assumptions): name
-            for node, name in context.definitions.items()
-        }
-        self.lets = named_matrices(self.root, known, self.moving_nodes, taken)
-        self.moving = {x.name: self.dx}
-        self.perturbation = Perturbation(self.matrices, self.moving, self.shape_of, _refusal)
-        self.trace = TraceForm(self.matrices)
-        self.taken = taken
-        self.blocks: dict[str, _Block] = {}  # name of a differential -> how it came about
-        self.given: list[tuple[Line, Line]] = []
-
-    def _differential_name(self, name: str, taken: set[str]) -> str:
-        found = free_name((f"d{name}", f"Δ{name}", f"d_{name}"), taken)
-        taken.add(found)
-        return found
-
-    def shape_of(self, tree: Node) -> Shape:
-        """The axes of a tree's value as an array."""
-        return self.lines.term(tree).shape
-
-    # ------------------------------------------------------------ the derivation
-
-    def derivation(self) -> Derivation:
-        """Definitions with their differentials, dF, the gradient."""
-        printer = MatrixPrinter(self.hints, self.lets, self.root)
-        for node, name in self.lets.items():
-            self._definition(printer, node, name)
-        tree = tidied(form_tree(printer.form(self.root, top=True)))
-        self._give(self.name, tree, self.root)
-        left = Line(f"d{self.name}", rf"\mathrm{{d}}{name_latex(self.name)}")
-        main = self._block(tree, left)
-        if main.pieces:
-            self._put_definitions_in(main)
-            self._turn(main)
-            self._collect(main)
-        self._read_off(main)
-        question = self.question
-        return question.derivation(
-            "differential",
-            fold_steps([block.steps for block in self.blocks.values()], main.steps),
-            self._note(),
-            self._gradient_line(),
-            self.given,
-        )
-
-    def _definition(self, printer: MatrixPrinter, node: Expr, name: str) -> None:
-        tree = tidied(form_tree(printer.form(node, top=True)))
-        self._give(name, tree, node)
-        if node not in self.moving_nodes:
-            self.lines.define(name, node, None)
-            return
-        differential = self._differential_name(name, self.taken)
-        left = Line(differential, rf"\mathrm{{d}}{name_latex(name)}")
-        self.blocks[differential] = self._block(tree, left)
-        self.lines.define(name, node, differential)
-        self.moving[name] = differential
-
-    def _give(self, name: str, tree: Node, node: Expr) -> None:
-        line = self.lines.line(tree)
-        assert line.term is not None
-        if not how_equal(line.term, node):
-            raise _NotReadBackError(
-                f"the matrix notation of {name} is not what the expression says: "
-                "this is a fault of einderiv",
-                hint=_WAY_OUT,
-            )
-        self.given.append((Line(name, name_latex(name)), line))
-
-    def _block(self, tree: Node, left: Line) -> _Block:
-        """d(tree), rule by rule from the outside in."""
-        block = _Block(left, [], self.lines.line(call_tree(PENDING, tree)), [])
-        if not self.perturbation.depends(tree):
-            law = f"it has no {self.question.variable.name}"
-            self._step(block, [], [Rule("constant", law, "")])
-            return block
-        rules: Rules = {}
-        moved = self.perturbation.moved(tree, rules)
-        self._step(block, self.matrices.pieces(moved), rules)
-        while any(is_pending(piece) for piece in block.pieces):
-            rules = {}
-            pieces: list[Piece] = []
-            for piece in block.pieces:
-                if is_pending(piece):
-                    pending = piece.innermost()
-                    assert isinstance(pending, Call)
-                    new = self.perturbation.applied(pending.arguments[0], rules)
-                    pieces += self._with_core(piece, new)
-                else:
-                    pieces.append(piece)
-            self._step(block, pieces, rules)
-        return block
-
-    def _with_core(self, piece: Piece, new: Node) -> list[Piece]:
-        """A piece with a tree for its innermost core."""
-        if isinstance(piece.core, Wrap):
-            wrap = piece.core
-            inside = self._with_core(wrap.inner, new)
-            if wrap.function == ".*":
-                inside = [self.matrices.pointwise(p, wrap.factors) for p in inside]
-            elif wrap.function:
-                inside = [self.matrices.wrapped(wrap.function, p) for p in inside]
-        else:
-            inside = self.matrices.pieces(new) if self.matrices.is_linear(new) else []
-        if piece.flipped:
-            inside = [p.transposed() for p in inside]
-        return [
-            self.matrices.placed(p, piece.left, piece.right).times(
-                piece.coefficient, piece.above, piece.below
-            )
-            for p in inside
-        ]
-
-    # ------------------------------------------------------------ from dF to tr(G'*dX)
-
-    def _put_definitions_in(self, block: _Block) -> None:
-        """The differentials of definitions, the last one first."""
-        for name in reversed(self.blocks):
-            found = [piece for piece in block.pieces if core_name(piece) == name]
-            if not found:
-                continue
-            if len(found) > 1:
-                self._turn(block)
-                self._collect(block)
-            inner = self.blocks[name]
-            tree = self.matrices.tree(inner.pieces)
-            law = Rule(
-                "definition's differential put in",
-                f"{inner.left.text} = {inner.shown.text}",
-                f"{inner.left.latex} = {inner.shown.latex}",
-            )
-            pieces: list[Piece] = []
-            for piece in block.pieces:
-                if core_name(piece) == name:
-                    pieces += self._with_core(piece, tree)
-                else:
-                    pieces.append(piece)
-            self._step(block, pieces, [law])
-
-    def _turn(self, block: _Block) -> None:
-        """Laws of the trace until each differential stands last."""
-        changed = True
-        while changed:
-            changed = False
-            for law in self.trace.laws():
-                turned = [law(piece) for piece in block.pieces]
-                rules = dict.fromkeys(rule for _, rule in turned if rule is not None)
-                pieces = [piece for piece, _ in turned]
-                if pieces != block.pieces:
-                    changed = True
-                    self._step(block, pieces, rules)
-
-    def _collect(self, block: _Block) -> None:
-        """Equal pieces first, then one factor for each differential."""
-        self._step(block, merged(self.matrices, block.pieces), [COLLECTED])
-        groups: dict[str, list[Piece]] = {}
-        for piece in block.pieces:
-            groups.setdefault(core_name(piece), []).append(piece)
-        rules = [factoring_rule(group[0]) for group in groups.values() if len(group) > 1]
-        self._step(block, [gathered(group) for group in groups.values()], dict.fromkeys(rules))
-
-    # ------------------------------------------------------------ the gradient
-
-    def _read_off(self, main: _Block) -> None:
-        """From dF = tr(G'*dX) to G, then to the engine's form of it."""
-        left, result = self._gradient_line(), self._result_line()
-        x, rank = self.question.variable, self.question.variable.rank
-        if not main.pieces:
-            zero = Line(main.shown.text, main.shown.latex, result.term)
-            self._last_step(main, "gradient read off", "dF = 0", zero, result, left)
-            return
-        (piece,) = main.pieces
-        law, latex = _READING[rank]
-        form = factor_form(piece)
-        turned = self.lines.line(form_tree(form.transposed()))
-        if rank:
-            shown = self.lines.line(Transpose(Group(form_tree(form), NOWHERE), NOWHERE))
-        else:
-            latex_left = rf"\frac{{{main.left.latex}}}{{\mathrm{{d}}{name_latex(x.name)}}}"
-            shown = Line(f"{main.left.text}/{self.dx}", latex_left, turned.term)
-        if turned.text != result.text:
-            self._last_step(main, "gradient read off", law, shown, turned, left, latex)
-            self._last_step(main, *self._last_rule(turned), turned, result, left)
-        else:
-            self._last_step(main, "gradient read off", law, shown, result, left, latex)
-
-    def _last_rule(self, before: Line) -> tuple[str, str]:
-        """What the last step to the engine's result does, in words and symbols."""
-        assert before.term is not None
-        x, words = self.question.variable.name, self.question.context.assumptions
-        used = [name for name in self.lets.values() if re.search(rf"\b{name}\b", before.text)]
-        if used:
-            return "definitions written out", f"{', '.join(used)} from above"
-        assumed, answer = with_assumptions(before.term, words), self.question.answer.term
-        if words.get(x) and assumed is not with_assumptions(before.term, self.assumptions):
-            return "simplified", f"{x} is {' and '.join(sorted(words[x]))}"
-        if assumed is answer:
-            return "rearranged", ""
-        is_sum = any(
-            isinstance(node, Sum) and len(node.children) > 1 for node in postorder([assumed])
-        )
-        if is_sum and _functions(assumed) == _functions(answer):
-            return "simplified", "U*V + U*W = U*(V + W)"
-        return "simplified", ""
-
-    def _last_step(
-        self,
-        main: _Block,
-        rule: str,
-        law: str,
-        before: Line,
-        after: Line,
-        left: Line,
-        latex: str = "",
-    ) -> None:
-        assert before.term is not None and after.term is not None
-        everything = self.question.context.assumptions
-        one, other = (with_assumptions(term, everything) for term in (before.term, after.term))
-        how = check_equal([(one, other)])
-        main.steps.append(Step(rule, law, before, after, None, how, left, latex))
-
-    def _gradient_line(self) -> Line:
-        x = self.question.variable.name
-        latex = rf"\frac{{\partial {name_latex(self.name)}}}{{\partial {name_latex(x)}}}"
-        return Line(f"∂{self.name}/∂{x}", latex)
-
-    def _result_line(self) -> Line:
-        """The engine's gradient in matrix notation, or in indices where it has no such form."""
-        answer = self.question.answer
-        hints = self.question.context.hints()
+    try:
         try:
-            *others, last = (
-                s
-                for s in matrix_text_of(answer.term, hints).statements
-                if isinstance(s, Definition)
-            )
-        except NotMatrixFormError:
-            shown = to_text(unparse(answer.term, answer.indices, hints))
-            return Line(shown, answer.latex(), answer.term)
-        text, latex = matrix_text(last.expression), matrix_latex(last.expression)
-        for other in others:
-            text += f"\nwhere {other.name} = {matrix_text(other.expression)}"
-            latex += rf",\quad {name_latex(other.name or '')} = {matrix_latex(other.expression)}"
-        return Line(text, latex, answer.term)
-
-    def _note(self) -> str:
-        x = self.question.variable
-        if not x.rank:
-            return "the gradient by a number is a number"
-        shape = "a column, as" if x.rank == 1 else "a matrix of the shape of"
-        return (
-            f"the gradient is {shape} {x.name} (denominator layout); "
-            f"numerator layout writes its transpose"
-        )
-
-    # ------------------------------------------------------------ steps
-
-    def _step(self, block: _Block, pieces: list[Piece], rules: Iterable[Rule]) -> None:
-        """The next line of a block unless nothing is seen to change; checked here."""
-        pieces = [reduced(self.matrices, piece) for piece in pieces]
-        block.pieces = pieces
-        shown = self.lines.line(self.matrices.tree(pieces))
-        if shown.text == block.shown.text:
-            return
-        if len(shown.text) > _LONG:
-            raise DerivativeError(
-                "this derivation is too long for the differential method",
-                facts=[f"a line of it has {len(shown.text)} characters"],
-                hint='method="adjoint" lists it in rows of a line each',
-            )
-        before, after = block.shown, shown
-        assert before.term is not None and after.term is not None
-        how = check_equal([(before.term, after.term)])
-        own = list(rules)
-        own = [rule for rule in own if not rule.trivial] or own
-        names = ", ".join(dict.fromkeys(rule.name for rule in own))
-        law = _listed([rule.law for rule in own], "; ")
-        latex = _listed([rule.latex for rule in own], r",\; ")
-        block.steps.append(Step(names, law, before, after, None, how, block.left, latex))
-        block.shown = shown
+            return _Differential(question, question.term).derivation()
+        except (
+            _NotReadBackError
+        ):  # the notation writes it in another way: exp of a product of numbers
+            return _Differential(question, simplify([question.term])[0]).derivation()
+    except (NotationError, DimensionError) as problem:
+        # a line that matrix notation cannot say, though each part of it has a matrix form
+        raise NotMatrixFormError(
+            "a line of the derivation has no matrix form",
+            facts=[" ".join(problem.message.split()) or "its sizes cannot be told"],
+            hint=_WAY_OUT,
+        ) from problem
+    except NotMatrixFormError as problem:
+        raise NotMatrixFormError(
+            f"the differential method needs matrix notation: {problem.message}",
+            facts=problem.facts,
+            hint=_WAY_OUT,
+        ) from None
 
 
-_READING = {
-    0: ("dF = g*dx", r"\mathrm{d}F = g\,\mathrm{d}x"),
-    1: ("dF = g'*dx", r"\mathrm{d}F = g^{\mathsf{T}}\,\mathrm{d}x"),
-    2: ("dF = tr(G'*dX)", r"\mathrm{d}F = \operatorname{tr}(G^{\mathsf{T}}\,\mathrm{d}X)"),
-}
-
-
-def _functions(term: Expr) -> set[str]:
-    """The functions in a term; a delta counts as one, since a diagonal shows as diag."""
-    nodes = postorder([term])
-    return {n.function for n in nodes if isinstance(n, Map | Apply)} | {
-        "delta" for n in nodes if isinstance(n, Delta)
-    }
-
-
-def _dims(variables: Iterable[Variable]) -> Iterable[Dim]:
-    return (dim for x in variables for dim in x.shape)
-
-
-def _refusal_of(problem: EinderivError) -> EinderivError:
-    """A line that matrix notation cannot say, though each part of it has a matrix form."""
-    return NotMatrixFormError(
-        "a line of the derivation has no matrix form",
-        facts=[" ".join(problem.message.split()) or "its sizes cannot be told"],
-        hint=_WAY_OUT,
-    )
+class _NotReadBackError(EinderivError):
+    """The matrix notation of a term was not recognised as that term."""
 
 
 def _refusal(tree: Node) -> EinderivError:
@@ -566,8 +161,511 @@ def _refusal(tree: Node) -> EinderivError:
     )
 
 
-def _listed(laws: Sequence[str], between: str) -> str:
-    """The first laws, as many as fit beside a line."""
-    known = [law for law in laws if law]
-    count = 2 if sum(map(len, known[:2])) <= _LAWS else 1
-    return between.join(known[:count])
+# ---------------------------------------------------------------- one derivation
+
+
+@dataclass(slots=True)
+class _Block:
+    """One left-hand side: dF or the differential of a definition."""
+
+    left: Line
+    shown: Line
+    steps: list[Step] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+
+
+class _Differential:
+    """The names, definitions and lines of one derivation."""
+
+    def __init__(self, question: Question, term: Expr) -> None:
+        self.question = question
+        context, x = question.context, question.variable
+        self.assumptions = {n: w for n, w in context.assumptions.items() if n != x.name}
+        self.root = with_assumptions(term, self.assumptions)
+        self.taken = {*context.variables, *context.declared}
+        self.taken |= {str(dim) for v in context.variables.values() for dim in v.shape}
+        self.name = free_name((context.name, "F", "f", "J"), self.taken)
+        self.dx = self._differential_name(x.name)
+        variables = {n: with_assumptions(v, self.assumptions) for n, v in context.variables.items()}
+        dx = Variable(self.dx, x.shape)
+        self.matrices = Matrices(variables, self.assumptions, x, dx)  # type: ignore[arg-type]
+        self.perturbation = _Perturbation(self.matrices)
+        self.moving = dependents([self.root], [x])
+        known = {
+            with_assumptions(node, self.assumptions): name
+            for node, name in context.definitions.items()
+        }
+        self.lets = named_matrices(self.root, known, self.moving, self.taken)
+        hints = replace(context.hints(), definitions={})
+        self.printer = MatrixPrinter(hints, self.lets, self.root)
+        self.blocks: dict[str, _Block] = {}  # name of a differential -> how it came about
+        self.given: list[tuple[Line, Line]] = []
+        self.title = partial_line(self.name, (), x.name, ())
+
+    def _differential_name(self, name: str) -> str:
+        return free_name((f"d{name}", f"Δ{name}", f"d_{name}"), self.taken)
+
+    def derivation(self) -> Derivation:
+        """Definitions with their differentials, dF, the gradient."""
+        for node, name in self.lets.items():
+            tree = self._give(name, node)
+            differential = None
+            if node in self.moving:
+                differential = self._differential_name(name)
+                self.blocks[differential] = self._block(tree, name, differential)
+            self.matrices.define(name, node, differential)
+        main = self._block(self._give(self.name, self.root), self.name, f"d{self.name}")
+        if main.pieces:
+            self._put_definitions_in(main)
+            self._turn(main)
+            self._collect(main)
+        self._read_off(main)
+        x = self.question.variable
+        note = "the gradient by a number is a number"
+        if x.rank:
+            shape = "a column, as" if x.rank == 1 else "a matrix of the shape of"
+            note = (
+                f"the gradient is {shape} {x.name} (denominator layout); "
+                "numerator layout writes its transpose"
+            )
+        steps = fold_steps([block.steps for block in self.blocks.values()], main.steps)
+        return self.question.derivation("differential", steps, note, self.title, self.given)
+
+    def _give(self, name: str, node: Expr) -> Node:
+        """A term as a tree, put among what is given."""
+        tree = without_needless_transposes(form_tree(self.printer.form(node, top=True)))
+        line = self.matrices.line(tree)
+        assert line.term is not None
+        if not how_equal(line.term, node):
+            raise _NotReadBackError(
+                f"the matrix notation of {name} is not what the expression says: "
+                "this is a fault of einderiv",
+                hint=_WAY_OUT,
+            )
+        self.given.append((Line(name, name_latex(name)), line))
+        return tree
+
+    def _block(self, tree: Node, name: str, differential: str) -> _Block:
+        """d(tree), rule by rule from the outside in."""
+        left = Line(differential, rf"\mathrm{{d}}{name_latex(name)}")
+        block = _Block(left, self.matrices.line(call_tree(PENDING, tree)))
+        if not self.matrices.depends(tree):
+            self._step(block, [], [Rule("constant", f"it has no {self.question.variable.name}")])
+            return block
+        moved, used = self.perturbation.differential(tree), self.perturbation.rules_used()
+        self._step(block, self.matrices.pieces(moved), used)
+        while any(piece.is_pending() for piece in block.pieces):
+            pieces: list[Piece] = []
+            for piece in block.pieces:
+                if piece.is_pending():
+                    pending = piece.innermost()
+                    assert isinstance(pending, Call)
+                    new = self.perturbation.apply(pending.arguments[0])
+                    pieces += self.matrices.with_core(piece, new)
+                else:
+                    pieces.append(piece)
+            self._step(block, pieces, self.perturbation.rules_used())
+        return block
+
+    def _step(self, block: _Block, pieces: Iterable[Piece], rules: Iterable[Rule]) -> None:
+        """The next line of a block unless nothing is seen to change; checked here."""
+        block.pieces = [scalars_collected(self.matrices, piece) for piece in pieces]
+        before, after = block.shown, self.matrices.line(self.matrices.tree(block.pieces))
+        if after.text == before.text:
+            return
+        if len(after.text) > _LONG:
+            raise DerivativeError(
+                "this derivation is too long for the differential method",
+                facts=[f"a line of it has {len(after.text)} characters"],
+                hint='method="adjoint" lists it in rows of a line each',
+            )
+        assert before.term is not None and after.term is not None
+        how = check_equal([(before.term, after.term)])
+        own = list(rules)
+        own = [rule for rule in own if not rule.trivial] or own
+        block.steps.append(step_by(combine(own, own), before, after, how, block.left))
+        block.shown = after
+
+    # ------------------------------------------------------------ from dF to tr(G'*dX)
+
+    def _put_definitions_in(self, block: _Block) -> None:
+        """The differentials of definitions, the last one first."""
+        for name, inner in reversed(self.blocks.items()):
+            count = sum(piece.core_name() == name for piece in block.pieces)
+            if not count:
+                continue
+            if count > 1:
+                self._turn(block)
+                self._collect(block)
+            tree = self.matrices.tree(inner.pieces)
+            rule = Rule(
+                "definition's differential put in",
+                f"{inner.left.text} = {inner.shown.text}",
+                f"{inner.left.latex} = {inner.shown.latex}",
+            )
+            pieces: list[Piece] = []
+            for piece in block.pieces:
+                is_own = piece.core_name() == name
+                pieces += self.matrices.with_core(piece, tree) if is_own else [piece]
+            self._step(block, pieces, [rule])
+
+    def _turn(self, block: _Block) -> None:
+        """Laws of the trace until each differential stands last."""
+        changed = True
+        while changed:
+            changed = False
+            for turn in TURNS:
+                turned = [turn(self.matrices, piece) for piece in block.pieces]
+                rules = dict.fromkeys(rule for _, rule in turned if rule is not None)
+                pieces = [piece for piece, _ in turned]
+                if pieces != block.pieces:
+                    changed = True
+                    self._step(block, pieces, rules)
+
+    def _collect(self, block: _Block) -> None:
+        """Equal pieces first, then one factor for each differential."""
+        added = like_pieces_added(self.matrices, block.pieces)
+        self._step(block, added, [laws.LIKE_TERMS])
+        groups: dict[str, list[Piece]] = {}
+        for piece in block.pieces:
+            groups.setdefault(piece.core_name(), []).append(piece)
+        kinds = [inside_trace(group[0]).kind for group in groups.values() if len(group) > 1]
+        rules = [laws.FACTORED[0 if k.is_scalar else 1 + k.is_matrix] for k in kinds]
+        self._step(block, map(one_factor, groups.values()), rules)
+
+    # ------------------------------------------------------------ the gradient
+
+    def _read_off(self, main: _Block) -> None:
+        """From dF = tr(G'*dX) to G, then to the engine's form of it."""
+        result = self._result_line()
+        x = self.question.variable
+        if not main.pieces:
+            zero = Line(main.shown.text, main.shown.latex, result.term)
+            self._last_step(main, Rule("gradient read off", "dF = 0"), zero, result)
+            return
+        (piece,) = main.pieces
+        rule, form = laws.READ_OFF[x.rank], factor_form(piece)
+        turned = self.matrices.line(form_tree(form.transposed()))
+        if x.rank:
+            shown = self.matrices.line(Transpose(Group(form_tree(form), NOWHERE), NOWHERE))
+        else:
+            latex = rf"\frac{{{main.left.latex}}}{{\mathrm{{d}}{name_latex(x.name)}}}"
+            shown = Line(f"{main.left.text}/{self.dx}", latex, turned.term)
+        if turned.text != result.text:
+            self._last_step(main, rule, shown, turned)
+            self._last_step(main, self._last_rule(turned), turned, result)
+        else:
+            self._last_step(main, rule, shown, result)
+
+    def _last_rule(self, before: Line) -> Rule:
+        """What the last step to the engine's result does."""
+        assert before.term is not None
+        x, words = self.question.variable.name, self.question.context.assumptions
+        used = [name for name in self.lets.values() if re.search(rf"\b{name}\b", before.text)]
+        if used:
+            return Rule("definitions written out", f"{', '.join(used)} from above")
+        assumed, answer = with_assumptions(before.term, words), self.question.answer.term
+        if words.get(x) and assumed is not with_assumptions(before.term, self.assumptions):
+            return Rule("simplified", f"{x} is {' and '.join(sorted(words[x]))}")
+        if assumed is answer:
+            return Rule("rearranged")
+        is_sum = any(isinstance(n, SumTerm) and len(n.children) > 1 for n in postorder([assumed]))
+        is_regrouped = is_sum and _functions(assumed) == _functions(answer)
+        return Rule("simplified", "U*V + U*W = U*(V + W)" if is_regrouped else "")
+
+    def _last_step(self, main: _Block, rule: Rule, before: Line, after: Line) -> None:
+        assert before.term is not None and after.term is not None
+        everything = self.question.context.assumptions
+        one, other = (with_assumptions(term, everything) for term in (before.term, after.term))
+        how = check_equal([(one, other)])
+        main.steps.append(step_by(rule, before, after, how, self.title))
+
+    def _result_line(self) -> Line:
+        """The engine's gradient in matrix notation, or in indices if it has no such form."""
+        answer, hints = self.question.answer, self.question.context.hints()
+        try:
+            return program_line(matrix_text_of(answer.term, hints), answer.term, matrix=True)
+        except NotMatrixFormError:
+            shown = to_text(unparse(answer.term, answer.indices, hints))
+            return Line(shown, answer.latex(), answer.term)
+
+
+def _functions(term: Expr) -> set[str]:
+    """The functions in a term; a delta counts as one, since a diagonal shows as diag."""
+    nodes = postorder([term])
+    return {n.function for n in nodes if isinstance(n, Map | Apply)} | {
+        "delta" for n in nodes if isinstance(n, Delta)
+    }
+
+
+# ---------------------------------------------------------------- d(u), one level down
+
+
+class _Perturbation:
+    """Differentials of trees, over the names of one derivation; it notes the rules that it uses."""
+
+    def __init__(self, matrices: Matrices) -> None:
+        self.matrices, self.depends = matrices, matrices.depends
+        self.used: dict[Rule, None] = {}
+
+    def rules_used(self) -> list[Rule]:
+        """The rules since the last time, in order."""
+        used, self.used = list(self.used), {}
+        return used
+
+    def differential(self, tree: Node) -> Node:
+        """d(tree) for a tree that depends on the variable: linear parts carried out, the rest pending."""
+        match tree:
+            case Name():
+                return Name(self.matrices.moving[tree.name], NOWHERE)
+            case Group():
+                inner = self.differential(tree.inner)
+                return Group(inner, NOWHERE) if isinstance(inner, Sum | Negative) else inner
+            case Negative():
+                return Negative(self.differential(tree.operand), NOWHERE)
+            case Transpose():
+                self.used[laws.D_TRANSPOSE] = None
+                return Transpose(self.differential(tree.operand), NOWHERE)
+            case Sum():
+                if len(tree.terms) > 1:
+                    self.used[laws.D_SUM] = None
+                terms = [(m, self.differential(t)) for m, t in tree.terms if self.depends(t)]
+                return Sum(tuple(terms), NOWHERE)
+            case Product():
+                places = [k for k, (_, f) in enumerate(tree.factors) if self.depends(f)]
+                if len(places) == 1 and not tree.factors[places[0]][0]:
+                    self.used[laws.D_CONSTANTS] = None
+                    return self._with_factor(tree, places[0])
+            case Pointwise(operator=".*" | "./") if not self.depends(tree.right):
+                return replace(tree, left=self.differential(tree.left))
+            case Pointwise(operator=".*") if not self.depends(tree.left):
+                return replace(tree, right=self.differential(tree.right))
+            case Call(arguments=(argument,)) if tree.function in laws.D_LINEAR:
+                self.used[laws.D_LINEAR[tree.function]] = None
+                return call_tree(tree.function, self.differential(argument))
+        return call_tree(PENDING, bare(tree))
+
+    def _with_factor(self, tree: Product, place: int) -> Node:
+        factors = list(tree.factors)
+        factors[place] = factors[place][0], self.differential(factors[place][1])
+        return Product(tuple(factors), NOWHERE)
+
+    def apply(self, tree: Node) -> Node:
+        """d(tree) by the rule for its outermost operation."""
+        match tree:
+            case Product():
+                return self._product(tree)
+            case Pointwise(operator=".^"):
+                return self._entrywise_power(tree)
+            case Pointwise():
+                return self._entrywise(tree)
+            case Power():
+                return self._power(tree)
+            case Call(function="norm2"):
+                return self._norm(tree.arguments[0], ONE)
+            case Call():
+                name = tree.function
+                if name in ELEMENTWISE and len(tree.arguments) == len(ELEMENTWISE[name].arguments):
+                    return self._elementwise(name, tree.arguments)
+                if name in WHOLE and len(tree.arguments) == 1:
+                    return self._whole(name, tree.arguments[0])
+                raise _refusal(tree)
+        return self.differential(tree)
+
+    def _product(self, tree: Product) -> Node:
+        terms: list[tuple[bool, Node]] = []
+        for place, (divides, factor) in enumerate(tree.factors):
+            if not self.depends(factor):
+                continue
+            self.used[laws.D_QUOTIENT if divides else laws.D_PRODUCT] = None
+            if not divides:
+                terms.append((False, self._with_factor(tree, place)))
+                continue
+            p, base = ONE, factor
+            if isinstance(factor, Power) and isinstance(factor.exponent, Number):
+                p, base = factor.exponent.value, factor.base  # d(1/u^p) = -p*du/u^(p+1)
+            raised = Power(as_base(base), Number(p + 1, NOWHERE), NOWHERE)
+            front = [(False, Number(p, NOWHERE))] if p != 1 else []
+            rest = (*tree.factors[:place], *tree.factors[place + 1 :])
+            moved = as_factor(self.differential(base))
+            full = (*front, *rest, (True, raised), (False, moved))
+            terms.append((True, Product(full, NOWHERE)))
+        if laws.D_QUOTIENT in self.used:  # it says more
+            self.used.pop(laws.D_PRODUCT, None)
+        return Sum(tuple(terms), NOWHERE)
+
+    def _entrywise(self, tree: Pointwise) -> Node:
+        terms: list[tuple[bool, Node]] = []
+        if self.depends(tree.left):
+            terms.append((False, replace(tree, left=self.differential(tree.left))))
+        if self.depends(tree.right):
+            moved = self.differential(tree.right)
+            if tree.operator == ".*":
+                self.used[laws.D_ENTRYWISE] = None
+                terms.append((False, replace(tree, right=moved)))
+            else:
+                self.used[laws.D_ENTRYWISE_QUOTIENT] = None
+                square = Pointwise(".^", as_base(tree.right), number_tree(Fraction(2)), NOWHERE)
+                shown = Pointwise("./", Pointwise(".*", tree.left, moved, NOWHERE), square, NOWHERE)
+                terms.append((True, shown))
+        return Sum(tuple(terms), NOWHERE)
+
+    def _entrywise_power(self, tree: Pointwise) -> Node:
+        exponent = self.matrices.number(tree.right)
+        if exponent is None:
+            return self._elementwise("pow", (tree.left, tree.right))
+        self.used[laws.D_ENTRYWISE_SQUARE if exponent == 2 else laws.D_ENTRYWISE_POWER] = None
+        moved = self.differential(tree.left)
+        slope: Node = tree.left
+        if exponent != 2:
+            slope = Pointwise(".^", as_base(tree.left), number_tree(exponent - 1), NOWHERE)
+        shown = Group(Pointwise(".*", slope, moved, NOWHERE), NOWHERE)
+        return _product(number_tree(exponent), shown)
+
+    def _power(self, tree: Power) -> Node:
+        exponent, base = self.matrices.number(tree.exponent), bare(tree.base)
+        if not self.matrices.kind(base).is_scalar:
+            return self._matrix_power(tree, exponent)
+        if isinstance(base, Call) and base.function == "norm2" and exponent is not None:
+            return self._norm(base.arguments[0], exponent)
+        if exponent is None:
+            return self._elementwise("pow", (base, tree.exponent))
+        self.used[laws.D_SQUARE if exponent == 2 else laws.D_POWER] = None
+        lower: Node = tree.base
+        if exponent != 2:
+            lower = Power(tree.base, number_tree(exponent - 1), NOWHERE)
+        moved = as_factor(self.differential(base))
+        return _product(number_tree(exponent), as_factor(lower), moved)
+
+    def _matrix_power(self, tree: Power, exponent: Fraction | None) -> Node:
+        if exponent is None or not 2 <= exponent <= _COPIES:
+            raise _refusal(tree)
+        self.used[laws.D_PRODUCT] = None
+        base, moved = as_factor(tree.base), as_factor(self.differential(tree.base))
+        places = range(int(exponent))
+        terms = (_product(*(moved if k == place else base for k in places)) for place in places)
+        return Sum(tuple((False, term) for term in terms), NOWHERE)
+
+    def _norm(self, argument: Node, exponent: Fraction) -> Node:
+        """d norm2(U)^p = p*norm2(U)^(p - 2)*tr(U'*dU)."""
+        is_column = not self.matrices.kind(argument).is_matrix
+        if exponent == 2:
+            rule = laws.D_SQUARED_COLUMN_NORM if is_column else laws.D_SQUARED_NORM
+        else:
+            if exponent != 1:
+                self.used[laws.D_POWER] = None
+            rule = laws.D_COLUMN_NORM if is_column else laws.D_NORM
+        self.used[rule] = None
+        u: Node = as_base(argument)
+        if isinstance(argument, Transpose):  # the norm of U' is that of U
+            u = argument.operand
+        inner = _product(Transpose(u, NOWHERE), as_factor(self.differential(u)))
+        middle = as_factor(inner) if is_column else call_tree("tr", inner)
+        norm, rest = call_tree("norm2", argument), exponent - 2
+        raised = norm if abs(rest) == 1 else Power(norm, number_tree(abs(rest)), NOWHERE)
+        factors = [(False, number_tree(exponent))] if exponent != 1 else []
+        factors += [(False, raised)] if rest > 0 else []
+        factors += [(False, middle), *([(True, raised)] if rest < 0 else [])]
+        return Product(tuple(factors), NOWHERE) if len(factors) > 1 else middle
+
+    # ------------------------------------------------------------ rows of the function table
+
+    def _whole(self, name: str, argument: Node) -> Node:
+        row = WHOLE[name]
+        shape = self.matrices.term(argument).shape
+        letter = "U" if len(shape) == 2 else "u"
+        a, moved = Variable(letter, shape), Variable(_MOVED, shape)
+        wide = shape[-1:] if row.matrix else shape
+        rule, place, tangent = differential_of(name)
+        term = instantiate(rule, {place: Placed(a, ()), tangent: Placed(moved, ())}, {}, wide).term
+        shown = form_tree(_printed_form(term, call_tree(name, argument)))
+        self.used[_law(name, (Name(letter, NOWHERE),), ((letter, shown),))] = None
+        return put_in(shown, {letter: argument, _MOVED: self.differential(argument)})
+
+    def _elementwise(self, name: str, arguments: tuple[Node, ...]) -> Node:
+        row = ELEMENTWISE[name]
+        shapes = [self.matrices.term(argument).shape for argument in arguments]
+        is_matrix = max(map(len, shapes)) == 2
+        names = ("u",) if len(arguments) == 1 else row.arguments  # d exp(U), d max(A, B)
+        letters = tuple(letter.upper() if is_matrix else letter for letter in names)
+        variables = tuple(
+            literal(a.value) if isinstance(a, Number) else Variable(x, s)
+            for a, x, s in zip(arguments, letters, shapes, strict=True)
+        )
+        places = dict(zip(letters, arguments, strict=True))
+        call = call_tree(name, *arguments)
+        terms: list[tuple[str, Node]] = []
+        for k, argument in enumerate(arguments):
+            if not self.depends(argument):
+                continue
+            rule = derivative_of(name, k)
+            if rule is None:
+                raise _refusal(call)
+            slope = scalar_rule(rule, row.arguments, variables)
+            if is_zero(slope):
+                continue
+            form, moved = _printed_form(slope, call), Name(_MOVED, NOWHERE)
+            if not slope.shape and not shapes[k]:
+                whole = form_tree(replace(form, above=(*form.above, moved)))
+            else:
+                whole = _with_conditions(form_tree(form), places)
+                if slope.shape and shapes[k]:
+                    is_open = isinstance(whole, Sum | Product | Negative)
+                    whole = Group(whole, NOWHERE) if is_open else whole
+                    whole = Pointwise(".*", whole, moved, NOWHERE)
+                else:
+                    whole = _product(as_factor(whole), moved)
+            terms.append((letters[k], whole))
+        known = tuple(
+            a if isinstance(a, Number) else Name(x, NOWHERE)
+            for a, x in zip(arguments, letters, strict=True)
+        )
+        moved_terms = tuple(
+            (False, put_in(tree, {**places, _MOVED: self.differential(places[letter])}))
+            for letter, tree in terms
+        )
+        self.used[_law(name, known, terms)] = None
+        return Sum(moved_terms, NOWHERE) if terms else number_tree(Fraction(0))
+
+
+def _product(*factors: Node) -> Node:
+    return Product(tuple((False, factor) for factor in factors), NOWHERE)
+
+
+def _printed_form(term: Expr, call: Node) -> Form:
+    try:
+        return MatrixPrinter(Hints(), {}, term).form(term)
+    except NotMatrixFormError:
+        raise _refusal(call) from None
+
+
+def _law(name: str, arguments: tuple[Node, ...], terms: Iterable[tuple[str, Node]]) -> Rule:
+    """`d tanh(u) = (vector(1) - tanh(u).^2).*du`, as the row has it."""
+    call: Node = call_tree(name, *arguments)
+    if name == "pow":
+        base, exponent = arguments
+        is_number = isinstance(base, Name) and base.name.islower()
+        call = Power(base, exponent, NOWHERE)
+        if not is_number:
+            call = Pointwise(".^", base, exponent, NOWHERE)
+    shown = [put_in(tree, {_MOVED: Name(f"d{letter}", NOWHERE)}) for letter, tree in terms]
+    right: Node = Sum(tuple((False, tree) for tree in shown), NOWHERE)
+    if len(shown) < 2:
+        right = shown[0] if shown else number_tree(Fraction(0))
+    text = f"d {matrix_text(call)} = {matrix_text(right)}"
+    latex = rf"\mathrm{{d}}\,{matrix_latex(call)} = {matrix_latex(right)}"
+    for letter, _ in terms:
+        latex = latex.replace(rf"\mathrm{{d{letter}}}", rf"\mathrm{{d}}{letter}")
+    words = {"inv": "inverse", "det": "determinant", "logdet": "log-determinant"}
+    return Rule(words.get(name, name), text, latex)
+
+
+def _with_conditions(tree: Node, places: Mapping[str, Node]) -> Node:
+    """where(c, ...) for where(c != 0, ...), for a c that is a comparison already."""
+
+    def change(node: Node) -> Node | None:
+        left = node.left if isinstance(node, Comparison) else None
+        is_condition = isinstance(left, Name) and isinstance(places.get(left.name), Comparison)
+        return left if is_condition else None
+
+    return replaced(tree, change)

@@ -1,9 +1,13 @@
 """Linear expressions of matrix notation, taken apart into pieces: coefficient * left * core * right.
 
-In: surface trees of matrix notation that are linear in differentials. Out: pieces, and trees of them.
+In: surface trees of matrix notation that are linear in differentials. Out: lines that say what their text
+means; pieces, and trees of them; then scalar pieces turned until the differential stands last: tr(M*dX),
+m'*dx, m*dc, and like ones collected.
 Invariant: a piece holds one differential (its core); sums, numbers and scalars come out of products, traces
-and entry-by-entry products, so that a list of pieces reads as a sum. Trees are a line long, so recursion
-over them is bounded.
+and entry-by-entry products, so that a list of pieces reads as a sum. A line's term is what the notation's
+own elaborator makes of the tree that the reader sees. Trees are a line long, so
+recursion over them is bounded.
+Source of the trace form: the Washington notes, equation (14): dF = tr(G'*dX).
 """
 
 from __future__ import annotations
@@ -11,10 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
+from ..calculus import pushforward, with_assumptions
 from ..notations import (
     Call,
     Comparison,
+    Definition,
     Group,
     Name,
     Negative,
@@ -24,8 +31,10 @@ from ..notations import (
     Power,
     Product,
     Sum,
+    Text,
     Transpose,
-    parts,
+    elaborate_matrix,
+    tree_nodes,
 )
 from ..printers import (
     NOWHERE,
@@ -34,20 +43,30 @@ from ..printers import (
     Form,
     call_tree,
     chain_tree,
+    flips,
     form_tree,
     identity,
+    matrix_latex,
     matrix_text,
     multiplied,
+    name_latex,
     number_tree,
+    ones,
     powered,
     sum_tree,
     transposed,
 )
-from ..terms import Dim, Shape
+from ..terms import Dim, Expr, Variable, substituted
+from . import laws
 from .laws import Rule
+from .records import Line
 
 ONE = Fraction(1)
 PENDING = "d"  # d(...), not carried out yet
+_CONTEXT = "?"  # an extent that the context says
+_NUMBERS = ("tr", "sum", "det", "logdet", "norm2", "norm1", "logsumexp", "prod", "mean")
+_SIZED = ("eye", "ones", "zeros")  # their arguments are extents
+_OF_TRANSPOSES = ("sum", "tr", "norm2")  # they are the same of U and U'
 
 # entry by entry: the operators and what stands behind them, applied to a linear part
 Factors = tuple[tuple[str, Node], ...]
@@ -73,24 +92,39 @@ class Kind:
 
 
 SCALAR = Kind()
-UNTOLD = "?"  # an extent that the context tells
 
 
-@dataclass(frozen=True, slots=True)
-class Wrap:
-    """A linear function of a piece: "tr", "sum", "diag", ".*" (with `factors`), or "" for brackets."""
+def _product_kind(kinds: Iterable[Kind]) -> Kind:
+    total = SCALAR
+    for own in kinds:
+        if not own.is_scalar:
+            total = own if total.is_scalar else Kind(total.rows, own.columns)
+    return total
 
-    function: str
-    inner: Piece
-    factors: Factors = ()
+
+def _common_kind(kinds: Iterable[Kind]) -> Kind:
+    """The kind that operands of one shape share; scalars are repeated."""
+    full = [kind for kind in kinds if not kind.is_scalar]
+    known = [kind for kind in full if _CONTEXT not in (kind.rows, kind.columns)]
+    return (known or full or [SCALAR])[0]
+
+
+def _diagonal_kind(kind: Kind) -> Kind:
+    return Kind(kind.rows) if kind.is_matrix else Kind(kind.rows, kind.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """coefficient * above / below * left * core * right; `flipped`: the core's transpose stands there."""
+    """coefficient * above / below * left * core * right; `flipped`: the core's transpose stands there.
 
-    core: Node | Wrap
+    The core is a differential, or another piece in a linear `function`: "tr", "sum", "diag", ".*" (with
+    `factors`), or "" for brackets.
+    """
+
+    core: Node | Piece
     kind: Kind  # of the core as it stands, transposed where it is flipped
+    function: str = ""
+    factors: Factors = ()
     flipped: bool = False
     coefficient: Fraction = ONE
     above: tuple[Node, ...] = ()
@@ -98,13 +132,13 @@ class Piece:
     left: Chain = ()
     right: Chain = ()
 
-    def times(self, c: Fraction, above: Iterable[Node] = (), below: Iterable[Node] = ()) -> Piece:
-        """The piece times scalars."""
+    def times(self, scalars: Piece | Form) -> Piece:
+        """The piece times the scalars of another."""
         return replace(
             self,
-            coefficient=self.coefficient * c,
-            above=(*self.above, *above),
-            below=(*self.below, *below),
+            coefficient=self.coefficient * scalars.coefficient,
+            above=(*self.above, *scalars.above),
+            below=(*self.below, *scalars.below),
         )
 
     def transposed(self) -> Piece:
@@ -117,28 +151,99 @@ class Piece:
         """The piece without its scalars."""
         return replace(self, coefficient=ONE, above=(), below=())
 
+    def inside(self) -> Piece:
+        """The piece inside its function."""
+        assert isinstance(self.core, Piece)
+        return self.core
+
     def innermost(self) -> Node:
         """The differential inside all functions."""
-        piece = self
-        while isinstance(piece.core, Wrap):
-            piece = piece.core.inner
-        return piece.core
+        core = self.core
+        while isinstance(core, Piece):
+            core = core.core
+        return core
+
+    def is_pending(self) -> bool:
+        """Is its differential not carried out yet?"""
+        core = self.innermost()
+        return isinstance(core, Call) and core.function == PENDING
+
+    def core_name(self) -> str:
+        """The name of its differential."""
+        core = self.innermost()
+        return core.name if isinstance(core, Name) else ""
+
+    def is_entrywise(self) -> bool:
+        """Is it U.*dX, alone?"""
+        return self.function == ".*" and not self.left and not self.right and not self.flipped
 
 
 class Matrices:
-    """What the names of a derivation are: kinds of trees, and trees as pieces."""
+    """The names of one derivation: what trees over them mean, their kinds, trees as pieces.
+
+    x is the variable, dx its differential; definitions are added as they come.
+    """
 
     def __init__(
         self,
-        shapes: Mapping[str, Shape],
-        symmetric: Iterable[str],
-        differentials: Iterable[str],
-        is_symmetric_term: Callable[[Node], bool],
+        variables: Mapping[str, Variable],
+        assumptions: Mapping[str, frozenset[str]],
+        x: Variable,
+        dx: Variable,
     ) -> None:
-        self.shapes = dict(shapes)
-        self.symmetric = set(symmetric)
-        self.differentials = set(differentials)  # the names of cores
-        self.is_symmetric_term = is_symmetric_term
+        self.variables, self.assumptions = {**variables, dx.name: dx}, assumptions
+        self.along: dict[Variable, Expr] = {x: dx}
+        self.moving = {x.name: dx.name}  # what depends on x -> the name of its differential
+        self.places: dict[Expr, Expr] = {}  # definitions and their differentials, in tensors alone
+        self._terms: dict[str, Expr] = {}
+
+    def define(self, name: str, term: Expr, differential: str | None) -> None:
+        """A definition, and the name of its differential if it has one."""
+        assumed = frozenset({"symmetric"}) if term.symmetric else frozenset()
+        self.variables[name] = Variable(name, term.shape, assumed)
+        self.places[Variable(name, term.shape)] = term
+        if differential is not None:
+            moved = Variable(differential, term.shape)
+            self.variables[differential] = moved
+            self.moving[name] = differential
+            self.places[moved] = pushforward([term], self.along)[0]
+
+    # ------------------------------------------------------------ lines
+
+    def line(self, tree: Node) -> Line:
+        """A tree as text, as LaTeX with upright d's, and the term it means."""
+        latex = matrix_latex(tree)
+        for name, differential in self.moving.items():
+            latex = latex.replace(name_latex(differential), rf"\mathrm{{d}}{name_latex(name)}")
+        latex = latex.replace(rf"\operatorname{{{PENDING}}}\left(", r"\mathrm{d}\left(")
+        return Line(matrix_text(tree), latex, self.term(tree))
+
+    def term(self, tree: Node) -> Expr:
+        """What a tree means, definitions and pending differentials written out."""
+        text = matrix_text(tree)
+        if text not in self._terms:
+            self._terms[text] = self._read(tree)
+        return self._terms[text]
+
+    def _read(self, tree: Node) -> Expr:
+        places = dict(self.places)
+        shapes = {name: x.shape for name, x in self.variables.items()}
+
+        def change(node: Node) -> Node | None:
+            if not isinstance(node, Call) or node.function != PENDING:
+                return None
+            (inner,) = node.arguments
+            name = f"_d_{len(places)}"
+            term, kind = self.term(inner), self.kind(inner)
+            places[Variable(name, term.shape)] = pushforward([term], self.along)[0]
+            shapes[name] = term.shape
+            is_row = kind.rows is None and not kind.is_scalar
+            return Transpose(Name(name, NOWHERE), NOWHERE) if is_row else Name(name, NOWHERE)
+
+        statement = Definition(None, None, replaced(tree, change), NOWHERE, NOWHERE)
+        meaning = elaborate_matrix(Text("", (statement,)), shapes)
+        (term,) = substituted([meaning.term], places)
+        return with_assumptions(term, self.assumptions)
 
     # ------------------------------------------------------------ kinds
 
@@ -146,78 +251,57 @@ class Matrices:
         """Rows and columns of a tree's value."""
         match tree:
             case Name():
-                return self._kind_of_shape(self.shapes.get(tree.name, ()))
-            case Group() | Negative():
-                return self.kind(tree.inner if isinstance(tree, Group) else tree.operand)
+                x = self.variables.get(tree.name)
+                return Kind(*x.shape) if x else SCALAR
+            case Group():
+                return self.kind(tree.inner)
+            case Negative():
+                return self.kind(tree.operand)
             case Transpose():
                 return self.kind(tree.operand).transposed()
             case Product():
-                return self.chain_kind([factor for _, factor in tree.factors])
+                return _product_kind(self.kind(factor) for _, factor in tree.factors)
             case Sum():
-                kinds = [self.kind(term) for _, term in tree.terms]
-                return _told(kinds)
+                return _common_kind(self.kind(term) for _, term in tree.terms)
             case Pointwise() | Comparison():
-                return _told([self.kind(tree.left), self.kind(tree.right)])
+                return _common_kind([self.kind(tree.left), self.kind(tree.right)])
             case Power():
                 return self.kind(tree.base)
             case Call():
                 return self._kind_of_call(tree)
         return SCALAR
 
-    def _kind_of_shape(self, shape: Sequence[Dim]) -> Kind:
-        return Kind(*shape)
-
-    def chain_kind(self, factors: Iterable[Node]) -> Kind:
-        """Rows and columns of a product."""
-        total = SCALAR
-        for factor in factors:
-            own = self.kind(factor)
-            if not own.is_scalar:
-                total = own if total.is_scalar else Kind(total.rows, own.columns)
-        return total
-
     def _kind_of_call(self, tree: Call) -> Kind:
         name = tree.function
-        if name in ("tr", "sum", "det", "logdet", "norm2", "norm1", "logsumexp", "prod", "mean"):
+        if name in _NUMBERS or (name in ("max", "min") and len(tree.arguments) == 1):
             return SCALAR
-        if name in ("max", "min") and len(tree.arguments) == 1:
-            return SCALAR
-        if name in ("eye", "ones", "zeros"):
-            sizes = [_dim(a) for a in tree.arguments]
+        if name in _SIZED:
+            sizes = [_dim(argument) for argument in tree.arguments]
             return Kind(*(sizes * 2 if name == "eye" else sizes))
-        if name == "vector":
-            return Kind(UNTOLD)
-        if name == "matrix":
-            return Kind(UNTOLD, UNTOLD)
-        kinds = [self.kind(a) for a in tree.arguments]
-        if name == "diag":
-            (inner,) = kinds
-            return Kind(inner.rows) if inner.is_matrix else Kind(inner.rows, inner.rows)
-        return _told(kinds)
+        if name in ("vector", "matrix"):
+            return Kind(_CONTEXT, _CONTEXT if name == "matrix" else None)
+        kinds = [self.kind(argument) for argument in tree.arguments]
+        return _diagonal_kind(kinds[0]) if name == "diag" else _common_kind(kinds)
+
+    def value_kind(self, piece: Piece) -> Kind:
+        """Rows and columns of a whole piece."""
+        left, right = ([self.kind(a.shown()) for a in c] for c in (piece.left, piece.right))
+        return _product_kind([*left, piece.kind, *right])
 
     # ------------------------------------------------------------ trees as chains
 
-    def depends(self, tree: Node, names: set[str]) -> bool:
-        """Does a tree hold one of the names?"""
-        stack: list[Node] = [tree]
-        while stack:
-            node = stack.pop()
-            if isinstance(node, Name) and node.name in names:
-                return True
-            stack.extend(parts(node))
-        return False
+    def depends(self, tree: Node) -> bool:
+        """Does a tree depend on the variable?"""
+        return any(isinstance(n, Name) and n.name in self.moving for n in tree_nodes(tree))
 
     def is_linear(self, tree: Node) -> bool:
         """Does a tree hold a differential, carried out or not?"""
-        stack: list[Node] = [tree]
-        while stack:
-            node = stack.pop()
-            if isinstance(node, Name) and node.name in self.differentials:
-                return True
-            if isinstance(node, Call) and node.function == PENDING:
-                return True
-            stack.extend(parts(node))
-        return False
+        names = self.moving.values()
+        return any(
+            (isinstance(n, Name) and n.name in names)
+            or (isinstance(n, Call) and n.function == PENDING)
+            for n in tree_nodes(tree)
+        )
 
     def atom(self, tree: Node) -> Atom:
         """A factor of a chain, with what is known of it."""
@@ -228,17 +312,16 @@ class Matrices:
             else:
                 tree = tree.inner
         symmetric = self.is_symmetric(tree)
-        count: Dim | None = None
-        if isinstance(tree, Call) and tree.function == "ones" and len(tree.arguments) == 1:
-            count = _dim(tree.arguments[0])
-        unit = isinstance(tree, Call) and tree.function == "eye"
-        return Atom(tree, flipped and not symmetric, symmetric, count, unit=unit)
+        name = tree.function if isinstance(tree, Call) else ""
+        sizes = tree.arguments if isinstance(tree, Call) else ()
+        count = _dim(sizes[0]) if name == "ones" and len(sizes) == 1 else None
+        return Atom(tree, flipped and not symmetric, symmetric, count, unit=name == "eye")
 
     def is_symmetric(self, tree: Node) -> bool:
         """Is a matrix known to be its own transpose?"""
         match tree:
             case Name():
-                return tree.name in self.symmetric
+                return tree.name in self.variables and self.variables[tree.name].symmetric
             case Call(function="eye" | "matrix"):
                 return True
             case Call(function="diag"):
@@ -247,7 +330,7 @@ class Matrices:
                 return self.is_symmetric(tree.inner)
         kind = self.kind(tree)
         square = kind.is_matrix and kind.rows == kind.columns
-        return square and not self.is_linear(tree) and self.is_symmetric_term(tree)
+        return square and not self.is_linear(tree) and self.term(tree).symmetric
 
     def form(self, tree: Node) -> Form:
         """A tree without differentials as scalars times a chain; products inside products opened."""
@@ -261,25 +344,23 @@ class Matrices:
                 return replace(inner, coefficient=-inner.coefficient)
             case Transpose():
                 return self.form(tree.operand).transposed()
-            case Product() if not self._closes_early(tree):
-                return self._product_form(tree)
+            case Product():
+                full = [f for _, f in tree.factors if not self.kind(f).is_scalar]
+                if not full or not self.kind(tree).is_scalar:  # x'*x stays whole
+                    result = Form()
+                    for divides, factor in tree.factors:
+                        own = self.form(factor)
+                        result = result.times(_inverse(own) if divides else own)
+                        result = replace(result, chain=(*result.chain, *own.chain))
+                    return result
         if self.kind(tree).is_scalar:
             return Form(above=(tree,))
         return Form(chain=(self.atom(tree),))
 
-    def _closes_early(self, tree: Product) -> bool:
-        """Is a product of tensors a scalar?"""
-        full = [f for _, f in tree.factors if not self.kind(f).is_scalar]
-        return bool(full) and self.chain_kind(full).is_scalar
-
-    def _product_form(self, tree: Product) -> Form:
-        result = Form()
-        for divides, factor in tree.factors:
-            own = self.form(factor)
-            if divides:
-                own = Form(1 / own.coefficient if own.coefficient else ONE, own.below, own.above)
-            result = replace(result.times(own), chain=(*result.chain, *own.chain))
-        return result
+    def number(self, tree: Node) -> Fraction | None:
+        """The number that an exponent is, if it is one."""
+        form = self.form(tree)
+        return None if form.above or form.below or form.chain else form.coefficient
 
     # ------------------------------------------------------------ trees as pieces
 
@@ -291,195 +372,163 @@ class Matrices:
             case Group():
                 return self.pieces(tree.inner)
             case Negative():
-                return [piece.times(-ONE) for piece in self.pieces(tree.operand)]
+                return [piece.times(Form(-ONE)) for piece in self.pieces(tree.operand)]
             case Sum():
-                signed = [(-ONE if minus else ONE, term) for minus, term in tree.terms]
                 return [
-                    piece.times(sign)
-                    for sign, term in signed
+                    piece.times(Form(-ONE if minus else ONE))
+                    for minus, term in tree.terms
                     if self.is_linear(term)
                     for piece in self.pieces(term)
                 ]
             case Transpose():
                 return [piece.transposed() for piece in self.pieces(tree.operand)]
             case Product():
-                return self._pieces_of_product(tree)
+                k = next(k for k, (_, f) in enumerate(tree.factors) if self.is_linear(f))
+                before, after = tree.factors[:k], tree.factors[k + 1 :]
+                left, right = (self.form(Product(fs, NOWHERE)) for fs in (before, after))
+                return [
+                    self.between(piece, left.chain, right.chain).times(left.times(right))
+                    for piece in self.pieces(tree.factors[k][1])
+                ]
             case Pointwise():
-                return self._pieces_of_pointwise(tree)
+                factors: list[tuple[str, Node]] = []
+                node: Node = tree
+                while isinstance(node, Pointwise) and node.operator != ".^":
+                    factors = [(node.operator, node.right), *factors]
+                    node = node.left
+                factors = [(".*", node), *factors]
+                k = next(k for k, (_, f) in enumerate(factors) if self.is_linear(f))
+                rest = (*factors[:k], *factors[k + 1 :])
+                return [self.entrywise(piece, rest) for piece in self.pieces(factors[k][1])]
             case Call() if tree.function == PENDING:
                 return [Piece(tree, self.kind(tree.arguments[0]))]
             case Call(arguments=(argument,)):
-                return [self.wrapped(tree.function, p) for p in self.pieces(argument)]
+                return [self.inside(tree.function, piece) for piece in self.pieces(argument)]
         raise AssertionError(tree)
 
-    def _pieces_of_product(self, tree: Product) -> list[Piece]:
-        place = next(k for k, (_, f) in enumerate(tree.factors) if self.is_linear(f))
-        before, after = tree.factors[:place], tree.factors[place + 1 :]
-        left = self.form(Product(before, NOWHERE)) if before else Form()
-        right = self.form(Product(after, NOWHERE)) if after else Form()
-        scalars = left.times(right)
-        return [
-            self.placed(piece, left.chain, right.chain).times(
-                scalars.coefficient, scalars.above, scalars.below
-            )
-            for piece in self.pieces(tree.factors[place][1])
-        ]
+    def with_core(self, piece: Piece, tree: Node) -> list[Piece]:
+        """A piece with a tree for its innermost core."""
+        if isinstance(piece.core, Piece):
+            inside = self.with_core(piece.core, tree)
+            if piece.function == ".*":
+                inside = [self.entrywise(p, piece.factors) for p in inside]
+            elif piece.function:
+                inside = [self.inside(piece.function, p) for p in inside]
+        else:
+            inside = self.pieces(tree) if self.is_linear(tree) else []
+        if piece.flipped:
+            inside = [p.transposed() for p in inside]
+        return [self.between(p, piece.left, piece.right).times(piece) for p in inside]
 
-    def placed(self, piece: Piece, left: Chain, right: Chain) -> Piece:
+    def between(self, piece: Piece, left: Chain, right: Chain) -> Piece:
         """left * piece * right."""
         if not left and not right:
             return piece
         if piece.kind.is_scalar:
             chain = multiplied(left, piece.left, piece.right, right)
-            around = self._around(chain)
+            around = self._scalar(chain)
             if around is None:
                 return replace(piece, left=chain, right=())
-            return _alone(piece, around)
+            return _with_scalar_around(piece, around)
         if self.value_kind(piece).is_scalar:
-            around = self._around(left + right)
+            around = self._scalar(left + right)
             if around is not None:
-                return piece.times(ONE, (around,))
-            outside = Piece(Wrap("", piece.bare()), SCALAR, left=(*left, *right))
-            return outside.times(piece.coefficient, piece.above, piece.below)
+                return piece.times(Form(above=(around,)))
+            return Piece(piece.bare(), SCALAR, left=(*left, *right)).times(piece)
         left, right = (*left, *piece.left), (*piece.right, *right)
-        return replace(piece, left=_without_units(left), right=_without_units(right))
+        left, right = (tuple(atom for atom in c if not atom.unit) for c in (left, right))
+        return replace(piece, left=left, right=right)
 
-    def _around(self, chain: Chain) -> Node | None:
+    def _scalar(self, chain: Chain) -> Node | None:
         """A chain that is a scalar, as one."""
         tree = chain_tree(chain)
         return tree if self.kind(tree).is_scalar else None
 
-    def _pieces_of_pointwise(self, tree: Pointwise) -> list[Piece]:
-        factors: list[tuple[str, Node]] = []
-        node: Node = tree
-        while isinstance(node, Pointwise) and node.operator != ".^":
-            factors.append((node.operator, node.right))
-            node = node.left
-        everything = [(".*", node), *reversed(factors)]
-        place = next(k for k, (_, f) in enumerate(everything) if self.is_linear(f))
-        rest = [entry for k, entry in enumerate(everything) if k != place]
-        return [self.pointwise(p, rest) for p in self.pieces(everything[place][1])]
-
-    def pointwise(self, piece: Piece, factors: Sequence[tuple[str, Node]]) -> Piece:
+    def entrywise(self, piece: Piece, factors: Factors) -> Piece:
         """A piece times, and divided by, tensors entry by entry."""
-        full = [(op, tree) for op, tree in factors if not self.kind(tree).is_scalar]
-        scalars = [(op, tree) for op, tree in factors if self.kind(tree).is_scalar]
+        full: Factors = ()
         result = piece
-        for op, tree in scalars:
-            own = self.form(tree)
-            if op == "./":
-                own = Form(1 / own.coefficient, own.below, own.above)
-            result = result.times(own.coefficient, own.above, own.below)
+        for op, tree in factors:
+            if self.kind(tree).is_scalar:
+                own = self.form(tree)
+                result = result.times(_inverse(own) if op == "./" else own)
+            else:
+                full = (*full, (op, tree))
         if not full:
             return result
-        if self.value_kind(piece).is_scalar or piece.kind.is_scalar:
-            chain = chain_tree(piece.left + piece.right) if piece.left + piece.right else None
-            if chain is None or _is_ones(chain):
-                tree = full[0][1] if full[0][0] == ".*" else _inverted(full[0][1])
-                rest = full[1:]
-            else:
-                tree, rest = chain, full
-            for op, factor in rest:
-                tree = Pointwise(op, tree, factor, NOWHERE)
-            return replace(result, left=(self.atom(tree),), right=())
+        kind = self.value_kind(piece)
+        if kind.is_scalar or piece.kind.is_scalar:
+            around = piece.left + piece.right
+            first = [chain_tree(around)] if around else []
+            first = [tree for tree in first if not _is_ones(tree)]
+            return replace(result, left=(self.atom(_entrywise_tree(first, full)),), right=())
         inner = result.bare()
-        core = inner.core
-        alone = not inner.left and not inner.right and not inner.flipped
-        if alone and isinstance(core, Wrap) and core.function == ".*":  # U.*(V.*dX)
-            wrap = Wrap(".*", core.inner, (*full, *core.factors))
-        else:
-            wrap = Wrap(".*", inner, tuple(full))
-        kind = self.value_kind(inner)
-        return Piece(wrap, kind).times(result.coefficient, result.above, result.below)
+        if inner.is_entrywise():  # U.*(V.*dX)
+            inner, full = inner.inside(), (*full, *inner.factors)
+        return Piece(inner, kind, ".*", full).times(result)
 
-    def wrapped(self, function: str, piece: Piece) -> Piece:
+    def inside(self, function: str, piece: Piece) -> Piece:
         """A linear function of a piece, scalars outside."""
-        inner = piece.bare()
-        kind = self.value_kind(inner)
         if function in ("vector", "matrix"):
-            chain = (self.atom(call_tree(function, Number(ONE, NOWHERE))),)
-            return self.placed(piece, chain, ())
-        if inner.kind.is_scalar:  # f(A*s) = f(A)*s for a scalar s
-            tree = call_tree(function, chain_tree(multiplied(inner.left, inner.right)))
+            return self.between(piece, (self.atom(call_tree(function, number_tree(ONE))),), ())
+        if piece.kind.is_scalar:  # f(A*s) = f(A)*s for a scalar s
+            tree = call_tree(function, chain_tree(multiplied(piece.left, piece.right)))
             if self.kind(tree).is_scalar:
-                return _alone(piece, tree)
+                return _with_scalar_around(piece, tree)
             return replace(piece, left=(self.atom(tree),), right=())
-        if function == "diag":
-            result = Kind(kind.rows) if kind.is_matrix else Kind(kind.rows, kind.rows)
-        else:
-            result = SCALAR
-        wrap = Wrap(function, inner)
-        return Piece(wrap, result).times(piece.coefficient, piece.above, piece.below)
-
-    def value_kind(self, piece: Piece) -> Kind:
-        """Rows and columns of a whole piece."""
-        kinds = [self.kind(atom.shown()) for atom in piece.left]
-        kinds += [piece.kind, *(self.kind(atom.shown()) for atom in piece.right)]
-        total = SCALAR
-        for own in kinds:
-            if not own.is_scalar:
-                total = own if total.is_scalar else Kind(total.rows, own.columns)
-        return total
+        kind = _diagonal_kind(self.value_kind(piece)) if function == "diag" else SCALAR
+        return Piece(piece.bare(), kind, function).times(piece)
 
     # ------------------------------------------------------------ pieces as trees
 
     def tree(self, pieces: Sequence[Piece]) -> Node:
         """The sum of pieces."""
-        if not pieces:
+        forms = [self._piece_form(piece) for piece in pieces]
+        if not forms:
             return Number(Fraction(0), NOWHERE)
-        forms = [self.piece_form(piece) for piece in pieces]
-        if len(forms) == 1:
-            return form_tree(forms[0])
-        return sum_tree(
-            [(f.coefficient < 0, replace(f, coefficient=abs(f.coefficient))) for f in forms]
-        )
+        return form_tree(forms[0]) if len(forms) == 1 else sum_tree(_signed(forms))
 
-    def piece_form(self, piece: Piece) -> Form:
+    def _piece_form(self, piece: Piece) -> Form:
         """A piece as scalars times a chain."""
-        core = core_tree(self, piece)
-        form = Form(piece.coefficient, piece.above, piece.below)
+        core = self._core_tree(piece)
         if piece.kind.is_scalar:
-            return replace(form, above=(*form.above, core), chain=(*piece.left, *piece.right))
+            chain = (*piece.left, *piece.right)
+            return Form(piece.coefficient, (*piece.above, core), piece.below, chain)
         chain = (*piece.left, Atom(core, flipped=piece.flipped), *piece.right)
-        return replace(form, chain=chain)
+        return Form(piece.coefficient, piece.above, piece.below, chain)
 
-
-def core_tree(matrices: Matrices, piece: Piece) -> Node:
-    """The core of a piece as a tree, without its transpose."""
-    core = piece.core
-    if not isinstance(core, Wrap):
-        return core
-    inner = matrices.tree([core.inner])
-    if core.function == ".*":
-        before = [tree for op, tree in core.factors if op == ".*"]
-        after = [tree for op, tree in core.factors if op == "./"]
-        tree: Node = before[0] if before else inner
-        for factor in [*before[1:], *([inner] if before else [])]:
+    def _core_tree(self, piece: Piece) -> Node:
+        """The core of a piece as a tree, without its transpose."""
+        if not isinstance(piece.core, Piece):
+            return piece.core
+        inner = self.tree([piece.core])
+        if piece.function != ".*":
+            return call_tree(piece.function, inner) if piece.function else Group(inner, NOWHERE)
+        before = [tree for op, tree in piece.factors if op == ".*"]
+        tree, *rest = [*before, inner]
+        for factor in rest:
             tree = Pointwise(".*", tree, factor, NOWHERE)
-        for factor in after:
-            tree = Pointwise("./", tree, factor, NOWHERE)
+        for op, factor in piece.factors:
+            if op == "./":
+                tree = Pointwise("./", tree, factor, NOWHERE)
         return tree
-    return call_tree(core.function, inner) if core.function else Group(inner, NOWHERE)
 
 
-def _alone(piece: Piece, around: Node) -> Piece:
+def _inverse(form: Form) -> Form:
+    return Form(1 / form.coefficient if form.coefficient else ONE, form.below, form.above)
+
+
+def _signed(forms: Iterable[Form]) -> list[tuple[bool, Form]]:
+    """The terms of a sum, each with True if it is subtracted."""
+    return [(f.coefficient < 0, replace(f, coefficient=abs(f.coefficient))) for f in forms]
+
+
+def _with_scalar_around(piece: Piece, around: Node) -> Piece:
     """A piece with a scalar core, a scalar for what was around it; brackets nothing needs now are gone."""
-    core = piece.core
-    if isinstance(core, Wrap) and not core.function:
-        return core.inner.times(piece.coefficient, (*piece.above, around), piece.below)
-    return replace(piece, left=(), right=()).times(ONE, (around,))
-
-
-def _without_units(chain: Chain) -> Chain:
-    """A chain beside a core, without identities."""
-    return tuple(atom for atom in chain if not atom.unit)
-
-
-def _told(kinds: Sequence[Kind]) -> Kind:
-    """The kind that operands of one shape share; scalars are repeated."""
-    full = [kind for kind in kinds if not kind.is_scalar]
-    told = [k for k in full if UNTOLD not in (k.rows, k.columns)]
-    return (told or full or [SCALAR])[0]
+    scalars = Form(above=(around,))
+    if isinstance(piece.core, Piece) and not piece.function:
+        return piece.core.times(piece).times(scalars)
+    return replace(piece, left=(), right=()).times(scalars)
 
 
 def _dim(tree: Node) -> Dim:
@@ -490,50 +539,51 @@ def _dim(tree: Node) -> Dim:
 
 
 def _is_ones(tree: Node) -> bool:
-    return isinstance(tree, Call) and tree.function in ("vector", "matrix", "ones")
+    """A column of ones, or a matrix of them."""
+    if not isinstance(tree, Call) or tree.function not in ("vector", "matrix", "ones"):
+        return False
+    first = tree.arguments[0]
+    return tree.function == "ones" or (isinstance(first, Number) and first.value == 1)
 
 
-def _inverted(tree: Node) -> Node:
-    return Pointwise("./", number_tree(ONE), tree, NOWHERE)
+def _entrywise_tree(first: Sequence[Node], factors: Iterable[tuple[str, Node]]) -> Node:
+    """first .* U .* V ./ W; first may be left out."""
+    whole = [(".*", tree) for tree in first]
+    whole += sorted(factors, key=lambda entry: entry[0] == "./")
+    tree = whole.pop(0)[1] if whole[0][0] == ".*" else number_tree(ONE)
+    for operator, factor in whole:
+        tree = Pointwise(operator, tree, factor, NOWHERE)
+    return tree
 
 
-# Surface trees of matrix notation, rebuilt: names and calls replaced, numbers recognised.
-#
-# In: surface trees. Out: surface trees.
-# Invariant: brackets are left to the printers, which put them where they are needed. Trees are a line long,
-# so recursion over them is bounded.
+# ---------------------------------------------------------------- surface trees, rebuilt
 
-_OF_TRANSPOSES = ("sum", "tr", "norm2")
-_SIZED = ("eye", "ones", "zeros")  # their arguments are extents
+_PARTS = {
+    Group: ("inner",),
+    Negative: ("operand",),
+    Transpose: ("operand",),
+    Power: ("base", "exponent"),
+    Pointwise: ("left", "right"),
+    Comparison: ("left", "right"),
+}
 
 
-def mapped(tree: Node, change: Callable[[Node], Node | None]) -> Node:
+def replaced(tree: Node, change: Callable[[Node], Node | None]) -> Node:
     """A tree with `change(node)` for every outermost node for which it gives one."""
     new = change(tree)
     if new is not None:
         return new
     match tree:
-        case Group():
-            return Group(mapped(tree.inner, change), NOWHERE)
-        case Negative():
-            return Negative(mapped(tree.operand, change), NOWHERE)
-        case Transpose():
-            return Transpose(mapped(tree.operand, change), NOWHERE)
-        case Power():
-            base, exponent = mapped(tree.base, change), mapped(tree.exponent, change)
-            return Power(base, exponent, NOWHERE)
         case Product():
-            factors = tuple((divides, mapped(f, change)) for divides, f in tree.factors)
-            return Product(factors, NOWHERE)
+            return Product(tuple((d, replaced(f, change)) for d, f in tree.factors), NOWHERE)
         case Sum():
-            return Sum(tuple((minus, mapped(t, change)) for minus, t in tree.terms), NOWHERE)
-        case Pointwise() | Comparison():
-            left, right = mapped(tree.left, change), mapped(tree.right, change)
-            return replace(tree, left=left, right=right)
+            return Sum(tuple((m, replaced(t, change)) for m, t in tree.terms), NOWHERE)
         case Call() if tree.function not in _SIZED:
-            arguments = (bare(mapped(argument, change)) for argument in tree.arguments)
-            return replace(tree, arguments=tuple(arguments))
-    return tree
+            arguments = tuple(bare(replaced(argument, change)) for argument in tree.arguments)
+            return replace(tree, arguments=arguments)
+    node: Any = tree
+    parts = {p: replaced(getattr(node, p), change) for p in _PARTS.get(type(node), ())}
+    return replace(node, **parts) if parts else tree
 
 
 def put_in(tree: Node, places: Mapping[str, Node]) -> Node:
@@ -544,33 +594,31 @@ def put_in(tree: Node, places: Mapping[str, Node]) -> Node:
             return bare(places[node.name])
         return None
 
-    return mapped(tree, change)
+    return replaced(tree, change)
 
 
-def tidied(tree: Node) -> Node:
+def without_needless_transposes(tree: Node) -> Node:
     """Transposes dropped where the value is the same without: sum(U'), tr(U'), norm2(U')."""
 
     def change(node: Node) -> Node | None:
         if isinstance(node, Call) and node.function in _OF_TRANSPOSES:
-            (argument,) = node.arguments
-            new = _turned(argument)
-            return None if new is None else replace(node, arguments=(mapped(new, change),))
+            new = _transpose_of(node.arguments[0])
+            return None if new is None else replace(node, arguments=(replaced(new, change),))
         return None
 
-    return mapped(tree, change)
+    return replaced(tree, change)
 
 
-def _turned(tree: Node) -> Node | None:
+def _transpose_of(tree: Node) -> Node | None:
     """The transpose of a tree that is one, or a product of many."""
     if isinstance(tree, Transpose):
         return bare(tree.operand)
     if isinstance(tree, Product) and not any(divides for divides, _ in tree.factors):
-        flipped = [isinstance(factor, Transpose) for _, factor in tree.factors]
-        if 2 * sum(flipped) > len(flipped):
-            turned = [
-                factor.operand if isinstance(factor, Transpose) else Transpose(factor, NOWHERE)
-                for _, factor in reversed(tree.factors)
-            ]
+        factors = [factor for _, factor in reversed(tree.factors)]
+        if 2 * sum(isinstance(factor, Transpose) for factor in factors) > len(factors):
+            turned = (
+                f.operand if isinstance(f, Transpose) else Transpose(f, NOWHERE) for f in factors
+            )
             return Product(tuple((False, factor) for factor in turned), NOWHERE)
     return None
 
@@ -580,160 +628,172 @@ def bare(tree: Node) -> Node:
     return tree.inner if isinstance(tree, Group) else tree
 
 
-def number_in(tree: Node) -> Fraction | None:
-    """The number that an exponent is, if it is one."""
-    match tree:
-        case Number():
-            return tree.value
-        case Group():
-            return number_in(tree.inner)
-        case Negative():
-            inner = number_in(tree.operand)
-            return None if inner is None else -inner
-        case Product():
-            result = Fraction(1)
-            for divides, factor in tree.factors:
-                value = number_in(factor)
-                if value is None:
-                    return None
-                result = result / value if divides else result * value
-            return result
-    return None
+# ---------------------------------------------------------------- the differential last
+
+Turn = Callable[[Matrices, Piece], tuple[Piece, Rule | None]]
 
 
-# Pieces in trace form collected: equal ones added up, one factor for each differential.
-#
-# In: pieces tr(M*dX), m'*dx or m*dc. Out: fewer such pieces.
-# Invariant: each function is one law; what all pieces share stays outside the sum.
-
-COLLECTED = Rule("like terms collected", "u + u = 2*u", r"u + u = 2\,u")
-FACTORED = Rule(
-    "collected",
-    "tr(U*dX) + tr(V*dX) = tr((U + V)*dX)",
-    r"\operatorname{tr}(U\,\mathrm{d}X) + \operatorname{tr}(V\,\mathrm{d}X)"
-    r" = \operatorname{tr}((U + V)\,\mathrm{d}X)",
-)
-FACTORED_COLUMN = Rule(
-    "collected",
-    "u'*dx + v'*dx = (u' + v')*dx",
-    r"u^{\mathsf{T}}\,\mathrm{d}x + v^{\mathsf{T}}\,\mathrm{d}x"
-    r" = (u^{\mathsf{T}} + v^{\mathsf{T}})\,\mathrm{d}x",
-)
-FACTORED_NUMBER = Rule(
-    "collected",
-    "u*dx + v*dx = (u + v)*dx",
-    r"u\,\mathrm{d}x + v\,\mathrm{d}x = (u + v)\,\mathrm{d}x",
-)
+def with_trace(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
+    """A scalar product or a sum as a trace; columns need none."""
+    if piece.function != "sum":
+        needs_trace = piece.function != "tr" and piece.kind.is_matrix
+        return (_trace(piece), laws.TRACE) if needs_trace else (piece, None)
+    inner = piece.inside()
+    if matrices.value_kind(inner).rows is None:  # a row sums as the column does
+        inner = inner.transposed()
+    kind = matrices.value_kind(inner)
+    if inner.is_entrywise():
+        chain = () if kind.is_matrix else (Atom(_ones(_CONTEXT), flipped=True),)
+        moved = _other_factor(matrices, inner.factors, chain)
+        product = matrices.between(inner.inside(), (moved,), ()).times(piece)
+        return (_trace(product), laws.SUM_TRACE) if kind.is_matrix else (product, laws.SUM_DOT)
+    whole = tuple(matrices.atom(_ones(dim)) for dim in (kind.rows, kind.columns) if dim)
+    product = matrices.between(inner, transposed(whole[:1]), whole[1:])
+    return product.times(piece), laws.SUM_ONES
 
 
-def inner_of(piece: Piece) -> Piece:
-    """What stands inside the trace of a piece in trace form."""
-    core = piece.core
-    return core.inner if isinstance(core, Wrap) and core.function == "tr" else piece
+def upright(_: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
+    """dX' becomes dX by transposing the whole."""
+    if piece.function == "tr" and piece.inside().flipped:
+        return replace(piece, core=piece.inside().transposed()), laws.TRANSPOSED
+    if piece.flipped and not piece.kind.is_matrix:
+        return piece.transposed(), laws.TRANSPOSED_NUMBER
+    return piece, None
 
 
-def is_pending(piece: Piece) -> bool:
-    """Is its differential not carried out yet?"""
-    core = piece.innermost()
-    return isinstance(core, Call) and core.function == PENDING
+def rotate(_: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
+    """tr(L*dX*R) = tr(R*L*dX); a column leaves the trace."""
+    inner = piece.inside() if piece.function == "tr" else piece
+    last = replace(inner, left=(*inner.right, *inner.left), right=())
+    if piece.function == "tr":
+        if not inner.kind.is_matrix:
+            return last.times(piece), laws.CYCLE
+        if inner.right:
+            return replace(piece, core=last), laws.CYCLE
+    elif piece.right and not piece.kind.is_matrix:
+        return last, laws.CYCLE
+    return piece, None
 
 
-def core_name(piece: Piece) -> str:
-    """The name of its differential."""
-    core = piece.innermost()
-    return core.name if isinstance(core, Name) else ""
+def without_function(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
+    """What stands between the trace and the differential, moved to the other factor."""
+    in_trace = piece.function == "tr"
+    around = piece.inside() if in_trace else piece
+    waits = not in_trace and piece.kind.is_matrix  # for its trace
+    if waits or around.function not in (".*", "diag"):
+        return piece, None
+    left, inner = around.left, around.inside()
+    if around.function == "diag" and in_trace:  # tr(P*diag(v))
+        rows = matrices.value_kind(inner).rows
+        diagonal = call_tree("diag", chain_tree(left)) if left else _ones(rows or _CONTEXT)
+        product = matrices.between(inner, (Atom(diagonal, flipped=True),), ())
+        return product.times(piece), laws.DIAGONAL
+    if around.function == "diag":  # p'*diag(V)
+        diagonal = call_tree("diag", chain_tree(transposed(left)))
+        product = matrices.between(inner, (matrices.atom(diagonal),), ())
+        return _trace(product).times(piece), laws.DIAGONAL_OF
+    if in_trace and not left:  # tr(U.*V)
+        whole = _entrywise_tree([], around.factors)
+        diagonal = call_tree("diag", call_tree("diag", whole))
+        moved, rule = matrices.atom(diagonal), laws.ENTRYWISE_TRACE
+    else:
+        moved = _other_factor(matrices, around.factors, left)
+        rule = laws.ENTRYWISE if in_trace else laws.ENTRYWISE_COLUMN
+    product = matrices.between(inner, (moved,), ())
+    return (replace(piece, core=product) if in_trace else product.times(piece)), rule
 
 
-def reduced(matrices: Matrices, piece: Piece) -> Piece:
+# One step of the story each, in order; to be repeated until nothing changes.
+TURNS: tuple[Turn, ...] = (with_trace, upright, rotate, without_function)
+
+
+def _trace(piece: Piece) -> Piece:
+    return Piece(piece.bare(), SCALAR, "tr").times(piece)
+
+
+def _other_factor(matrices: Matrices, factors: Factors, chain: Chain) -> Atom:
+    """(P .* U') for tr(P*(U.*V)), (p .* u)' for p'*(u.*v): the one or the other transpose."""
+    plain = [(matrices.atom(tree),) for _, tree in factors]
+    turned = [transposed(own) for own in plain]
+
+    def product(*first: Node, rest: Sequence[Chain]) -> Atom:
+        trees = [(op, chain_tree(own)) for (op, _), own in zip(factors, rest, strict=True)]
+        return matrices.atom(_entrywise_tree([*first], trees))
+
+    if all(_is_ones(atom.tree) for atom in chain):
+        return replace(product(rest=plain), flipped=True)
+    direct = flips(chain) + sum(map(flips, turned))
+    other = flips(transposed(chain)) + sum(map(flips, plain)) + 1
+    if matrices.kind(chain_tree(chain)).rows is None or other < direct:
+        return replace(product(chain_tree(transposed(chain)), rest=plain), flipped=True)
+    return product(chain_tree(chain), rest=turned)
+
+
+def _ones(dim: Dim) -> Node:
+    return call_tree("vector", number_tree(ONE)) if dim == _CONTEXT else chain_tree(ones(dim))
+
+
+# ---------------------------------------------------------------- like pieces collected
+
+
+def scalars_collected(matrices: Matrices, piece: Piece) -> Piece:
     """Numbers in front of a chain closed, equal factors as powers, what stands above and below cancelled."""
-    found, rest = _closed_front(matrices, piece.left)
-    core = piece.core
-    if isinstance(core, Wrap) and core.function == "tr":
-        inner = reduced(matrices, core.inner)
-        above, below = (*piece.above, *inner.above), (*piece.below, *inner.below)
-        size = piece.coefficient * inner.coefficient
-        core = replace(core, inner=inner.bare())
-        piece = replace(piece, core=core, above=above, below=below, coefficient=size)
-    powers: dict[str, tuple[Node, Fraction]] = {}
-    for trees, sign in (((*piece.above, *found), 1), (piece.below, -1)):
-        for tree in trees:
-            base, exponent = _base_and_exponent(tree)
-            text = matrix_text(base)
-            known = powers.get(text, (base, Fraction(0)))[1]
-            powers[text] = base, known + sign * exponent
-    return replace(
-        piece,
-        above=tuple(_raised(base, p) for base, p in powers.values() if p > 0),
-        below=tuple(_raised(base, -p) for base, p in powers.values() if p < 0),
-        left=rest,
-    )
-
-
-def _closed_front(matrices: Matrices, chain: Chain) -> tuple[list[Node], Chain]:
-    """The numbers that a chain begins with, y'*y in y'*y*x', and what is left."""
     found: list[Node] = []
     start = 0
-    for end in range(2, len(chain)):
-        front = chain_tree(chain[start:end])
+    for end in range(2, len(piece.left)):  # y'*y in y'*y*x'
+        front = chain_tree(piece.left[start:end])
         if end - start > 1 and matrices.kind(front).is_scalar:
             found.append(front)
             start = end
-    return found, chain[start:]
+    piece = replace(piece, left=piece.left[start:])
+    if piece.function == "tr":
+        inner = scalars_collected(matrices, piece.inside())
+        piece = replace(piece, core=inner.bare()).times(inner)
+    powers: dict[str, tuple[Node, Fraction]] = {}
+    for trees, sign in (((*piece.above, *found), 1), (piece.below, -1)):
+        for tree in trees:
+            base, exponent = bare(tree), ONE
+            if isinstance(tree, Power) and isinstance(tree.exponent, Number):
+                base, exponent = bare(tree.base), tree.exponent.value
+            known = powers.get(matrix_text(base), (base, Fraction(0)))[1]
+            powers[matrix_text(base)] = base, known + sign * exponent
+    above = tuple(powered(base, p) for base, p in powers.values() if p > 0)
+    below = tuple(powered(base, -p) for base, p in powers.values() if p < 0)
+    return replace(piece, above=above, below=below)
 
 
-def _base_and_exponent(tree: Node) -> tuple[Node, Fraction]:
-    if isinstance(tree, Power) and isinstance(tree.exponent, Number):
-        return bare(tree.base), tree.exponent.value
-    return bare(tree), ONE
-
-
-def _raised(base: Node, exponent: Fraction) -> Node:
-    return base if exponent == 1 else powered(base, exponent)
-
-
-def merged(matrices: Matrices, pieces: Sequence[Piece]) -> list[Piece]:
+def like_pieces_added(matrices: Matrices, pieces: Sequence[Piece]) -> list[Piece]:
     """Pieces that read the same added up; those that cancel are gone."""
     found: dict[str, list[Piece]] = {}
     for piece in pieces:
         key = matrix_text(matrices.tree([replace(piece, coefficient=ONE)]))
         found.setdefault(key, []).append(piece)
-    totals = [
-        replace(same[0], coefficient=sum((p.coefficient for p in same), Fraction(0)))
-        for same in found.values()
-    ]
-    return [piece for piece in totals if piece.coefficient]
+    totals = [(same[0], sum(piece.coefficient for piece in same)) for same in found.values()]
+    return [replace(piece, coefficient=Fraction(total)) for piece, total in totals if total]
 
 
-def factoring_rule(piece: Piece) -> Rule:
-    """The law by which pieces like this one are collected."""
-    kind = inner_of(piece).kind
-    if kind.is_scalar:
-        return FACTORED_NUMBER
-    return FACTORED if kind.is_matrix else FACTORED_COLUMN
+def inside_trace(piece: Piece) -> Piece:
+    """What stands inside the trace of a piece in trace form."""
+    return piece.inside() if piece.function == "tr" else piece
 
 
-def gathered(group: Sequence[Piece]) -> Piece:
+def one_factor(group: Sequence[Piece]) -> Piece:
     """tr(U*dX) + tr(V*dX) as tr((U + V)*dX)."""
     if len(group) == 1:
         return group[0]
-    inner = inner_of(group[0])
-    forms = [factor_form(piece) for piece in group]
-    outside, forms = _common_scalars(forms)
-    terms = [(f.coefficient < 0, replace(f, coefficient=abs(f.coefficient))) for f in forms]
-    plain = replace(inner.bare(), left=(), right=())
+    inner = inside_trace(group[0]).bare()
+    outside, forms = _common_scalars([factor_form(piece) for piece in group])
+    terms = _signed(forms)
     tree = sum_tree(terms)
     if inner.kind.is_scalar:
-        plain = plain.times(Fraction(1), (tree,))
-    else:
-        plain = replace(plain, left=(Atom(tree, terms=tuple(terms)),))
-    if inner.kind.is_matrix:
-        plain = Piece(Wrap("tr", plain), SCALAR)
-    return plain.times(outside.coefficient, outside.above, outside.below)
+        return replace(inner, left=(), right=()).times(Form(above=(tree,))).times(outside)
+    whole = replace(inner, left=(Atom(tree, terms=tuple(terms)),), right=())
+    return (_trace(whole) if inner.kind.is_matrix else whole).times(outside)
 
 
 def factor_form(piece: Piece) -> Form:
     """M of tr(M*dX), with the scalars of the piece."""
-    inner = inner_of(piece)
+    inner = inside_trace(piece)
     chain = inner.left
     if inner.kind.is_matrix and not chain:
         assert inner.kind.rows is not None
@@ -743,30 +803,25 @@ def factor_form(piece: Piece) -> Form:
 
 def _common_scalars(forms: Sequence[Form]) -> tuple[Form, list[Form]]:
     """The scalars that all forms share, and the forms without them."""
-    first = forms[0]
     sizes = {abs(form.coefficient) for form in forms}
-    size = sizes.pop() if len(sizes) == 1 else Fraction(1)
+    size = sizes.pop() if len(sizes) == 1 else ONE
     if all(form.coefficient < 0 for form in forms):
         size = -size
-    above = _common([form.above for form in forms])
-    below = _common([form.below for form in forms])
+    above, rest_above = _common([form.above for form in forms])
+    below, rest_below = _common([form.below for form in forms])
     rest = [
-        Form(f.coefficient / size, _without(f.above, above), _without(f.below, below), f.chain)
-        for f in forms
+        Form(form.coefficient / size, a, b, form.chain)
+        for form, a, b in zip(forms, rest_above, rest_below, strict=True)
     ]
-    outside = Form(
-        size,
-        tuple(tree for tree in first.above if matrix_text(tree) in above),
-        tuple(tree for tree in first.below if matrix_text(tree) in below),
-    )
-    return outside, rest
+    return Form(size, above, below), rest
 
 
-def _common(groups: Sequence[Sequence[Node]]) -> set[str]:
-    """The texts of trees that stand once in every group."""
+Trees = tuple[Node, ...]
+
+
+def _common(groups: Sequence[Trees]) -> tuple[Trees, list[Trees]]:
+    """The trees that occur once in every group, and the groups without them."""
     texts = [[matrix_text(tree) for tree in group] for group in groups]
-    return {t for t in texts[0] if all(own.count(t) == 1 for own in texts)}
-
-
-def _without(trees: Sequence[Node], gone: set[str]) -> tuple[Node, ...]:
-    return tuple(tree for tree in trees if matrix_text(tree) not in gone)
+    common = {t for t in texts[0] if all(own.count(t) == 1 for own in texts)}
+    shared = tuple(tree for tree in groups[0] if matrix_text(tree) in common)
+    return shared, [tuple(t for t in group if matrix_text(t) not in common) for group in groups]
