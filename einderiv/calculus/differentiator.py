@@ -18,7 +18,6 @@ from ..terms import (
     Apply,
     Contraction,
     Delta,
-    Derivative,
     Expr,
     Label,
     Map,
@@ -35,7 +34,6 @@ from ..terms import (
     literal,
     postorder,
     scale,
-    transpose,
     zero,
 )
 from .rules import Placed, derivative_of, differential_of, instantiate, scalar_rule
@@ -112,11 +110,6 @@ def _contributions(
                         yield child, _times_slope(g, slope, node, child, root_rank)
         case Apply():
             yield node.children[0], _pullback(node, g, root_rank)
-        case Derivative():
-            raise DerivativeError(
-                "a derivative that is not carried out cannot be differentiated",
-                hint="carry it out first",
-            )
 
 
 def _without_operand(node: Contraction, position: int, g: Expr, root_rank: int) -> Expr:
@@ -250,12 +243,3 @@ def _tangent(node: Expr, moved: Mapping[Expr, Expr]) -> Expr:
             dims = dict(zip(batch, child.shape, strict=False))
             return instantiate(rule, places, dims, wide).term
     raise DerivativeError(f"no differential of {node!r}")
-
-
-def derivative(expr: Expr, variable: Variable, layout: str = "numerator") -> Expr:
-    """The derivative by one variable: expr's axes, then the variable's; denominator layout: the reverse."""
-    result = gradient(expr, [variable])[variable]
-    if layout == "numerator":
-        return result
-    rank = expr.rank
-    return transpose(result, (*range(rank, result.rank), *range(rank)))

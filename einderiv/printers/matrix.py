@@ -20,7 +20,6 @@ from ..terms import (
     Apply,
     Contraction,
     Delta,
-    Derivative,
     Dim,
     Expr,
     Extent,
@@ -260,8 +259,6 @@ class MatrixPrinter:
                 return (yield from self._map(node))
             case Apply():
                 return (yield from self._apply(node))
-            case Derivative():
-                raise not_matrix_form(node, self.hints, self.root)
         raise AssertionError(node)
 
     # ------------------------------------------------------------ sums

@@ -20,7 +20,6 @@ from ..terms import (
     Apply,
     Contraction,
     Delta,
-    Derivative,
     Expr,
     Extent,
     Label,
@@ -222,9 +221,6 @@ class _Statement(Letters):
                 return (yield from self.map(place, node))
             case Apply():
                 return (yield from self.apply(place, node))
-            case Derivative():
-                inner = yield Place(node.children[0], names[: node.children[0].rank], place.scope)
-                return Call("d", None, (inner,), None, NOWHERE, NOWHERE)
         raise AssertionError(node)
 
     def sum(self, place: Place, node: Sum) -> Visit:

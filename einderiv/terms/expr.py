@@ -1,4 +1,4 @@
-"""Terms: ten interned node kinds with positional axes.
+"""Terms: nine interned node kinds with positional axes.
 
 In: data and children that are terms already.
 Out: immutable nodes; the same data and children give the same object, so `is` compares whole terms.
@@ -259,17 +259,3 @@ class Apply(Expr):
     def _fill(self, data: tuple[object, ...]) -> None:
         self.function, self.width = data  # type: ignore[assignment]
         self.symmetric = self.function == "inv" and self.rank == 2 and self.children[0].symmetric
-
-
-class Derivative(Expr):
-    """A derivative not yet carried out; its axes are the expression's, then the variable's."""
-
-    __slots__ = ()
-    rank_of_kind = 9
-
-    def __new__(cls, expression: Expr, variable: Variable) -> Derivative:
-        shape = expression.shape + variable.shape
-        return cls._intern((), (expression, variable), shape, variable.name, "")
-
-    def _fill(self, data: tuple[object, ...]) -> None:
-        pass

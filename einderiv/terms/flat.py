@@ -6,27 +6,38 @@ Invariant: nothing recurses, and what is read back is interned: the same objects
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .expr import (
-    Apply,
-    Contraction,
-    Delta,
-    Derivative,
-    Expr,
-    Extent,
-    Literal,
-    Map,
-    Ones,
-    Sum,
-    Variable,
-)
+from . import expr as kinds
+from .expr import Expr
 from .walk import postorder
 
 Row = tuple[str, tuple[Any, ...], tuple[int, ...]]
+Builder = Callable[..., Expr]
 
 _VERSION = 1
+# What a node holds beside its children, and the node of that and its children.
+_KINDS: dict[str, tuple[Callable[[Any], tuple[Any, ...]], Builder]] = {
+    "Variable": (
+        lambda node: (node.name, node.shape, tuple(sorted(node.assumptions))),
+        lambda _, name, axes, words: kinds.Variable(name, axes, frozenset(words)),
+    ),
+    "Literal": (lambda node: (node.value,), lambda _, value: kinds.Literal(value)),
+    "Extent": (lambda node: (node.dim,), lambda _, dim: kinds.Extent(dim)),
+    "Ones": (lambda node: (node.shape[0],), lambda _, dim: kinds.Ones(dim)),
+    "Delta": (lambda node: (node.shape[0],), lambda _, dim: kinds.Delta(dim)),
+    "Contraction": (lambda node: (node.inputs, node.output), kinds.Contraction),
+    "Sum": (lambda node: (node.coefficients, node.shape), kinds.Sum),
+    "Map": (
+        lambda node: (node.function,),
+        lambda children, function: kinds.Map(function, children),
+    ),
+    "Apply": (
+        lambda node: (node.function, node.width),
+        lambda children, function, width: kinds.Apply(function, children, width),
+    ),
+}
 
 
 def dump(roots: Sequence[Expr]) -> tuple[int, list[Row], list[int]]:
@@ -35,30 +46,9 @@ def dump(roots: Sequence[Expr]) -> tuple[int, list[Row], list[int]]:
     rows: list[Row] = []
     for node in postorder(roots):
         position[node] = len(rows)
-        children = tuple(position[child] for child in node.children)
-        rows.append((type(node).__name__, _data(node), children))
+        kind = type(node).__name__
+        rows.append((kind, _KINDS[kind][0](node), tuple(position[x] for x in node.children)))
     return _VERSION, rows, [position[root] for root in roots]
-
-
-def _data(node: Expr) -> tuple[Any, ...]:
-    match node:
-        case Variable():
-            return node.name, node.shape, tuple(sorted(node.assumptions))
-        case Literal():
-            return (node.value,)
-        case Extent():
-            return (node.dim,)
-        case Ones() | Delta():
-            return (node.shape[0],)
-        case Contraction():
-            return node.inputs, node.output
-        case Sum():
-            return node.coefficients, node.shape
-        case Map():
-            return (node.function,)
-        case Apply():
-            return node.function, node.width
-    return ()
 
 
 def load(data: tuple[int, list[Row], list[int]]) -> list[Expr]:
@@ -68,32 +58,5 @@ def load(data: tuple[int, list[Row], list[int]]) -> list[Expr]:
         raise ValueError(f"terms of format {version} cannot be read, this is format {_VERSION}")
     nodes: list[Expr] = []
     for kind, facts, positions in rows:
-        nodes.append(_node(kind, facts, tuple(nodes[place] for place in positions)))
+        nodes.append(_KINDS[kind][1](tuple(nodes[place] for place in positions), *facts))
     return [nodes[place] for place in roots]
-
-
-def _node(kind: str, facts: tuple[Any, ...], children: tuple[Expr, ...]) -> Expr:
-    match kind:
-        case "Variable":
-            return Variable(facts[0], facts[1], frozenset(facts[2]))
-        case "Literal":
-            return Literal(facts[0])
-        case "Extent":
-            return Extent(facts[0])
-        case "Ones":
-            return Ones(facts[0])
-        case "Delta":
-            return Delta(facts[0])
-        case "Contraction":
-            return Contraction(children, facts[0], facts[1])
-        case "Sum":
-            return Sum(children, facts[0], facts[1])
-        case "Map":
-            return Map(facts[0], children)
-        case "Apply":
-            return Apply(facts[0], children, facts[1])
-        case "Derivative":
-            expression, variable = children
-            assert isinstance(variable, Variable)
-            return Derivative(expression, variable)
-    raise ValueError(f"unknown kind of node {kind!r}")

@@ -7,9 +7,10 @@ Invariant: labels are local to their contraction, so nothing can be captured.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..errors import DimensionError, axes_in_words
-from .canonical import add, extent, with_children, zero
+from .canonical import add, extent, with_children
 from .expr import Apply, Delta, Dim, Expr, Extent, Ones, Shape, Sum, Variable
 from .walk import postorder, rebuild
 
@@ -26,13 +27,13 @@ def substituted(roots: Sequence[Expr], places: Mapping[Expr, Expr]) -> list[Expr
     return [new[root] for root in roots]
 
 
-def renamed_dims(roots: Sequence[Expr], dims: Mapping[str, Dim]) -> list[Expr]:
-    """The roots with symbolic extents renamed, or given as numbers."""
+def renamed_dims(roots: Sequence[Expr], dims: Mapping[Any, Dim]) -> list[Expr]:
+    """The roots with extents renamed, or given as numbers; also numbers given names."""
     if not dims:
         return list(roots)
 
     def renamed(shape: Shape) -> Shape:
-        return tuple(dims.get(dim, dim) if isinstance(dim, str) else dim for dim in shape)
+        return tuple(dims.get(dim, dim) for dim in shape)
 
     def build(node: Expr, children: tuple[Expr, ...]) -> Expr:
         match node:
@@ -44,19 +45,13 @@ def renamed_dims(roots: Sequence[Expr], dims: Mapping[str, Dim]) -> list[Expr]:
                 return Ones(renamed(node.shape)[0])
             case Delta():
                 return Delta(renamed(node.shape)[0])
-            case Sum() if not children:
-                return zero(renamed(node.shape))
             case Sum():
-                return with_children_of_shape(node, children)
+                shape = renamed(node.shape)
+                return add(zip(node.coefficients, children, strict=True), shape)
         return with_children(node, children)
 
     new = rebuild(roots, build)
     return [new[root] for root in roots]
-
-
-def with_children_of_shape(node: Sum, children: Sequence[Expr]) -> Expr:
-    """A sum of the same coefficients over terms of another shape."""
-    return add(zip(node.coefficients, children, strict=True), children[0].shape)
 
 
 # Large extents given as numbers, replaced by symbols, so that terms can be tried at small sizes.
@@ -75,7 +70,7 @@ def generalised(terms: Sequence[Expr]) -> tuple[list[Expr], dict[str, Dim]]:
     used = {dim for dim in dims if isinstance(dim, str)}
     used |= {node.dim for node in nodes if isinstance(node, Extent)}
     used |= {node.name for node in nodes if isinstance(node, Variable)}
-    names: dict[Dim, str] = {}
+    names: dict[Dim, Dim] = {}
     fixed = {node.width for node in nodes if isinstance(node, Apply) and node.function == "eps"}
     for number in sorted(dim for dim in dims if isinstance(dim, int)):
         if number >= _LARGE and number not in fixed:
@@ -86,25 +81,7 @@ def generalised(terms: Sequence[Expr]) -> tuple[list[Expr], dict[str, Dim]]:
     if not names:
         return list(terms), {}
 
-    def renamed(shape: Shape) -> Shape:
-        return tuple(names.get(dim, dim) for dim in shape)
-
-    def build(node: Expr, children: tuple[Expr, ...]) -> Expr:
-        match node:
-            case Variable():
-                return Variable(node.name, renamed(node.shape), node.assumptions)
-            case Ones():
-                return Ones(renamed(node.shape)[0])
-            case Delta():
-                return Delta(renamed(node.shape)[0])
-            case Sum() if not children:
-                return zero(renamed(node.shape))
-            case Sum():
-                return with_children_of_shape(node, children)
-        return with_children(node, children) if children else node
-
-    new = rebuild(terms, build)
-    return [new[term] for term in terms], {name: number for number, name in names.items()}
+    return renamed_dims(terms, names), {str(name): number for number, name in names.items()}
 
 
 # Terms of several programs brought together: tensors of one name are one tensor.

@@ -18,7 +18,6 @@ from ...terms import (
     Apply,
     Contraction,
     Delta,
-    Derivative,
     Dim,
     Expr,
     Extent,
@@ -75,7 +74,7 @@ def network(root: Expr, names: Sequence[str], hints: Hints, caption: str = "") -
 def is_network(root: Expr) -> bool:
     """Is the term a product of tensors, or a short sum of such, so that a network shows all of it?"""
     terms = _terms(root)
-    if len(terms) > _MOST_TERMS or any(isinstance(t, Map | Apply | Derivative) for _, t in terms):
+    if len(terms) > _MOST_TERMS or any(isinstance(t, Map | Apply) for _, t in terms):
         return False
     counts = uses([root])
     for _, term in terms:
@@ -390,8 +389,6 @@ def node_text(term: Expr, letters: dict[int, str]) -> str:
             if not summed and len(term.children) == 1:
                 what = "transpose" if len(term.inputs[0]) == len(term.output) else "diagonal"
             return f"{what} → {output}" if output else what
-        case Derivative():
-            return f"d/d{term.children[1].order[1]}"
     return term.order[1]
 
 
