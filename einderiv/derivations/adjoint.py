@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
 from ..calculus import identity, pushforward, simplify, sweep, with_assumptions
@@ -44,7 +44,16 @@ from . import laws
 from .derivation import Derivation, Question
 from .laws import Rule
 from .parts import free_name, reserved_names
-from .records import Line, Step, fold_steps, index_line, partial_line, program_line, step_by
+from .records import (
+    Line,
+    Step,
+    axis_letters,
+    fold_steps,
+    index_line,
+    partial_line,
+    program_line,
+    step_by,
+)
 
 _MARK = "adjointof"
 _MACRON = "\u0304"
@@ -75,13 +84,8 @@ def with_bars(latex: str, names: Iterable[str]) -> str:
     return latex
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one row gives to the adjoint of a row below it, by which rule, and how that was checked."""
-
-    term: Expr
-    rule: Rule
-    how: str
+# What one row gives to the adjoint of a row below it, by which rule, and how that was checked.
+Part = tuple[Expr, Rule, str]
 
 
 def derive(question: Question) -> Derivation:
@@ -120,11 +124,7 @@ class _Listing:
 
     def _letters(self, node: Expr, used: Names) -> Names:
         """Letters for the axes of a row."""
-        letters = Letters(self.hints, self.root, set())
-        names: Names = ()
-        for dim in node.shape:
-            names = (*names, letters.letter(dim, frozenset((*used, *names))))
-        return names
+        return axis_letters(Letters(self.hints, self.root, set()), node.shape, used)
 
     def _line(self, term: Expr, names: Names) -> Line:
         """A term in index notation; parts that it has twice behind it."""
@@ -165,12 +165,13 @@ class _Listing:
         if self.rank:
             where = f", with the index of {self.name} in front"
         indices = f"[{','.join(question.indices)}]" if self.rank else ""
-        return question.derivation(
+        return Derivation(
             "adjoint",
+            question,
+            self._partial(self.x.name, question.names),
+            tuple(given),
             fold_steps([[step] for step in steps[:-1]], steps[-1:]),
             f"{bar} is the adjoint of v: ∂{self.name}{indices}/∂v{where}",
-            self._partial(self.x.name, question.names),
-            given,
             ("forward values", "adjoints"),
         )
 
@@ -187,7 +188,7 @@ class _Listing:
         pending: dict[Variable, list[Part]] = {}
         places: dict[Expr, Expr] = dict(self.rows)  # values and adjoints written out
         seed = identity(self.root.shape) if self.rank else literal(1)
-        parts = [Part(seed, laws.A_SEED, "identity")]
+        parts = [(seed, laws.A_SEED, "identity")]
         steps = [self._step(self.name, self.root, seed, parts)]
         self._hand_down(self.root, own[self.root], seed, pending)
         for node, v in reversed(self.values.items()):
@@ -217,27 +218,27 @@ class _Listing:
             found = dict(zip(found, terms, strict=True))
         for v in below:
             if not is_zero(found[v]):
-                pending.setdefault(v, []).append(Part(found[v], _rule(node, local, v), how))
+                pending.setdefault(v, []).append((found[v], _rule(node, local, v), how))
 
     def _total(self, v: Variable, parts: Sequence[Part]) -> Expr:
         """The sum of what a row gets."""
         shape = (*self.root.shape, *v.shape)
         if not parts:
             return zero(shape)
-        return simplify([add(((1, part.term) for part in parts), shape)])[0]
+        return simplify([add(((1, term) for term, _, _ in parts), shape)])[0]
 
     def _step(self, name: str, node: Expr, total: Expr, parts: Sequence[Part]) -> Step:
         """`v̄2[a] = ∂J/∂v2[a] = ...`."""
         indices = self.question.indices
         names = self.question.names if node is self.x else self._letters(node, indices)
-        rules = list(dict.fromkeys(part.rule for part in parts))
+        rules = list(dict.fromkeys(rule for _, rule, _ in parts))
         law = next((rule for rule in rules if not rule.trivial), rules[0] if rules else laws.A_SEED)
         rule = ", ".join(dict.fromkeys(rule.name for rule in rules)) or "constant"
         return step_by(
             replace(law, name=rule),
             replace(self._partial(name, names), term=total),
             self._line(total, (*indices, *names)),
-            ", ".join(dict.fromkeys(part.how for part in parts)) or "identity",
+            ", ".join(dict.fromkeys(how for _, _, how in parts)) or "identity",
             self._entry(adjoint_name(name), (*indices, *names)),
         )
 

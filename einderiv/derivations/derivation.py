@@ -11,7 +11,7 @@ occurs twice, as index notation and as LaTeX between `\(` and `\)`: if MathJax o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
 
@@ -39,8 +39,6 @@ class Shown(Protocol):
 
     def latex(self) -> str: ...
 
-    def matrix(self, layout: str | None = None) -> str: ...
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
@@ -59,21 +57,6 @@ class Question:
     answer: Shown
     layout: str
 
-    def derivation(
-        self,
-        method: str,
-        steps: tuple[Step, ...],
-        note: str,
-        title: Line,
-        given: Sequence[tuple[Line, Line]],
-        headings: tuple[str, str] | None = None,
-    ) -> Derivation:
-        """The derivation that answers it."""
-        wanted = self.variable.name + (f"[{','.join(self.names)}]" if self.names else "")
-        return Derivation(
-            method, self.expression, wanted, steps, self.answer, note, title, tuple(given), headings
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Derivation:
@@ -84,14 +67,26 @@ class Derivation:
     """
 
     method: str
-    expression: Shown
-    variable: str
+    question: Question
+    title: Line
+    given: tuple[tuple[Line, Line], ...]  # left and right sides: the expression, definitions
     steps: tuple[Step, ...]
-    result: Shown
-    note: str = ""
-    title: Line = field(default_factory=lambda: Line(""))
-    given: tuple[tuple[Line, Line], ...] = ()  # left and right sides: the expression, definitions
+    note: str
     headings: tuple[str, str] | None = None  # of what is given and of the steps, in a table
+
+    @property
+    def expression(self) -> Shown:
+        return self.question.expression
+
+    @property
+    def variable(self) -> str:
+        """As it is written: `th[d]`."""
+        names = self.question.names
+        return self.question.variable.name + (f"[{','.join(names)}]" if names else "")
+
+    @property
+    def result(self) -> Shown:
+        return self.question.answer
 
     def __str__(self) -> str:
         return to_table(self) if self.headings else to_ladder(self)

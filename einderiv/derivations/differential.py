@@ -229,7 +229,8 @@ class _Differential:
                 "numerator layout writes its transpose"
             )
         steps = fold_steps([block.steps for block in self.blocks.values()], main.steps)
-        return self.question.derivation("differential", steps, note, self.title, self.given)
+        given = tuple(self.given)
+        return Derivation("differential", self.question, self.title, given, steps, note)
 
     def _give(self, name: str, node: Expr) -> Node:
         """A term as a tree, put among what is given."""

@@ -22,7 +22,7 @@ from ..calculus import (
 )
 from ..equality import check_equal
 from ..errors import NotMatrixFormError
-from ..notations import Call, Comparison, Index, Node
+from ..notations import Call, Index, Node
 from ..printers import (
     NOWHERE,
     ONE,
@@ -47,8 +47,6 @@ from ..printers import (
     raw_postorder,
     renamed,
     to_term,
-    tree_latex,
-    tree_text,
     unparse,
 )
 from ..terms import (
@@ -73,7 +71,16 @@ from . import laws
 from .derivation import Derivation, Question
 from .laws import Rule, combine
 from .parts import free_name, named_parts, reserved_names
-from .records import Line, Step, fold_steps, index_line, partial_line, program_line, step_by
+from .records import (
+    Line,
+    Step,
+    axis_letters,
+    fold_steps,
+    index_line,
+    partial_line,
+    program_line,
+    step_by,
+)
 
 _SHORT = 64  # characters of a definition's derivative that is put in where it is used
 _PRODUCTS = 4  # it brings in so many products at most
@@ -85,38 +92,33 @@ def derive(question: Question) -> Derivation:
     return _Index(question).derivation()
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """A right-hand side: constant factors in front, then a sum of products."""
-
-    front: Product
-    terms: tuple[Product, ...]
-
-    def raw(self) -> Raw:
-        """The whole as one tree."""
-        if not self.terms:
-            return Total((), ())
-        if len(self.terms) == 1:
-            (term,) = self.terms
-            c = self.front.coefficient * term.coefficient
-            return Product(c, (*self.front.factors, *term.factors), term.summed)
-        inner = Total(
-            tuple(term.coefficient for term in self.terms),
-            tuple(replace(term, coefficient=ONE) for term in self.terms),
-        )
-        if not self.front.factors and self.front.coefficient == 1:
-            return inner
-        return Product(self.front.coefficient, (inner, *self.front.factors), ())
+def _raw_sum(front: Product, terms: Sequence[Product]) -> Raw:
+    """Constant factors in front, then a sum of products, as one tree."""
+    if not terms:
+        return Total((), ())
+    if len(terms) == 1:
+        (term,) = terms
+        c = front.coefficient * term.coefficient
+        return Product(c, (*front.factors, *term.factors), term.summed)
+    units = tuple(replace(term, coefficient=ONE) for term in terms)
+    inner = Total(tuple(term.coefficient for term in terms), units)
+    if not front.factors and front.coefficient == 1:
+        return inner
+    return Product(front.coefficient, (inner, *front.factors), ())
 
 
 @dataclass(slots=True)
 class Block:
-    """The derivation of one left-hand side: the result's or a definition's."""
+    """The derivation of one left-hand side, the result's or a definition's, and its last right-hand side."""
 
     left: Line
     axes: Names  # its own indices, then the variable's
-    state: State
+    front: Product
+    terms: Sequence[Product]
     steps: list[Step] = field(default_factory=list)
+
+    def raw(self) -> Raw:
+        return _raw_sum(self.front, self.terms)
 
 
 class _Rules:
@@ -174,9 +176,9 @@ class _Rules:
         pairs = list(zip(leaf.names, self.names, strict=True))
         deltas = tuple(Leaf(Delta(self.dims[b]), (a, b)) for a, b in pairs)
         left = partial_line(self.x.name, leaf.names, self.x.name, self.names)
-        right = index_line(fraction_tree([entry("delta", pair) for pair in pairs], [], ONE))
-        law, latex = f"{left} = {right}", f"{left.latex} = {right.latex}"
-        return Rule("derivative of an entry", law, latex, True), [Product(ONE, deltas, ())]
+        right = fraction_tree([entry("delta", pair) for pair in pairs], [], ONE)
+        rule = _equation("derivative of an entry", left, right)
+        return replace(rule, trivial=True), [Product(ONE, deltas, ())]
 
     def _product(self, inner: Product) -> tuple[Rule, list[Product]]:
         places = [k for k, factor in enumerate(inner.factors) if self.depends(factor)]
@@ -287,11 +289,7 @@ class _Rules:
         return self._write_out(term, place, moved)
 
     def letters(self, dims: Iterable[Dim], used: Iterable[str]) -> Names:
-        """Letters that are not used, one for each extent."""
-        names: Names = ()
-        for dim in dims:
-            names = (*names, self.unfolder.letters.letter(dim, frozenset((*used, *names))))
-        return names
+        return axis_letters(self.unfolder.letters, dims, used)
 
     def rename(self, names: Sequence[str], used: Iterable[str]) -> dict[str, str]:
         """A new letter for each name."""
@@ -346,19 +344,15 @@ class _Index:
             if u in self.rules.slopes:
                 du = self.rules.slopes[u]
                 block = self.blocks[du] = self._derive_block(u.name, indices, raw, False)
-                own = to_term(block.state.raw(), self.dims, block.axes)
+                own = to_term(block.raw(), self.dims, block.axes)
                 self.full[du] = self._in_full(own)
         raw = self._give(self.name, question.indices, question.term)
         main = self._derive_block(self.name, question.indices, raw, True)
         self._finish(main)
         note = [self._layout_note(), self._matrix_form(main)]
-        return question.derivation(
-            "index",
-            fold_steps([block.steps for block in self.blocks.values()], main.steps),
-            "\n".join(line for line in note if line),
-            main.left,
-            self.given,
-        )
+        steps = fold_steps([block.steps for block in self.blocks.values()], main.steps)
+        shown = "\n".join(line for line in note if line)
+        return Derivation("index", question, main.left, tuple(self.given), steps, shown)
 
     def _give(self, name: str, indices: Names, node: Expr) -> Raw:
         """A term as a tree, put among what is given."""
@@ -382,17 +376,17 @@ class _Index:
         folded: Sequence[Step] = (),
         known: Mapping[Expr, Expr] | None = None,
     ) -> None:
-        """The next state of a block; a step unless nothing is seen to change."""
-        before = block.state
-        block.state = State(before.front if front is None else front, tuple(terms))
-        one, other = (self._line(state.raw(), block.axes) for state in (before, block.state))
-        if one.text == other.text:
+        """The next right-hand side of a block; a step unless nothing is seen to change."""
+        before = self._line(block.raw(), block.axes)
+        block.front, block.terms = front or block.front, tuple(terms)
+        after = self._line(block.raw(), block.axes)
+        if after.text == before.text:
             return
         shown = None
         if part is not None:
             names = tuple(dict.fromkeys(name for raw in part for name in free_names(raw)))
             shown = self._line(part[0], names), self._line(part[1], names)
-        step = self._checked_step(rule, one, other, block.left, known or {})
+        step = self._checked_step(rule, before, after, block.left, known or {})
         block.steps.append(replace(step, part=shown, folded=tuple(folded)))
 
     def _checked_step(
@@ -424,8 +418,8 @@ class _Index:
     def _derive_block(self, name: str, indices: Names, raw: Raw, is_last: bool) -> Block:
         """Rules from the outside in, then deltas, names and like terms."""
         left = partial_line(name, indices, self.x.name, self.names)
-        whole = State(_NOTHING, (Product(ONE, (self.rules.pending(raw),), ()),))
-        block = Block(left, (*indices, *self.names), whole)
+        whole = Product(ONE, (self.rules.pending(raw),), ())
+        block = Block(left, (*indices, *self.names), _NOTHING, [whole])
         front, core = self._constant_factors(raw)
         if not self.rules.depends(raw):
             self._step(block, Rule("constant", f"it has no {self.x.name}"), (), front)
@@ -469,7 +463,7 @@ class _Index:
                 rule, products = self.rules.apply(pending, all_names([term]))
                 changed = trivial
                 used.append(rule)
-                piece = State(_NOTHING, tuple(products)).raw()
+                piece = _raw_sum(_NOTHING, products)
                 if part is None or (isinstance(part[1], Total) and rule.name.startswith("deriv")):
                     part = (pending, piece)
                 if rule.name != "definition":  # one rule applied once, checked on its own
@@ -494,20 +488,20 @@ class _Index:
 
     def _put_definitions_in(self, block: Block) -> None:
         """Short derivatives of definitions where they occur."""
-        uses = [f.term for t in block.state.terms for f in t.factors if isinstance(f, Leaf)]
+        uses = [f.term for t in block.terms for f in t.factors if isinstance(f, Leaf)]
         derivatives: dict[Expr, Block] = {
             du: inner for du, inner in self.blocks.items() if _is_short(inner, uses.count(du))
         }
         terms: list[Product] = []
         put_in: dict[Line, Line] = {}
         known: dict[Expr, Expr] = {}
-        waiting = list(reversed(block.state.terms))
+        waiting = list(reversed(block.terms))
         while waiting:
             term = waiting.pop()
             for place, leaf in enumerate(term.factors):
                 if isinstance(leaf, Leaf) and leaf.term in derivatives:
                     inner = derivatives[leaf.term]
-                    raw = inner.state.raw()
+                    raw = inner.raw()
                     known[leaf.term] = to_term(raw, self.dims, inner.axes)
                     put_in[inner.left] = self._line(raw, inner.axes)
                     products = self._at_names(inner, leaf.names, term)
@@ -526,8 +520,8 @@ class _Index:
     def _at_names(self, block: Block, names: Names, term: Product) -> Iterator[Product]:
         """The products of a definition's derivative, last first, at other names for its axes."""
         around = all_names([term])
-        for product in reversed(block.state.terms):
-            whole = State(block.state.front, (product,)).raw()
+        for product in reversed(block.terms):
+            whole = _raw_sum(block.front, [product])
             own = all_names([whole]) - set(block.axes)
             used = self.unfolder.reserved.union(own, around, names, block.axes)
             fresh = self.rules.rename(sorted(own & {*names, *around}), used)
@@ -536,19 +530,18 @@ class _Index:
             yield moved
 
     def _contract_deltas(self, block: Block) -> None:
-        found: list[Node] = []
-        terms = [_without_deltas(term, self.dims, found) for term in block.state.terms]
-        texts = {tree_text(law).replace("==", "="): tree_latex(law) for law in found}
-        name = "deltas contracted" if any("delta" in text for text in texts) else "ones summed"
-        rules = [Rule(name, text, latex) for text, latex in texts.items()]
-        self._step(block, combine([Rule(name)], rules), terms)
+        found: dict[Rule, None] = {}
+        terms = [_without_deltas(term, self.dims, found) for term in block.terms]
+        is_delta = any("delta" in rule.law for rule in found)
+        name = Rule("deltas contracted" if is_delta else "ones summed")
+        self._step(block, combine([name], found), terms)
 
     def _rename_dummies(self, block: Block, is_last: bool) -> None:
         """Every product in one order of factors and with the first letters there are.
 
         Only where this brings terms together, or leads on to the result.
         """
-        old = block.state.terms
+        old = block.terms
         bare = {split_scale(to_term(term, self.dims, block.axes))[1] for term in old}
         if len(bare) == len(old) and (len(bare) < 2 or not is_last):
             return
@@ -565,7 +558,7 @@ class _Index:
     def _collect(self, block: Block) -> None:
         """Equal products become one with a coefficient."""
         found: dict[Expr, list[tuple[Fraction, Product]]] = {}
-        for term in block.state.terms:
+        for term in block.terms:
             size, bare = split_scale(to_term(term, self.dims, block.axes))
             found.setdefault(bare, []).append((size, term))
         terms = []
@@ -580,7 +573,7 @@ class _Index:
     def _finish(self, main: Block) -> None:
         """From the last line to the engine's result."""
         answer, context = self.question.answer, self.question.context
-        now = self._line(main.state.raw(), main.axes)
+        now = self._line(main.raw(), main.axes)
         assert now.term is not None
         result = self._result_line()
         full = transpose(self._in_full(now.term), tuple(map(main.axes.index, answer.indices)))
@@ -596,7 +589,7 @@ class _Index:
             rule = Rule("definitions written out", f"{', '.join(uses[:4])}{more} from above")
         elif words:
             rule = Rule("simplified", "; ".join(words))
-        elif len(main.state.terms) < 2:
+        elif len(main.terms) < 2:
             rule = Rule("simplified", "the engine's shorter form")
         else:
             rule = laws.BRACKETS
@@ -659,7 +652,7 @@ def _place(term: Product) -> int | None:
 def _is_short(block: Block, uses: int) -> bool:
     """Is a definition's derivative put in where it is used, so often?"""
     length = len(block.steps[-1].after.text) if block.steps else 0
-    return len(block.state.terms) * uses <= _PRODUCTS and length <= _SHORT
+    return len(block.terms) * uses <= _PRODUCTS and length <= _SHORT
 
 
 def _holds(root: Raw, leaf: Expr) -> bool:
@@ -684,7 +677,7 @@ def _flat_product(*factors: Raw) -> Product:
     return Product(coefficient, tuple(flat), ())
 
 
-def _without_deltas(term: Product, dims: Mapping[str, Dim], found: list[Node]) -> Product:
+def _without_deltas(term: Product, dims: Mapping[str, Dim], found: dict[Rule, None]) -> Product:
     """Every delta with a summed index contracted: delta[b,d]*u[b] is u[d]; then ones summed.
 
     The laws are added to those found.
@@ -698,12 +691,11 @@ def _without_deltas(term: Product, dims: Mapping[str, Dim], found: list[Node]) -
         a, b = delta.names
         kept, gone = (b, a) if a in term.summed else (a, b)
         rest = (*term.factors[:place], *term.factors[place + 1 :])
-        shown = entry("delta", (a, b))
-        if any(gone in free_names(factor) for factor in rest):  # delta[b,d]*u[b] == u[d]
-            left = fraction_tree([shown, entry("u", (gone,))], [], ONE)
-            found.append(Comparison("==", left, entry("u", (kept,)), NOWHERE))
-        else:
-            found.append(Comparison("==", _sum_over(gone, shown), number_tree(ONE), NOWHERE))
+        left, right = _sum_over(gone, entry("delta", (a, b))), number_tree(ONE)
+        if any(gone in free_names(factor) for factor in rest):  # delta[b,d]*u[b] = u[d]
+            left = fraction_tree([entry("delta", (a, b)), entry("u", (gone,))], [], ONE)
+            right = entry("u", (kept,))
+        found[_equation("", index_line(left), right)] = None
         summed = tuple(name for name in term.summed if name != gone)
         factors = tuple(renamed(factor, {gone: kept}) for factor in rest)
         term = Product(term.coefficient, factors, summed)
@@ -714,11 +706,16 @@ def _without_deltas(term: Product, dims: Mapping[str, Dim], found: list[Node]) -
     if not bare:
         return term
     for name in bare:
-        ones = _sum_over(name, entry("ones", (name,)))
-        found.append(Comparison("==", ones, entry("size", (name,)), NOWHERE))
+        ones = index_line(_sum_over(name, entry("ones", (name,))))
+        found[_equation("", ones, entry("size", (name,)))] = None
     counts = (Leaf(extent(dims[name]), ()) for name in bare)
     summed = tuple(name for name in term.summed if name in names)
     return Product(term.coefficient, (*counts, *full), summed)
+
+
+def _equation(name: str, left: Line, right: Node) -> Rule:
+    other = index_line(right)
+    return Rule(name, f"{left} = {other}", f"{left.latex} = {other.latex}")
 
 
 def _sum_over(name: str, tree: Node) -> Node:

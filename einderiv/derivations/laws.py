@@ -45,24 +45,28 @@ def _first(laws: Sequence[str], between: str) -> str:
     return between.join(known[: 2 if sum(map(len, known[:2])) <= _WIDTH else 1])
 
 
-def _rule(name: str, law: str, latex: str, trivial: bool = False) -> Rule:
-    r"""A rule whose LaTeX is written in short: dU for \mathrm{d}U, U' for U^{\mathsf{T}}, @tr for
-    \operatorname{tr}."""
+def _rule(name: str, law: str, latex: str = "", trivial: bool = False) -> Rule:
+    r"""A rule whose LaTeX is its law's, or given in short: dU for \mathrm{d}U, U' for U^{\mathsf{T}},
+    @tr for \operatorname{tr}. Products of matrices alone are written `U·V`."""
+    if not latex:
+        latex = re.sub(r"(?:(?<=d) )?\b(tr|sum|diag|vector|matrix)\b", r"@\1", law)
+        latex = re.sub(r"\^\((.*?)\)", r"^{\1}", re.sub(r"\.\^(\w)", r"^{\\circ \1}", latex))
+        latex = re.sub(r"∂(?=\w)", r"\\partial ", latex).replace("∂", r"\partial")
+        for sign, shown in ((".*", r" \odot "), ("./", r" \oslash "), ("*", r"\,"), ("·", " ")):
+            latex = latex.replace(sign, shown)
     latex = re.sub(r"(?<![\\A-Za-z])d(?=[A-Za-z]\b|[(\\@])", r"\\mathrm{d}", latex)
     latex = re.sub(r"@(\w+)", r"\\operatorname{\1}", latex).replace("'", r"^{\mathsf{T}}")
-    return Rule(name, law, latex, trivial)
+    return Rule(name, law.replace("·", "*"), latex, trivial)
 
 
 # Derivatives entry by entry.
-P_SUM = _rule("sum rule", "∂(u + v) = ∂u + ∂v", r"\partial(u + v) = \partial u + \partial v", True)
+P_SUM = _rule("sum rule", "∂(u + v) = ∂u + ∂v", trivial=True)
 P_ENTRIES = _rule("sum rule", "∂sum(u) = sum(∂u)", r"\partial \sum u = \sum \partial u", True)
-P_FACTOR = _rule("constant factor", "∂(c*u) = c*∂u", r"\partial(c\,u) = c\,\partial u", True)
-P_PRODUCT = _rule(
-    "product rule", "∂(u*v) = ∂u*v + u*∂v", r"\partial(u\,v) = \partial u\,v + u\,\partial v"
-)
-P_POWER = _rule("power rule", "∂u^p = p*u^(p - 1)*∂u", r"\partial u^p = p\,u^{p - 1}\,\partial u")
+P_FACTOR = _rule("constant factor", "∂(c*u) = c*∂u", trivial=True)
+P_PRODUCT = _rule("product rule", "∂(u*v) = ∂u*v + u*∂v")
+P_POWER = _rule("power rule", "∂u^p = p*u^(p - 1)*∂u")
 P_POWERS = {  # the same for exponents that have a form of their own
-    Fraction(2): _rule("power rule", "∂u^2 = 2*u*∂u", r"\partial u^2 = 2\,u\,\partial u"),
+    Fraction(2): _rule("power rule", "∂u^2 = 2*u*∂u"),
     Fraction(-1): _rule(
         "power rule", "∂(1/u) = -∂u/u^2", r"\partial\frac{1}{u} = -\frac{\partial u}{u^2}"
     ),
@@ -72,10 +76,10 @@ P_POWERS = {  # the same for exponents that have a form of their own
         r"\partial\sqrt{u} = \frac{\partial u}{2\sqrt{u}}",
     ),
 }
-FACTOR_ORDER = _rule("factors in one order", "u*v = v*u", r"u\,v = v\,u")
+FACTOR_ORDER = _rule("factors in one order", "u*v = v*u")
 DUMMIES = _rule("dummy indices renamed", "u[a]*v[a] = u[b]*v[b]", r"u_{a} v_{a} = u_{b} v_{b}")
-LIKE_TERMS = _rule("like terms collected", "u + u = 2*u", r"u + u = 2\,u")
-BRACKETS = _rule("simplified", "u*v + u*w = u*(v + w)", r"u\,v + u\,w = u\,(v + w)")
+LIKE_TERMS = _rule("like terms collected", "u + u = 2*u")
+BRACKETS = _rule("simplified", "u*v + u*w = u*(v + w)")
 
 # Adjoints.
 A_SEED = Rule("seed", trivial=True)
@@ -84,31 +88,21 @@ A_ENTRIES = _rule("sum of entries", "y = sum(u): ū = ȳ", r"y = \sum u:\; \bar{
 A_PRODUCT = _rule("product", "y = u*w: ū = ȳ*w", r"y = u\,w:\; \bar{u} = \bar{y}\,w")
 
 # Differentials.
-D_SUM = _rule("sum rule", "d(U + V) = dU + dV", "d(U + V) = dU + dV", True)
-D_CONSTANTS = _rule(
-    "constants come out", "d(A*U*B) = A*dU*B", r"d(A\,U\,B) = A\,dU\,B", trivial=True
-)
-D_TRANSPOSE = _rule("transpose", "d(U') = (dU)'", "d(U') = (dU)'", True)
+D_SUM = _rule("sum rule", "d(U + V) = dU + dV", trivial=True)
+D_CONSTANTS = _rule("constants come out", "d(A*U*B) = A*dU*B", trivial=True)
+D_TRANSPOSE = _rule("transpose", "d(U') = (dU)'", trivial=True)
 D_LINEAR = {
-    name: _rule(
-        f"{name} is linear", f"d {name}(U) = {name}(dU)", f"d@{name}(U) = @{name}(dU)", True
-    )
+    name: _rule(f"{name} is linear", f"d {name}(U) = {name}(dU)", trivial=True)
     for name in ("tr", "sum", "diag", "vector", "matrix")
 }
-D_PRODUCT = _rule("product rule", "d(U*V) = dU*V + U*dV", r"d(U\,V) = dU\,V + U\,dV")
-D_ENTRYWISE = _rule(
-    "product rule", "d(U.*V) = dU.*V + U.*dV", r"d(U \odot V) = dU \odot V + U \odot dV"
-)
+D_PRODUCT = _rule("product rule", "d(U*V) = dU*V + U*dV")
+D_ENTRYWISE = _rule("product rule", "d(U.*V) = dU.*V + U.*dV")
 D_QUOTIENT = _rule(
     "quotient rule",
     "d(u/v) = du/v - u*dv/v^2",
     r"d\frac{u}{v} = \frac{du}{v} - \frac{u\,dv}{v^2}",
 )
-D_ENTRYWISE_QUOTIENT = _rule(
-    "quotient rule",
-    "d(U./V) = dU./V - U.*dV./V.^2",
-    r"d(U \oslash V) = dU \oslash V - U \odot dV \oslash V^{\circ 2}",
-)
+D_ENTRYWISE_QUOTIENT = _rule("quotient rule", "d(U./V) = dU./V - U.*dV./V.^2")
 D_POWER = _rule("power rule", "d(u^p) = p*u^(p - 1)*du", r"du^p = p\,u^{p - 1}\,du")
 D_SQUARE = _rule("power rule", "d(u^2) = 2*u*du", r"du^2 = 2\,u\,du")
 D_ENTRYWISE_POWER = _rule(
@@ -133,51 +127,33 @@ D_SQUARED_COLUMN_NORM = _rule(
 )
 
 # Traces, until the differential stands last.
-TRACE = _rule("a number is its own trace", "u'*V*w = tr(u'*V*w)", "u' V w = @tr(u' V w)")
-SUM_TRACE = _rule("sum as a trace", "sum(U.*V) = tr(U'*V)", r"@sum(U \odot V) = @tr(U' V)")
-SUM_DOT = _rule("sum as a product", "sum(u.*v) = u'*v", r"@sum(u \odot v) = u' v")
+TRACE = _rule("a number is its own trace", "u'·V·w = tr(u'·V·w)")
+SUM_TRACE = _rule("sum as a trace", "sum(U.*V) = tr(U'·V)")
+SUM_DOT = _rule("sum as a product", "sum(u.*v) = u'·v")
 SUM_ONES = _rule(
     "sum as a product with ones",
     "sum(u) = ones'*u, sum(U) = ones'*U*ones",
     r"@sum(U) = \mathbf{1}' U \mathbf{1}",
 )
-TRANSPOSED = _rule("transposition", "tr(U) = tr(U')", "@tr(U) = @tr(U')")
-TRANSPOSED_NUMBER = _rule("a number is its own transpose", "u'*V*w = w'*V'*u", "u' V w = w' V' u")
-CYCLE = _rule("cyclic rotation", "tr(U*V*W) = tr(W*U*V)", "@tr(U V W) = @tr(W U V)")
-ENTRYWISE = _rule(
-    "entry-by-entry product moved",
-    "tr(P*(U.*V)) = tr((P.*U')*V)",
-    r"@tr(P\,(U \odot V)) = @tr((P \odot U')\,V)",
-)
-ENTRYWISE_TRACE = _rule(
-    "entry-by-entry product moved",
-    "tr(U.*V) = tr(diag(diag(U))*V)",
-    r"@tr(U \odot V) = @tr(@diag(@diag(U))\,V)",
-)
-ENTRYWISE_COLUMN = _rule(
-    "entry-by-entry product moved",
-    "p'*(u.*v) = (p.*u)'*v",
-    r"p' (u \odot v) = (p \odot u)' v",
-)
-DIAGONAL = _rule("diagonal matrix", "tr(P*diag(v)) = diag(P)'*v", "@tr(P @diag(v)) = @diag(P)' v")
-DIAGONAL_OF = _rule(
-    "diagonal of a matrix", "p'*diag(V) = tr(diag(p)*V)", r"p' @diag(V) = @tr(@diag(p)\,V)"
-)
+TRANSPOSED = _rule("transposition", "tr(U) = tr(U')")
+TRANSPOSED_NUMBER = _rule("a number is its own transpose", "u'·V·w = w'·V'·u")
+CYCLE = _rule("cyclic rotation", "tr(U·V·W) = tr(W·U·V)")
+ENTRYWISE = _rule("entry-by-entry product moved", "tr(P*(U.*V)) = tr((P.*U')*V)")
+ENTRYWISE_TRACE = _rule("entry-by-entry product moved", "tr(U.*V) = tr(diag(diag(U))*V)")
+ENTRYWISE_COLUMN = _rule("entry-by-entry product moved", "p'·(u.*v) = (p.*u)'·v")
+DIAGONAL = _rule("diagonal matrix", "tr(P·diag(v)) = diag(P)'·v")
+DIAGONAL_OF = _rule("diagonal of a matrix", "p'·diag(V) = tr(diag(p)*V)")
 
 # One factor for each differential, by the axes of the variable; then the gradient is read off.
 FACTORED = (
-    _rule("collected", "u*dx + v*dx = (u + v)*dx", r"u\,dx + v\,dx = (u + v)\,dx"),
-    _rule("collected", "u'*dx + v'*dx = (u' + v')*dx", r"u'\,dx + v'\,dx = (u' + v')\,dx"),
-    _rule(
-        "collected",
-        "tr(U*dX) + tr(V*dX) = tr((U + V)*dX)",
-        r"@tr(U\,dX) + @tr(V\,dX) = @tr((U + V)\,dX)",
-    ),
+    _rule("collected", "u*dx + v*dx = (u + v)*dx"),
+    _rule("collected", "u'*dx + v'*dx = (u' + v')*dx"),
+    _rule("collected", "tr(U*dX) + tr(V*dX) = tr((U + V)*dX)"),
 )
 READ_OFF = (
-    _rule("gradient read off", "dF = g*dx", r"dF = g\,dx"),
-    _rule("gradient read off", "dF = g'*dx", r"dF = g'\,dx"),
-    _rule("gradient read off", "dF = tr(G'*dX)", r"dF = @tr(G'\,dX)"),
+    _rule("gradient read off", "dF = g*dx"),
+    _rule("gradient read off", "dF = g'*dx"),
+    _rule("gradient read off", "dF = tr(G'*dX)"),
 )
 
 

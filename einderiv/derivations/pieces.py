@@ -12,7 +12,7 @@ Source of the trace form: the Washington notes, equation (14): dF = tr(G'*dX).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -34,6 +34,7 @@ from ..notations import (
     Text,
     Transpose,
     elaborate_matrix,
+    parts,
     tree_nodes,
 )
 from ..printers import (
@@ -62,6 +63,7 @@ from .laws import Rule
 from .records import Line
 
 ONE = Fraction(1)
+_UNIT = Form()
 PENDING = "d"  # d(...), not carried out yet
 _CONTEXT = "?"  # an extent that the context says
 _NUMBERS = ("tr", "sum", "det", "logdet", "norm2", "norm1", "logsumexp", "prod", "mean")
@@ -115,7 +117,7 @@ def _diagonal_kind(kind: Kind) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """coefficient * above / below * left * core * right; `flipped`: the core's transpose stands there.
+    """scalars * left * core * right; `flipped`: the core's transpose stands there.
 
     The core is a differential, or another piece in a linear `function`: "tr", "sum", "diag", ".*" (with
     `factors`), or "" for brackets.
@@ -126,20 +128,12 @@ class Piece:
     function: str = ""
     factors: Factors = ()
     flipped: bool = False
-    coefficient: Fraction = ONE
-    above: tuple[Node, ...] = ()
-    below: tuple[Node, ...] = ()
+    scalars: Form = _UNIT
     left: Chain = ()
     right: Chain = ()
 
-    def times(self, scalars: Piece | Form) -> Piece:
-        """The piece times the scalars of another."""
-        return replace(
-            self,
-            coefficient=self.coefficient * scalars.coefficient,
-            above=(*self.above, *scalars.above),
-            below=(*self.below, *scalars.below),
-        )
+    def times(self, scalars: Form) -> Piece:
+        return replace(self, scalars=self.scalars.times(scalars))
 
     def transposed(self) -> Piece:
         """Its transpose; a scalar core stays."""
@@ -149,7 +143,7 @@ class Piece:
 
     def bare(self) -> Piece:
         """The piece without its scalars."""
-        return replace(self, coefficient=ONE, above=(), below=())
+        return replace(self, scalars=_UNIT)
 
     def inside(self) -> Piece:
         """The piece inside its function."""
@@ -249,29 +243,24 @@ class Matrices:
 
     def kind(self, tree: Node) -> Kind:
         """Rows and columns of a tree's value."""
+        inside = map(self.kind, parts(tree))
         match tree:
             case Name():
                 x = self.variables.get(tree.name)
                 return Kind(*x.shape) if x else SCALAR
-            case Group():
-                return self.kind(tree.inner)
-            case Negative():
-                return self.kind(tree.operand)
+            case Group() | Negative() | Power():
+                return next(inside)
             case Transpose():
-                return self.kind(tree.operand).transposed()
+                return next(inside).transposed()
             case Product():
-                return _product_kind(self.kind(factor) for _, factor in tree.factors)
-            case Sum():
-                return _common_kind(self.kind(term) for _, term in tree.terms)
-            case Pointwise() | Comparison():
-                return _common_kind([self.kind(tree.left), self.kind(tree.right)])
-            case Power():
-                return self.kind(tree.base)
+                return _product_kind(inside)
+            case Sum() | Pointwise() | Comparison():
+                return _common_kind(inside)
             case Call():
-                return self._kind_of_call(tree)
+                return self._kind_of_call(tree, inside)
         return SCALAR
 
-    def _kind_of_call(self, tree: Call) -> Kind:
+    def _kind_of_call(self, tree: Call, inside: Iterator[Kind]) -> Kind:
         name = tree.function
         if name in _NUMBERS or (name in ("max", "min") and len(tree.arguments) == 1):
             return SCALAR
@@ -280,8 +269,7 @@ class Matrices:
             return Kind(*(sizes * 2 if name == "eye" else sizes))
         if name in ("vector", "matrix"):
             return Kind(_CONTEXT, _CONTEXT if name == "matrix" else None)
-        kinds = [self.kind(argument) for argument in tree.arguments]
-        return _diagonal_kind(kinds[0]) if name == "diag" else _common_kind(kinds)
+        return _diagonal_kind(next(inside)) if name == "diag" else _common_kind(inside)
 
     def value_kind(self, piece: Piece) -> Kind:
         """Rows and columns of a whole piece."""
@@ -326,8 +314,6 @@ class Matrices:
                 return True
             case Call(function="diag"):
                 return not self.kind(tree.arguments[0]).is_matrix
-            case Group():
-                return self.is_symmetric(tree.inner)
         kind = self.kind(tree)
         square = kind.is_matrix and kind.rows == kind.columns
         return square and not self.is_linear(tree) and self.term(tree).symmetric
@@ -418,7 +404,7 @@ class Matrices:
             inside = self.pieces(tree) if self.is_linear(tree) else []
         if piece.flipped:
             inside = [p.transposed() for p in inside]
-        return [self.between(p, piece.left, piece.right).times(piece) for p in inside]
+        return [self.between(p, piece.left, piece.right).times(piece.scalars) for p in inside]
 
     def between(self, piece: Piece, left: Chain, right: Chain) -> Piece:
         """left * piece * right."""
@@ -434,7 +420,7 @@ class Matrices:
             around = self._scalar(left + right)
             if around is not None:
                 return piece.times(Form(above=(around,)))
-            return Piece(piece.bare(), SCALAR, left=(*left, *right)).times(piece)
+            return Piece(piece.bare(), SCALAR, left=(*left, *right)).times(piece.scalars)
         left, right = (*left, *piece.left), (*piece.right, *right)
         left, right = (tuple(atom for atom in c if not atom.unit) for c in (left, right))
         return replace(piece, left=left, right=right)
@@ -465,7 +451,7 @@ class Matrices:
         inner = result.bare()
         if inner.is_entrywise():  # U.*(V.*dX)
             inner, full = inner.inside(), (*full, *inner.factors)
-        return Piece(inner, kind, ".*", full).times(result)
+        return Piece(inner, kind, ".*", full).times(result.scalars)
 
     def inside(self, function: str, piece: Piece) -> Piece:
         """A linear function of a piece, scalars outside."""
@@ -477,7 +463,7 @@ class Matrices:
                 return _with_scalar_around(piece, tree)
             return replace(piece, left=(self.atom(tree),), right=())
         kind = _diagonal_kind(self.value_kind(piece)) if function == "diag" else SCALAR
-        return Piece(piece.bare(), kind, function).times(piece)
+        return Piece(piece.bare(), kind, function).times(piece.scalars)
 
     # ------------------------------------------------------------ pieces as trees
 
@@ -492,10 +478,10 @@ class Matrices:
         """A piece as scalars times a chain."""
         core = self._core_tree(piece)
         if piece.kind.is_scalar:
-            chain = (*piece.left, *piece.right)
-            return Form(piece.coefficient, (*piece.above, core), piece.below, chain)
+            form = piece.scalars.times(Form(above=(core,)))
+            return replace(form, chain=(*piece.left, *piece.right))
         chain = (*piece.left, Atom(core, flipped=piece.flipped), *piece.right)
-        return Form(piece.coefficient, piece.above, piece.below, chain)
+        return replace(piece.scalars, chain=chain)
 
     def _core_tree(self, piece: Piece) -> Node:
         """The core of a piece as a tree, without its transpose."""
@@ -527,7 +513,7 @@ def _with_scalar_around(piece: Piece, around: Node) -> Piece:
     """A piece with a scalar core, a scalar for what was around it; brackets nothing needs now are gone."""
     scalars = Form(above=(around,))
     if isinstance(piece.core, Piece) and not piece.function:
-        return piece.core.times(piece).times(scalars)
+        return piece.core.times(piece.scalars).times(scalars)
     return replace(piece, left=(), right=()).times(scalars)
 
 
@@ -582,8 +568,8 @@ def replaced(tree: Node, change: Callable[[Node], Node | None]) -> Node:
             arguments = tuple(bare(replaced(argument, change)) for argument in tree.arguments)
             return replace(tree, arguments=arguments)
     node: Any = tree
-    parts = {p: replaced(getattr(node, p), change) for p in _PARTS.get(type(node), ())}
-    return replace(node, **parts) if parts else tree
+    inside = {p: replaced(getattr(node, p), change) for p in _PARTS.get(type(node), ())}
+    return replace(node, **inside) if inside else tree
 
 
 def put_in(tree: Node, places: Mapping[str, Node]) -> Node:
@@ -645,11 +631,11 @@ def with_trace(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
     if inner.is_entrywise():
         chain = () if kind.is_matrix else (Atom(_ones(_CONTEXT), flipped=True),)
         moved = _other_factor(matrices, inner.factors, chain)
-        product = matrices.between(inner.inside(), (moved,), ()).times(piece)
+        product = matrices.between(inner.inside(), (moved,), ()).times(piece.scalars)
         return (_trace(product), laws.SUM_TRACE) if kind.is_matrix else (product, laws.SUM_DOT)
     whole = tuple(matrices.atom(_ones(dim)) for dim in (kind.rows, kind.columns) if dim)
     product = matrices.between(inner, transposed(whole[:1]), whole[1:])
-    return product.times(piece), laws.SUM_ONES
+    return product.times(piece.scalars), laws.SUM_ONES
 
 
 def upright(_: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
@@ -667,7 +653,7 @@ def rotate(_: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
     last = replace(inner, left=(*inner.right, *inner.left), right=())
     if piece.function == "tr":
         if not inner.kind.is_matrix:
-            return last.times(piece), laws.CYCLE
+            return last.times(piece.scalars), laws.CYCLE
         if inner.right:
             return replace(piece, core=last), laws.CYCLE
     elif piece.right and not piece.kind.is_matrix:
@@ -687,11 +673,11 @@ def without_function(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | No
         rows = matrices.value_kind(inner).rows
         diagonal = call_tree("diag", chain_tree(left)) if left else _ones(rows or _CONTEXT)
         product = matrices.between(inner, (Atom(diagonal, flipped=True),), ())
-        return product.times(piece), laws.DIAGONAL
+        return product.times(piece.scalars), laws.DIAGONAL
     if around.function == "diag":  # p'*diag(V)
         diagonal = call_tree("diag", chain_tree(transposed(left)))
         product = matrices.between(inner, (matrices.atom(diagonal),), ())
-        return _trace(product).times(piece), laws.DIAGONAL_OF
+        return _trace(product).times(piece.scalars), laws.DIAGONAL_OF
     if in_trace and not left:  # tr(U.*V)
         whole = _entrywise_tree([], around.factors)
         diagonal = call_tree("diag", call_tree("diag", whole))
@@ -700,7 +686,7 @@ def without_function(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | No
         moved = _other_factor(matrices, around.factors, left)
         rule = laws.ENTRYWISE if in_trace else laws.ENTRYWISE_COLUMN
     product = matrices.between(inner, (moved,), ())
-    return (replace(piece, core=product) if in_trace else product.times(piece)), rule
+    return (replace(piece, core=product) if in_trace else product.times(piece.scalars)), rule
 
 
 # One step of the story each, in order; to be repeated until nothing changes.
@@ -708,7 +694,7 @@ TURNS: tuple[Turn, ...] = (with_trace, upright, rotate, without_function)
 
 
 def _trace(piece: Piece) -> Piece:
-    return Piece(piece.bare(), SCALAR, "tr").times(piece)
+    return Piece(piece.bare(), SCALAR, "tr").times(piece.scalars)
 
 
 def _other_factor(matrices: Matrices, factors: Factors, chain: Chain) -> Atom:
@@ -748,9 +734,10 @@ def scalars_collected(matrices: Matrices, piece: Piece) -> Piece:
     piece = replace(piece, left=piece.left[start:])
     if piece.function == "tr":
         inner = scalars_collected(matrices, piece.inside())
-        piece = replace(piece, core=inner.bare()).times(inner)
+        piece = replace(piece, core=inner.bare()).times(inner.scalars)
+    scalars = piece.scalars
     powers: dict[str, tuple[Node, Fraction]] = {}
-    for trees, sign in (((*piece.above, *found), 1), (piece.below, -1)):
+    for trees, sign in (((*scalars.above, *found), 1), (scalars.below, -1)):
         for tree in trees:
             base, exponent = bare(tree), ONE
             if isinstance(tree, Power) and isinstance(tree.exponent, Number):
@@ -759,17 +746,18 @@ def scalars_collected(matrices: Matrices, piece: Piece) -> Piece:
             powers[matrix_text(base)] = base, known + sign * exponent
     above = tuple(powered(base, p) for base, p in powers.values() if p > 0)
     below = tuple(powered(base, -p) for base, p in powers.values() if p < 0)
-    return replace(piece, above=above, below=below)
+    return replace(piece, scalars=Form(scalars.coefficient, above, below))
 
 
 def like_pieces_added(matrices: Matrices, pieces: Sequence[Piece]) -> list[Piece]:
     """Pieces that read the same added up; those that cancel are gone."""
-    found: dict[str, list[Piece]] = {}
+    totals: dict[str, tuple[Piece, Fraction]] = {}
     for piece in pieces:
-        key = matrix_text(matrices.tree([replace(piece, coefficient=ONE)]))
-        found.setdefault(key, []).append(piece)
-    totals = [(same[0], sum(piece.coefficient for piece in same)) for same in found.values()]
-    return [replace(piece, coefficient=Fraction(total)) for piece, total in totals if total]
+        unit = replace(piece, scalars=replace(piece.scalars, coefficient=ONE))
+        text = matrix_text(matrices.tree([unit]))
+        first, total = totals.get(text, (unit, Fraction(0)))
+        totals[text] = first, total + piece.scalars.coefficient
+    return [unit.times(Form(total)) for unit, total in totals.values() if total]
 
 
 def inside_trace(piece: Piece) -> Piece:
@@ -798,7 +786,7 @@ def factor_form(piece: Piece) -> Form:
     if inner.kind.is_matrix and not chain:
         assert inner.kind.rows is not None
         chain = identity(inner.kind.rows)
-    return Form(piece.coefficient, piece.above, piece.below, chain)
+    return replace(piece.scalars, chain=chain)
 
 
 def _common_scalars(forms: Sequence[Form]) -> tuple[Form, list[Form]]:

@@ -7,11 +7,12 @@ Invariant: immutable; a line with a term can be checked, a line without one is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..notations import Definition, Node, Text
 from ..printers import (
+    Letters,
     Names,
     Partial,
     as_node,
@@ -21,7 +22,7 @@ from ..printers import (
     tree_latex,
     tree_text,
 )
-from ..terms import Expr
+from ..terms import Dim, Expr
 from .laws import Rule
 
 MOST = 20  # steps: a reader follows no more, the rest is folded
@@ -64,6 +65,14 @@ class Step:
 
     def __str__(self) -> str:
         return f"{self.before} = {self.after}    ({self.rule}: {self.law})"
+
+
+def axis_letters(letters: Letters, dims: Iterable[Dim], used: Iterable[str]) -> Names:
+    """Letters that are not used, one for each extent."""
+    names: Names = ()
+    for dim in dims:
+        names = (*names, letters.letter(dim, frozenset((*used, *names))))
+    return names
 
 
 def step_by(rule: Rule, before: Line, after: Line, how: str, left: Line | None) -> Step:

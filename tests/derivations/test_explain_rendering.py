@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import doctest
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -187,9 +188,8 @@ def hostile_derivation(note: str) -> Derivation:
     line = Line(HOSTILE)
     inner = Step(HOSTILE, HOSTILE, line, line)
     step = Step(HOSTILE, HOSTILE, line, line, folded=(inner,))
-    return Derivation(
-        "index", ed.parse("x"), "x", (step,), ed.parse("x"), note, line, ((line, line),)
-    )
+    d = explained("x^2", "x")
+    return replace(d, steps=(step,), title=line, given=((line, line),), note=note)
 
 
 def test_hostile_texts_are_escaped_in_html():
