@@ -10,20 +10,12 @@ Source: the Washington notes, "dF = tr(G'*dX)", perturbing each instance of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from ..calculus import (
-    Placed,
-    derivative_of,
-    differential_of,
-    instantiate,
-    scalar_rule,
-    simplify,
-    with_assumptions,
-)
-from ..equality import check_equal, how_equal
+from ..calculus import simplify, with_assumptions
+from ..equality import how_equal
 from ..errors import (
     DerivativeError,
     DimensionError,
@@ -32,21 +24,7 @@ from ..errors import (
     NotMatrixFormError,
     axes_in_words,
 )
-from ..notations import (
-    Call,
-    Comparison,
-    Group,
-    Hints,
-    Name,
-    Negative,
-    Node,
-    Number,
-    Pointwise,
-    Power,
-    Product,
-    Sum,
-    Transpose,
-)
+from ..notations import Hints, Node, syntax
 from ..printers import (
     NOWHERE,
     Form,
@@ -70,13 +48,13 @@ from ..terms import (
     Delta,
     Expr,
     Map,
+    Sum,
     Variable,
     dependents,
     is_zero,
     literal,
     postorder,
 )
-from ..terms import Sum as SumTerm
 from . import laws
 from .derivation import Derivation, Question
 from .laws import Rule, combine
@@ -97,13 +75,11 @@ from .pieces import (
     scalars_collected,
     without_needless_transposes,
 )
-from .records import Line, Step, fold_steps, partial_line, program_line, step_by
+from .records import Line, Step, checked_step, fold_steps, partial_line, program_line
 
 _MOVED = "~"  # the differential of a row's argument: sorts behind all names, so it ends traces
 _COPIES = 6  # a matrix power that is perturbed factor by factor
-_LONG = (
-    2_000  # characters of a line; nobody reads on, and nested definitions would double it each time
-)
+_LONG = 2_000  # characters of a line; nobody reads on, and nested definitions double it each time
 _WAY_OUT = 'method="index" derives it entry by entry'
 
 
@@ -130,9 +106,7 @@ def derive(question: Question) -> Derivation:
     try:
         try:
             return _Differential(question, question.term).derivation()
-        except (
-            _NotReadBackError
-        ):  # the notation writes it in another way: exp of a product of numbers
+        except _NotReadBackError:  # it is written in another way: exp of a product of numbers
             return _Differential(question, simplify([question.term])[0]).derivation()
     except (NotationError, DimensionError) as problem:
         # a line that matrix notation cannot say, though each part of it has a matrix form
@@ -255,16 +229,12 @@ class _Differential:
             return block
         moved, used = self.perturbation.differential(tree), self.perturbation.rules_used()
         self._step(block, self.matrices.pieces(moved), used)
-        while any(piece.is_pending() for piece in block.pieces):
+        while any(piece.pending() for piece in block.pieces):
             pieces: list[Piece] = []
             for piece in block.pieces:
-                if piece.is_pending():
-                    pending = piece.innermost()
-                    assert isinstance(pending, Call)
-                    new = self.perturbation.apply(pending.arguments[0])
-                    pieces += self.matrices.with_core(piece, new)
-                else:
-                    pieces.append(piece)
+                inner = piece.pending()
+                new = inner and self.perturbation.apply(inner)
+                pieces += self.matrices.with_core(piece, new) if new else [piece]
             self._step(block, pieces, self.perturbation.rules_used())
         return block
 
@@ -280,11 +250,9 @@ class _Differential:
                 facts=[f"a line of it has {len(after.text)} characters"],
                 hint='method="adjoint" lists it in rows of a line each',
             )
-        assert before.term is not None and after.term is not None
-        how = check_equal([(before.term, after.term)])
-        own = list(rules)
-        own = [rule for rule in own if not rule.trivial] or own
-        block.steps.append(step_by(combine(own, own), before, after, how, block.left))
+        rules = list(rules)
+        rules = [rule for rule in rules if not rule.trivial] or rules
+        block.steps.append(checked_step(combine(rules, rules), before, after, block.left))
         block.shown = after
 
     # ------------------------------------------------------------ from dF to tr(G'*dX)
@@ -348,7 +316,9 @@ class _Differential:
         rule, form = laws.READ_OFF[x.rank], factor_form(piece)
         turned = self.matrices.line(form_tree(form.transposed()))
         if x.rank:
-            shown = self.matrices.line(Transpose(Group(form_tree(form), NOWHERE), NOWHERE))
+            shown = self.matrices.line(
+                syntax.Transpose(syntax.Group(form_tree(form), NOWHERE), NOWHERE)
+            )
         else:
             latex = rf"\frac{{{main.left.latex}}}{{\mathrm{{d}}{name_latex(x.name)}}}"
             shown = Line(f"{main.left.text}/{self.dx}", latex, turned.term)
@@ -370,16 +340,18 @@ class _Differential:
             return Rule("simplified", f"{x} is {' and '.join(sorted(words[x]))}")
         if assumed is answer:
             return Rule("rearranged")
-        is_sum = any(isinstance(n, SumTerm) and len(n.children) > 1 for n in postorder([assumed]))
+        is_sum = any(isinstance(n, Sum) and len(n.children) > 1 for n in postorder([assumed]))
         is_regrouped = is_sum and _functions(assumed) == _functions(answer)
         return Rule("simplified", "U*V + U*W = U*(V + W)" if is_regrouped else "")
 
     def _last_step(self, main: _Block, rule: Rule, before: Line, after: Line) -> None:
-        assert before.term is not None and after.term is not None
-        everything = self.question.context.assumptions
-        one, other = (with_assumptions(term, everything) for term in (before.term, after.term))
-        how = check_equal([(one, other)])
-        main.steps.append(step_by(rule, before, after, how, self.title))
+        words = self.question.context.assumptions
+
+        def assumed(*sides: Expr) -> Iterator[tuple[Expr, Expr]]:
+            one, other = (with_assumptions(side, words) for side in sides)
+            yield one, other
+
+        main.steps.append(checked_step(rule, before, after, self.title, assumed))
 
     def _result_line(self) -> Line:
         """The engine's gradient in matrix notation, or in indices if it has no such form."""
@@ -417,54 +389,58 @@ class _Perturbation:
     def differential(self, tree: Node) -> Node:
         """d(tree) for a tree that depends on the variable: linear parts carried out, the rest pending."""
         match tree:
-            case Name():
-                return Name(self.matrices.moving[tree.name], NOWHERE)
-            case Group():
+            case syntax.Name():
+                return syntax.Name(self.matrices.moving[tree.name], NOWHERE)
+            case syntax.Group():
                 inner = self.differential(tree.inner)
-                return Group(inner, NOWHERE) if isinstance(inner, Sum | Negative) else inner
-            case Negative():
-                return Negative(self.differential(tree.operand), NOWHERE)
-            case Transpose():
+                return (
+                    syntax.Group(inner, NOWHERE)
+                    if isinstance(inner, syntax.Sum | syntax.Negative)
+                    else inner
+                )
+            case syntax.Negative():
+                return syntax.Negative(self.differential(tree.operand), NOWHERE)
+            case syntax.Transpose():
                 self.used[laws.D_TRANSPOSE] = None
-                return Transpose(self.differential(tree.operand), NOWHERE)
-            case Sum():
+                return syntax.Transpose(self.differential(tree.operand), NOWHERE)
+            case syntax.Sum():
                 if len(tree.terms) > 1:
                     self.used[laws.D_SUM] = None
                 terms = [(m, self.differential(t)) for m, t in tree.terms if self.depends(t)]
-                return Sum(tuple(terms), NOWHERE)
-            case Product():
+                return syntax.Sum(tuple(terms), NOWHERE)
+            case syntax.Product():
                 places = [k for k, (_, f) in enumerate(tree.factors) if self.depends(f)]
                 if len(places) == 1 and not tree.factors[places[0]][0]:
                     self.used[laws.D_CONSTANTS] = None
                     return self._with_factor(tree, places[0])
-            case Pointwise(operator=".*" | "./") if not self.depends(tree.right):
+            case syntax.Pointwise(operator=".*" | "./") if not self.depends(tree.right):
                 return replace(tree, left=self.differential(tree.left))
-            case Pointwise(operator=".*") if not self.depends(tree.left):
+            case syntax.Pointwise(operator=".*") if not self.depends(tree.left):
                 return replace(tree, right=self.differential(tree.right))
-            case Call(arguments=(argument,)) if tree.function in laws.D_LINEAR:
+            case syntax.Call(arguments=(argument,)) if tree.function in laws.D_LINEAR:
                 self.used[laws.D_LINEAR[tree.function]] = None
                 return call_tree(tree.function, self.differential(argument))
         return call_tree(PENDING, bare(tree))
 
-    def _with_factor(self, tree: Product, place: int) -> Node:
+    def _with_factor(self, tree: syntax.Product, place: int) -> Node:
         factors = list(tree.factors)
         factors[place] = factors[place][0], self.differential(factors[place][1])
-        return Product(tuple(factors), NOWHERE)
+        return syntax.Product(tuple(factors), NOWHERE)
 
     def apply(self, tree: Node) -> Node:
         """d(tree) by the rule for its outermost operation."""
         match tree:
-            case Product():
+            case syntax.Product():
                 return self._product(tree)
-            case Pointwise(operator=".^"):
+            case syntax.Pointwise(operator=".^"):
                 return self._entrywise_power(tree)
-            case Pointwise():
+            case syntax.Pointwise():
                 return self._entrywise(tree)
-            case Power():
+            case syntax.Power():
                 return self._power(tree)
-            case Call(function="norm2"):
+            case syntax.Call(function="norm2"):
                 return self._norm(tree.arguments[0], ONE)
-            case Call():
+            case syntax.Call():
                 name = tree.function
                 if name in ELEMENTWISE and len(tree.arguments) == len(ELEMENTWISE[name].arguments):
                     return self._elementwise(name, tree.arguments)
@@ -473,7 +449,7 @@ class _Perturbation:
                 raise _refusal(tree)
         return self.differential(tree)
 
-    def _product(self, tree: Product) -> Node:
+    def _product(self, tree: syntax.Product) -> Node:
         terms: list[tuple[bool, Node]] = []
         for place, (divides, factor) in enumerate(tree.factors):
             if not self.depends(factor):
@@ -483,19 +459,19 @@ class _Perturbation:
                 terms.append((False, self._with_factor(tree, place)))
                 continue
             p, base = ONE, factor
-            if isinstance(factor, Power) and isinstance(factor.exponent, Number):
+            if isinstance(factor, syntax.Power) and isinstance(factor.exponent, syntax.Number):
                 p, base = factor.exponent.value, factor.base  # d(1/u^p) = -p*du/u^(p+1)
-            raised = Power(as_base(base), Number(p + 1, NOWHERE), NOWHERE)
-            front = [(False, Number(p, NOWHERE))] if p != 1 else []
+            raised = syntax.Power(as_base(base), syntax.Number(p + 1, NOWHERE), NOWHERE)
+            front = [(False, syntax.Number(p, NOWHERE))] if p != 1 else []
             rest = (*tree.factors[:place], *tree.factors[place + 1 :])
             moved = as_factor(self.differential(base))
             full = (*front, *rest, (True, raised), (False, moved))
-            terms.append((True, Product(full, NOWHERE)))
+            terms.append((True, syntax.Product(full, NOWHERE)))
         if laws.D_QUOTIENT in self.used:  # it says more
             self.used.pop(laws.D_PRODUCT, None)
-        return Sum(tuple(terms), NOWHERE)
+        return syntax.Sum(tuple(terms), NOWHERE)
 
-    def _entrywise(self, tree: Pointwise) -> Node:
+    def _entrywise(self, tree: syntax.Pointwise) -> Node:
         terms: list[tuple[bool, Node]] = []
         if self.depends(tree.left):
             terms.append((False, replace(tree, left=self.differential(tree.left))))
@@ -506,12 +482,16 @@ class _Perturbation:
                 terms.append((False, replace(tree, right=moved)))
             else:
                 self.used[laws.D_ENTRYWISE_QUOTIENT] = None
-                square = Pointwise(".^", as_base(tree.right), number_tree(Fraction(2)), NOWHERE)
-                shown = Pointwise("./", Pointwise(".*", tree.left, moved, NOWHERE), square, NOWHERE)
+                square = syntax.Pointwise(
+                    ".^", as_base(tree.right), number_tree(Fraction(2)), NOWHERE
+                )
+                shown = syntax.Pointwise(
+                    "./", syntax.Pointwise(".*", tree.left, moved, NOWHERE), square, NOWHERE
+                )
                 terms.append((True, shown))
-        return Sum(tuple(terms), NOWHERE)
+        return syntax.Sum(tuple(terms), NOWHERE)
 
-    def _entrywise_power(self, tree: Pointwise) -> Node:
+    def _entrywise_power(self, tree: syntax.Pointwise) -> Node:
         exponent = self.matrices.number(tree.right)
         if exponent is None:
             return self._elementwise("pow", (tree.left, tree.right))
@@ -519,33 +499,33 @@ class _Perturbation:
         moved = self.differential(tree.left)
         slope: Node = tree.left
         if exponent != 2:
-            slope = Pointwise(".^", as_base(tree.left), number_tree(exponent - 1), NOWHERE)
-        shown = Group(Pointwise(".*", slope, moved, NOWHERE), NOWHERE)
+            slope = syntax.Pointwise(".^", as_base(tree.left), number_tree(exponent - 1), NOWHERE)
+        shown = syntax.Group(syntax.Pointwise(".*", slope, moved, NOWHERE), NOWHERE)
         return _product(number_tree(exponent), shown)
 
-    def _power(self, tree: Power) -> Node:
+    def _power(self, tree: syntax.Power) -> Node:
         exponent, base = self.matrices.number(tree.exponent), bare(tree.base)
         if not self.matrices.kind(base).is_scalar:
             return self._matrix_power(tree, exponent)
-        if isinstance(base, Call) and base.function == "norm2" and exponent is not None:
+        if isinstance(base, syntax.Call) and base.function == "norm2" and exponent is not None:
             return self._norm(base.arguments[0], exponent)
         if exponent is None:
             return self._elementwise("pow", (base, tree.exponent))
         self.used[laws.D_SQUARE if exponent == 2 else laws.D_POWER] = None
         lower: Node = tree.base
         if exponent != 2:
-            lower = Power(tree.base, number_tree(exponent - 1), NOWHERE)
+            lower = syntax.Power(tree.base, number_tree(exponent - 1), NOWHERE)
         moved = as_factor(self.differential(base))
         return _product(number_tree(exponent), as_factor(lower), moved)
 
-    def _matrix_power(self, tree: Power, exponent: Fraction | None) -> Node:
+    def _matrix_power(self, tree: syntax.Power, exponent: Fraction | None) -> Node:
         if exponent is None or not 2 <= exponent <= _COPIES:
             raise _refusal(tree)
         self.used[laws.D_PRODUCT] = None
         base, moved = as_factor(tree.base), as_factor(self.differential(tree.base))
         places = range(int(exponent))
         terms = (_product(*(moved if k == place else base for k in places)) for place in places)
-        return Sum(tuple((False, term) for term in terms), NOWHERE)
+        return syntax.Sum(tuple((False, term) for term in terms), NOWHERE)
 
     def _norm(self, argument: Node, exponent: Fraction) -> Node:
         """d norm2(U)^p = p*norm2(U)^(p - 2)*tr(U'*dU)."""
@@ -558,29 +538,23 @@ class _Perturbation:
             rule = laws.D_COLUMN_NORM if is_column else laws.D_NORM
         self.used[rule] = None
         u: Node = as_base(argument)
-        if isinstance(argument, Transpose):  # the norm of U' is that of U
+        if isinstance(argument, syntax.Transpose):  # the norm of U' is that of U
             u = argument.operand
-        inner = _product(Transpose(u, NOWHERE), as_factor(self.differential(u)))
+        inner = _product(syntax.Transpose(u, NOWHERE), as_factor(self.differential(u)))
         middle = as_factor(inner) if is_column else call_tree("tr", inner)
         norm, rest = call_tree("norm2", argument), exponent - 2
-        raised = norm if abs(rest) == 1 else Power(norm, number_tree(abs(rest)), NOWHERE)
-        factors = [(False, number_tree(exponent))] if exponent != 1 else []
-        factors += [(False, raised)] if rest > 0 else []
-        factors += [(False, middle), *([(True, raised)] if rest < 0 else [])]
-        return Product(tuple(factors), NOWHERE) if len(factors) > 1 else middle
+        raised = norm if abs(rest) == 1 else syntax.Power(norm, number_tree(abs(rest)), NOWHERE)
+        above = (raised, middle) if rest > 0 else (middle,)
+        return form_tree(Form(exponent, above, (raised,) if rest < 0 else ()))
 
     # ------------------------------------------------------------ rows of the function table
 
     def _whole(self, name: str, argument: Node) -> Node:
-        row = WHOLE[name]
         shape = self.matrices.term(argument).shape
         letter = "U" if len(shape) == 2 else "u"
-        a, moved = Variable(letter, shape), Variable(_MOVED, shape)
-        wide = shape[-1:] if row.matrix else shape
-        rule, place, tangent = differential_of(name)
-        term = instantiate(rule, {place: Placed(a, ()), tangent: Placed(moved, ())}, {}, wide).term
+        term = laws.differential_at(name, Variable(letter, shape), Variable(_MOVED, shape))
         shown = form_tree(_printed_form(term, call_tree(name, argument)))
-        self.used[_law(name, (Name(letter, NOWHERE),), ((letter, shown),))] = None
+        self.used[_law(name, (syntax.Name(letter, NOWHERE),), ((letter, shown),))] = None
         return put_in(shown, {letter: argument, _MOVED: self.differential(argument)})
 
     def _elementwise(self, name: str, arguments: tuple[Node, ...]) -> Node:
@@ -590,7 +564,7 @@ class _Perturbation:
         names = ("u",) if len(arguments) == 1 else row.arguments  # d exp(U), d max(A, B)
         letters = tuple(letter.upper() if is_matrix else letter for letter in names)
         variables = tuple(
-            literal(a.value) if isinstance(a, Number) else Variable(x, s)
+            literal(a.value) if isinstance(a, syntax.Number) else Variable(x, s)
             for a, x, s in zip(arguments, letters, shapes, strict=True)
         )
         places = dict(zip(letters, arguments, strict=True))
@@ -599,26 +573,25 @@ class _Perturbation:
         for k, argument in enumerate(arguments):
             if not self.depends(argument):
                 continue
-            rule = derivative_of(name, k)
-            if rule is None:
+            slope = laws.slope_at(name, k, variables)
+            if slope is None:
                 raise _refusal(call)
-            slope = scalar_rule(rule, row.arguments, variables)
             if is_zero(slope):
                 continue
-            form, moved = _printed_form(slope, call), Name(_MOVED, NOWHERE)
+            form, moved = _printed_form(slope, call), syntax.Name(_MOVED, NOWHERE)
             if not slope.shape and not shapes[k]:
                 whole = form_tree(replace(form, above=(*form.above, moved)))
             else:
                 whole = _with_conditions(form_tree(form), places)
                 if slope.shape and shapes[k]:
-                    is_open = isinstance(whole, Sum | Product | Negative)
-                    whole = Group(whole, NOWHERE) if is_open else whole
-                    whole = Pointwise(".*", whole, moved, NOWHERE)
+                    is_open = isinstance(whole, syntax.Sum | syntax.Product | syntax.Negative)
+                    whole = syntax.Group(whole, NOWHERE) if is_open else whole
+                    whole = syntax.Pointwise(".*", whole, moved, NOWHERE)
                 else:
                     whole = _product(as_factor(whole), moved)
             terms.append((letters[k], whole))
         known = tuple(
-            a if isinstance(a, Number) else Name(x, NOWHERE)
+            a if isinstance(a, syntax.Number) else syntax.Name(x, NOWHERE)
             for a, x in zip(arguments, letters, strict=True)
         )
         moved_terms = tuple(
@@ -626,11 +599,11 @@ class _Perturbation:
             for letter, tree in terms
         )
         self.used[_law(name, known, terms)] = None
-        return Sum(moved_terms, NOWHERE) if terms else number_tree(Fraction(0))
+        return syntax.Sum(moved_terms, NOWHERE) if terms else number_tree(Fraction(0))
 
 
 def _product(*factors: Node) -> Node:
-    return Product(tuple((False, factor) for factor in factors), NOWHERE)
+    return syntax.Product(tuple((False, factor) for factor in factors), NOWHERE)
 
 
 def _printed_form(term: Expr, call: Node) -> Form:
@@ -645,12 +618,12 @@ def _law(name: str, arguments: tuple[Node, ...], terms: Iterable[tuple[str, Node
     call: Node = call_tree(name, *arguments)
     if name == "pow":
         base, exponent = arguments
-        is_number = isinstance(base, Name) and base.name.islower()
-        call = Power(base, exponent, NOWHERE)
+        is_number = isinstance(base, syntax.Name) and base.name.islower()
+        call = syntax.Power(base, exponent, NOWHERE)
         if not is_number:
-            call = Pointwise(".^", base, exponent, NOWHERE)
-    shown = [put_in(tree, {_MOVED: Name(f"d{letter}", NOWHERE)}) for letter, tree in terms]
-    right: Node = Sum(tuple((False, tree) for tree in shown), NOWHERE)
+            call = syntax.Pointwise(".^", base, exponent, NOWHERE)
+    shown = [put_in(tree, {_MOVED: syntax.Name(f"d{letter}", NOWHERE)}) for letter, tree in terms]
+    right: Node = syntax.Sum(tuple((False, tree) for tree in shown), NOWHERE)
     if len(shown) < 2:
         right = shown[0] if shown else number_tree(Fraction(0))
     text = f"d {matrix_text(call)} = {matrix_text(right)}"
@@ -665,8 +638,10 @@ def _with_conditions(tree: Node, places: Mapping[str, Node]) -> Node:
     """where(c, ...) for where(c != 0, ...), for a c that is a comparison already."""
 
     def change(node: Node) -> Node | None:
-        left = node.left if isinstance(node, Comparison) else None
-        is_condition = isinstance(left, Name) and isinstance(places.get(left.name), Comparison)
+        left = node.left if isinstance(node, syntax.Comparison) else None
+        is_condition = isinstance(left, syntax.Name) and isinstance(
+            places.get(left.name), syntax.Comparison
+        )
         return left if is_condition else None
 
     return replaced(tree, change)

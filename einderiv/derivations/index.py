@@ -12,14 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from ..calculus import (
-    Placed,
-    derivative_of,
-    differential_of,
-    instantiate,
-    scalar_rule,
-    with_assumptions,
-)
+from ..calculus import with_assumptions
 from ..equality import check_equal
 from ..errors import NotMatrixFormError
 from ..notations import Call, Index, Node
@@ -50,8 +43,6 @@ from ..printers import (
     unparse,
 )
 from ..terms import (
-    ELEMENTWISE,
-    WHOLE,
     Contraction,
     Delta,
     Dim,
@@ -75,6 +66,7 @@ from .records import (
     Line,
     Step,
     axis_letters,
+    checked_step,
     fold_steps,
     index_line,
     partial_line,
@@ -192,7 +184,6 @@ class _Rules:
         return (laws.P_ENTRIES if len(inner.factors) == 1 else laws.P_FACTOR), terms
 
     def _mapped(self, inner: Mapped, around: set[str]) -> tuple[Rule, list[Product]]:
-        row = ELEMENTWISE[inner.function]
         names = free_names(inner)
         used = frozenset(around - all_names([inner]) | set(names))
         arguments = tuple(
@@ -202,9 +193,8 @@ class _Rules:
         for k, argument in enumerate(inner.arguments):
             if not self.depends(argument):
                 continue
-            rule = derivative_of(inner.function, k)
-            assert rule is not None  # the engine has differentiated it
-            slope = scalar_rule(rule, row.arguments, arguments)
+            slope = laws.slope_at(inner.function, k, arguments)
+            assert slope is not None  # the engine has differentiated it
             own_laws.append(laws.slope_law(inner.function, k))
             if not is_zero(slope):
                 shown = self.unfolder.raw(slope, names if slope.rank else (), used)
@@ -214,7 +204,6 @@ class _Rules:
 
     def _whole(self, inner: Applied, around: set[str]) -> tuple[Rule, list[Product]]:
         """The row's differential with the argument's derivative for dA."""
-        row = WHOLE[inner.function]
         core = inner.bound or inner.outer
         batch = tuple(name for name in free_names(inner.argument) if name not in core)
         argument = to_term(inner.argument, self.dims, (*batch, *core))
@@ -224,14 +213,8 @@ class _Rules:
         for name in inner.outer:
             fresh = self.letters([self.dims[name]], used.union(outer))
             outer += fresh if name in outer or name in batch else (name,)
-        # the row's differential at `argument` and `moved`, which have the batch axes in front
-        rule, place, tangent = differential_of(inner.function)
-        labels = tuple(range(len(batch)))
-        wide = argument.shape[-1:] if row.matrix else argument.shape[len(batch) :]
-        places = {place: Placed(argument, labels), tangent: Placed(moved, labels)}
-        found = instantiate(rule, places, dict(zip(labels, argument.shape, strict=False)), wide)
-        assert found.batch == labels
-        shown = self.unfolder.raw(found.term, (*batch, *outer), frozenset(around))
+        found = laws.differential_at(inner.function, argument, moved, len(batch))
+        shown = self.unfolder.raw(found, (*batch, *outer), frozenset(around))
         shown = renamed(shown, dict(zip(outer, inner.outer, strict=True)))
         terms = []
         for term, k in self._linear_terms(shown, moved):
@@ -240,7 +223,9 @@ class _Rules:
             own = renamed(inner.argument, dict(zip((*batch, *core), factor.names, strict=True)))
             factors = (*term.factors[:k], self.pending(own), *term.factors[k + 1 :])
             terms.append(replace(term, factors=factors))
-        return Rule(f"differential of {row.name}", *laws.differential_law(inner.function)), terms
+        return Rule(
+            f"differential of {inner.function}", *laws.differential_law(inner.function)
+        ), terms
 
     def _linear_terms(self, root: Raw, moved: Expr) -> Iterator[tuple[Product, int]]:
         """A tree linear in the leaf `moved`, as products that hold it as a factor, and where."""
@@ -386,28 +371,24 @@ class _Index:
         if part is not None:
             names = tuple(dict.fromkeys(name for raw in part for name in free_names(raw)))
             shown = self._line(part[0], names), self._line(part[1], names)
-        step = self._checked_step(rule, before, after, block.left, known or {})
+        step = self._checked_step(rule, before, after, block.left, known)
         block.steps.append(replace(step, part=shown, folded=tuple(folded)))
 
     def _checked_step(
-        self, rule: Rule, before: Line, after: Line, left: Line, known: Mapping[Expr, Expr]
+        self, rule: Rule, before: Line, after: Line, left: Line, known: Mapping[Expr, Expr] | None
     ) -> Step:
-        assert before.term is not None and after.term is not None
-        how = check_equal(self._more_and_more_explicit(before.term, after.term, known))
-        return step_by(rule, before, after, how, left)
+        """A step whose sides are compared with what is known put in; definitions by name; all in full."""
 
-    def _more_and_more_explicit(
-        self, before: Expr, after: Expr, known: Mapping[Expr, Expr]
-    ) -> Iterator[tuple[Expr, Expr]]:
-        """Two sides with what is known put in; with definitions called by name; with all in full."""
-        a, b = substituted([before, after], known)
-        yield a, b
-        named: dict[Expr, Expr] = {body: u for u, body in self.bodies.items()}
-        c, d = substituted([a, b], named)
-        if (c, d) != (a, b):
-            yield c, d
-        if self.full:
-            yield self._in_full(a), self._in_full(b)
+        def more_and_more_explicit(before: Expr, after: Expr) -> Iterator[tuple[Expr, Expr]]:
+            a, b = substituted([before, after], known or {})
+            yield a, b
+            c, d = substituted([a, b], {body: u for u, body in self.bodies.items()})
+            if (c, d) != (a, b):
+                yield c, d
+            if self.full:
+                yield self._in_full(a), self._in_full(b)
+
+        return checked_step(rule, before, after, left, more_and_more_explicit)
 
     def _in_full(self, term: Expr) -> Expr:
         """A term with the definitions and their derivatives written out."""
@@ -469,7 +450,7 @@ class _Index:
                 if rule.name != "definition":  # one rule applied once, checked on its own
                     names = free_names(pending)
                     one, other = self._line(pending, names), self._line(piece, names)
-                    folded.append(self._checked_step(rule, one, other, one, {}))
+                    folded.append(self._checked_step(rule, one, other, one, None))
                 new += [self.rules.splice(term, place, product) for product in products]
             terms = new
         known = [rule for rule in dict.fromkeys(used) if rule.latex]

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
+from ..calculus import Placed, derivative_of, differential_of, instantiate, scalar_rule
 from ..notations import Definition, Node, parse_index
 from ..printers import tree_latex
-from ..terms import ELEMENTWISE, WHOLE
+from ..terms import ELEMENTWISE, WHOLE, Expr
 
 _WIDTH = 90  # characters of laws that are shown with one step
 
@@ -155,6 +156,23 @@ READ_OFF = (
     _rule("gradient read off", "dF = g'*dx"),
     _rule("gradient read off", "dF = tr(G'*dX)"),
 )
+
+
+def slope_at(function: str, position: int, arguments: tuple[Expr, ...]) -> Expr | None:
+    """The derivative of an elementwise function by one argument; None if it has none."""
+    rule = derivative_of(function, position)
+    return rule and scalar_rule(rule, ELEMENTWISE[function].arguments, arguments)
+
+
+def differential_at(function: str, argument: Expr, moved: Expr, batch: int = 0) -> Expr:
+    """A function's differential at `argument` and its differential; both have `batch` axes in front."""
+    rule, place, tangent = differential_of(function)
+    labels = tuple(range(batch))
+    wide = argument.shape[-1:] if WHOLE[function].matrix else argument.shape[batch:]
+    places = {place: Placed(argument, labels), tangent: Placed(moved, labels)}
+    found = instantiate(rule, places, dict(zip(labels, argument.shape, strict=False)), wide)
+    assert found.batch == labels
+    return found.term
 
 
 @cache

@@ -18,25 +18,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..calculus import pushforward, with_assumptions
-from ..notations import (
-    Call,
-    Comparison,
-    Definition,
-    Group,
-    Name,
-    Negative,
-    Node,
-    Number,
-    Pointwise,
-    Power,
-    Product,
-    Sum,
-    Text,
-    Transpose,
-    elaborate_matrix,
-    parts,
-    tree_nodes,
-)
+from ..notations import Node, elaborate_matrix, parts, syntax, tree_nodes
 from ..printers import (
     NOWHERE,
     Atom,
@@ -157,15 +139,17 @@ class Piece:
             core = core.core
         return core
 
-    def is_pending(self) -> bool:
-        """Is its differential not carried out yet?"""
+    def pending(self) -> Node | None:
+        """What its differential is of, if it is not carried out yet."""
         core = self.innermost()
-        return isinstance(core, Call) and core.function == PENDING
+        if isinstance(core, syntax.Call) and core.function == PENDING:
+            return core.arguments[0]
+        return None
 
     def core_name(self) -> str:
         """The name of its differential."""
         core = self.innermost()
-        return core.name if isinstance(core, Name) else ""
+        return core.name if isinstance(core, syntax.Name) else ""
 
     def is_entrywise(self) -> bool:
         """Is it U.*dX, alone?"""
@@ -224,7 +208,7 @@ class Matrices:
         shapes = {name: x.shape for name, x in self.variables.items()}
 
         def change(node: Node) -> Node | None:
-            if not isinstance(node, Call) or node.function != PENDING:
+            if not isinstance(node, syntax.Call) or node.function != PENDING:
                 return None
             (inner,) = node.arguments
             name = f"_d_{len(places)}"
@@ -232,10 +216,14 @@ class Matrices:
             places[Variable(name, term.shape)] = pushforward([term], self.along)[0]
             shapes[name] = term.shape
             is_row = kind.rows is None and not kind.is_scalar
-            return Transpose(Name(name, NOWHERE), NOWHERE) if is_row else Name(name, NOWHERE)
+            return (
+                syntax.Transpose(syntax.Name(name, NOWHERE), NOWHERE)
+                if is_row
+                else syntax.Name(name, NOWHERE)
+            )
 
-        statement = Definition(None, None, replaced(tree, change), NOWHERE, NOWHERE)
-        meaning = elaborate_matrix(Text("", (statement,)), shapes)
+        statement = syntax.Definition(None, None, replaced(tree, change), NOWHERE, NOWHERE)
+        meaning = elaborate_matrix(syntax.Text("", (statement,)), shapes)
         (term,) = substituted([meaning.term], places)
         return with_assumptions(term, self.assumptions)
 
@@ -245,22 +233,22 @@ class Matrices:
         """Rows and columns of a tree's value."""
         inside = map(self.kind, parts(tree))
         match tree:
-            case Name():
+            case syntax.Name():
                 x = self.variables.get(tree.name)
                 return Kind(*x.shape) if x else SCALAR
-            case Group() | Negative() | Power():
+            case syntax.Group() | syntax.Negative() | syntax.Power():
                 return next(inside)
-            case Transpose():
+            case syntax.Transpose():
                 return next(inside).transposed()
-            case Product():
+            case syntax.Product():
                 return _product_kind(inside)
-            case Sum() | Pointwise() | Comparison():
+            case syntax.Sum() | syntax.Pointwise() | syntax.Comparison():
                 return _common_kind(inside)
-            case Call():
+            case syntax.Call():
                 return self._kind_of_call(tree, inside)
         return SCALAR
 
-    def _kind_of_call(self, tree: Call, inside: Iterator[Kind]) -> Kind:
+    def _kind_of_call(self, tree: syntax.Call, inside: Iterator[Kind]) -> Kind:
         name = tree.function
         if name in _NUMBERS or (name in ("max", "min") and len(tree.arguments) == 1):
             return SCALAR
@@ -280,39 +268,39 @@ class Matrices:
 
     def depends(self, tree: Node) -> bool:
         """Does a tree depend on the variable?"""
-        return any(isinstance(n, Name) and n.name in self.moving for n in tree_nodes(tree))
+        return any(isinstance(n, syntax.Name) and n.name in self.moving for n in tree_nodes(tree))
 
     def is_linear(self, tree: Node) -> bool:
         """Does a tree hold a differential, carried out or not?"""
         names = self.moving.values()
         return any(
-            (isinstance(n, Name) and n.name in names)
-            or (isinstance(n, Call) and n.function == PENDING)
+            (isinstance(n, syntax.Name) and n.name in names)
+            or (isinstance(n, syntax.Call) and n.function == PENDING)
             for n in tree_nodes(tree)
         )
 
     def atom(self, tree: Node) -> Atom:
         """A factor of a chain, with what is known of it."""
         flipped = False
-        while isinstance(tree, Transpose | Group):
-            if isinstance(tree, Transpose):
+        while isinstance(tree, syntax.Transpose | syntax.Group):
+            if isinstance(tree, syntax.Transpose):
                 flipped, tree = not flipped, tree.operand
             else:
                 tree = tree.inner
         symmetric = self.is_symmetric(tree)
-        name = tree.function if isinstance(tree, Call) else ""
-        sizes = tree.arguments if isinstance(tree, Call) else ()
+        name = tree.function if isinstance(tree, syntax.Call) else ""
+        sizes = tree.arguments if isinstance(tree, syntax.Call) else ()
         count = _dim(sizes[0]) if name == "ones" and len(sizes) == 1 else None
         return Atom(tree, flipped and not symmetric, symmetric, count, unit=name == "eye")
 
     def is_symmetric(self, tree: Node) -> bool:
         """Is a matrix known to be its own transpose?"""
         match tree:
-            case Name():
+            case syntax.Name():
                 return tree.name in self.variables and self.variables[tree.name].symmetric
-            case Call(function="eye" | "matrix"):
+            case syntax.Call(function="eye" | "matrix"):
                 return True
-            case Call(function="diag"):
+            case syntax.Call(function="diag"):
                 return not self.kind(tree.arguments[0]).is_matrix
         kind = self.kind(tree)
         square = kind.is_matrix and kind.rows == kind.columns
@@ -321,16 +309,16 @@ class Matrices:
     def form(self, tree: Node) -> Form:
         """A tree without differentials as scalars times a chain; products inside products opened."""
         match tree:
-            case Group():
+            case syntax.Group():
                 return self.form(tree.inner)
-            case Number():
+            case syntax.Number():
                 return Form(tree.value)
-            case Negative():
+            case syntax.Negative():
                 inner = self.form(tree.operand)
                 return replace(inner, coefficient=-inner.coefficient)
-            case Transpose():
+            case syntax.Transpose():
                 return self.form(tree.operand).transposed()
-            case Product():
+            case syntax.Product():
                 full = [f for _, f in tree.factors if not self.kind(f).is_scalar]
                 if not full or not self.kind(tree).is_scalar:  # x'*x stays whole
                     result = Form()
@@ -353,43 +341,43 @@ class Matrices:
     def pieces(self, tree: Node) -> list[Piece]:
         """A tree linear in differentials, taken apart."""
         match tree:
-            case Name():
+            case syntax.Name():
                 return [Piece(tree, self.kind(tree))]
-            case Group():
+            case syntax.Group():
                 return self.pieces(tree.inner)
-            case Negative():
+            case syntax.Negative():
                 return [piece.times(Form(-ONE)) for piece in self.pieces(tree.operand)]
-            case Sum():
+            case syntax.Sum():
                 return [
                     piece.times(Form(-ONE if minus else ONE))
                     for minus, term in tree.terms
                     if self.is_linear(term)
                     for piece in self.pieces(term)
                 ]
-            case Transpose():
+            case syntax.Transpose():
                 return [piece.transposed() for piece in self.pieces(tree.operand)]
-            case Product():
+            case syntax.Product():
                 k = next(k for k, (_, f) in enumerate(tree.factors) if self.is_linear(f))
                 before, after = tree.factors[:k], tree.factors[k + 1 :]
-                left, right = (self.form(Product(fs, NOWHERE)) for fs in (before, after))
+                left, right = (self.form(syntax.Product(fs, NOWHERE)) for fs in (before, after))
                 return [
                     self.between(piece, left.chain, right.chain).times(left.times(right))
                     for piece in self.pieces(tree.factors[k][1])
                 ]
-            case Pointwise():
+            case syntax.Pointwise():
                 factors: list[tuple[str, Node]] = []
                 node: Node = tree
-                while isinstance(node, Pointwise) and node.operator != ".^":
+                while isinstance(node, syntax.Pointwise) and node.operator != ".^":
                     factors = [(node.operator, node.right), *factors]
                     node = node.left
                 factors = [(".*", node), *factors]
                 k = next(k for k, (_, f) in enumerate(factors) if self.is_linear(f))
                 rest = (*factors[:k], *factors[k + 1 :])
                 return [self.entrywise(piece, rest) for piece in self.pieces(factors[k][1])]
-            case Call() if tree.function == PENDING:
+            case syntax.Call() if tree.function == PENDING:
                 return [Piece(tree, self.kind(tree.arguments[0]))]
-            case Call(arguments=(argument,)):
-                return [self.inside(tree.function, piece) for piece in self.pieces(argument)]
+            case syntax.Call(arguments=(argument,)):
+                return [self.apply(tree.function, piece) for piece in self.pieces(argument)]
         raise AssertionError(tree)
 
     def with_core(self, piece: Piece, tree: Node) -> list[Piece]:
@@ -399,7 +387,7 @@ class Matrices:
             if piece.function == ".*":
                 inside = [self.entrywise(p, piece.factors) for p in inside]
             elif piece.function:
-                inside = [self.inside(piece.function, p) for p in inside]
+                inside = [self.apply(piece.function, p) for p in inside]
         else:
             inside = self.pieces(tree) if self.is_linear(tree) else []
         if piece.flipped:
@@ -453,7 +441,7 @@ class Matrices:
             inner, full = inner.inside(), (*full, *inner.factors)
         return Piece(inner, kind, ".*", full).times(result.scalars)
 
-    def inside(self, function: str, piece: Piece) -> Piece:
+    def apply(self, function: str, piece: Piece) -> Piece:
         """A linear function of a piece, scalars outside."""
         if function in ("vector", "matrix"):
             return self.between(piece, (self.atom(call_tree(function, number_tree(ONE))),), ())
@@ -471,7 +459,7 @@ class Matrices:
         """The sum of pieces."""
         forms = [self._piece_form(piece) for piece in pieces]
         if not forms:
-            return Number(Fraction(0), NOWHERE)
+            return syntax.Number(Fraction(0), NOWHERE)
         return form_tree(forms[0]) if len(forms) == 1 else sum_tree(_signed(forms))
 
     def _piece_form(self, piece: Piece) -> Form:
@@ -489,14 +477,16 @@ class Matrices:
             return piece.core
         inner = self.tree([piece.core])
         if piece.function != ".*":
-            return call_tree(piece.function, inner) if piece.function else Group(inner, NOWHERE)
+            return (
+                call_tree(piece.function, inner) if piece.function else syntax.Group(inner, NOWHERE)
+            )
         before = [tree for op, tree in piece.factors if op == ".*"]
         tree, *rest = [*before, inner]
         for factor in rest:
-            tree = Pointwise(".*", tree, factor, NOWHERE)
+            tree = syntax.Pointwise(".*", tree, factor, NOWHERE)
         for op, factor in piece.factors:
             if op == "./":
-                tree = Pointwise("./", tree, factor, NOWHERE)
+                tree = syntax.Pointwise("./", tree, factor, NOWHERE)
         return tree
 
 
@@ -518,18 +508,18 @@ def _with_scalar_around(piece: Piece, around: Node) -> Piece:
 
 
 def _dim(tree: Node) -> Dim:
-    if isinstance(tree, Number):
+    if isinstance(tree, syntax.Number):
         return int(tree.value)
-    assert isinstance(tree, Name)
+    assert isinstance(tree, syntax.Name)
     return tree.name
 
 
 def _is_ones(tree: Node) -> bool:
     """A column of ones, or a matrix of them."""
-    if not isinstance(tree, Call) or tree.function not in ("vector", "matrix", "ones"):
+    if not isinstance(tree, syntax.Call) or tree.function not in ("vector", "matrix", "ones"):
         return False
     first = tree.arguments[0]
-    return tree.function == "ones" or (isinstance(first, Number) and first.value == 1)
+    return tree.function == "ones" or (isinstance(first, syntax.Number) and first.value == 1)
 
 
 def _entrywise_tree(first: Sequence[Node], factors: Iterable[tuple[str, Node]]) -> Node:
@@ -538,19 +528,19 @@ def _entrywise_tree(first: Sequence[Node], factors: Iterable[tuple[str, Node]]) 
     whole += sorted(factors, key=lambda entry: entry[0] == "./")
     tree = whole.pop(0)[1] if whole[0][0] == ".*" else number_tree(ONE)
     for operator, factor in whole:
-        tree = Pointwise(operator, tree, factor, NOWHERE)
+        tree = syntax.Pointwise(operator, tree, factor, NOWHERE)
     return tree
 
 
 # ---------------------------------------------------------------- surface trees, rebuilt
 
 _PARTS = {
-    Group: ("inner",),
-    Negative: ("operand",),
-    Transpose: ("operand",),
-    Power: ("base", "exponent"),
-    Pointwise: ("left", "right"),
-    Comparison: ("left", "right"),
+    syntax.Group: ("inner",),
+    syntax.Negative: ("operand",),
+    syntax.Transpose: ("operand",),
+    syntax.Power: ("base", "exponent"),
+    syntax.Pointwise: ("left", "right"),
+    syntax.Comparison: ("left", "right"),
 }
 
 
@@ -560,11 +550,11 @@ def replaced(tree: Node, change: Callable[[Node], Node | None]) -> Node:
     if new is not None:
         return new
     match tree:
-        case Product():
-            return Product(tuple((d, replaced(f, change)) for d, f in tree.factors), NOWHERE)
-        case Sum():
-            return Sum(tuple((m, replaced(t, change)) for m, t in tree.terms), NOWHERE)
-        case Call() if tree.function not in _SIZED:
+        case syntax.Product():
+            return syntax.Product(tuple((d, replaced(f, change)) for d, f in tree.factors), NOWHERE)
+        case syntax.Sum():
+            return syntax.Sum(tuple((m, replaced(t, change)) for m, t in tree.terms), NOWHERE)
+        case syntax.Call() if tree.function not in _SIZED:
             arguments = tuple(bare(replaced(argument, change)) for argument in tree.arguments)
             return replace(tree, arguments=arguments)
     node: Any = tree
@@ -576,7 +566,7 @@ def put_in(tree: Node, places: Mapping[str, Node]) -> Node:
     """A tree with trees for names."""
 
     def change(node: Node) -> Node | None:
-        if isinstance(node, Name) and node.name in places:
+        if isinstance(node, syntax.Name) and node.name in places:
             return bare(places[node.name])
         return None
 
@@ -587,7 +577,7 @@ def without_needless_transposes(tree: Node) -> Node:
     """Transposes dropped where the value is the same without: sum(U'), tr(U'), norm2(U')."""
 
     def change(node: Node) -> Node | None:
-        if isinstance(node, Call) and node.function in _OF_TRANSPOSES:
+        if isinstance(node, syntax.Call) and node.function in _OF_TRANSPOSES:
             new = _transpose_of(node.arguments[0])
             return None if new is None else replace(node, arguments=(replaced(new, change),))
         return None
@@ -597,21 +587,22 @@ def without_needless_transposes(tree: Node) -> Node:
 
 def _transpose_of(tree: Node) -> Node | None:
     """The transpose of a tree that is one, or a product of many."""
-    if isinstance(tree, Transpose):
+    if isinstance(tree, syntax.Transpose):
         return bare(tree.operand)
-    if isinstance(tree, Product) and not any(divides for divides, _ in tree.factors):
+    if isinstance(tree, syntax.Product) and not any(divides for divides, _ in tree.factors):
         factors = [factor for _, factor in reversed(tree.factors)]
-        if 2 * sum(isinstance(factor, Transpose) for factor in factors) > len(factors):
+        if 2 * sum(isinstance(factor, syntax.Transpose) for factor in factors) > len(factors):
             turned = (
-                f.operand if isinstance(f, Transpose) else Transpose(f, NOWHERE) for f in factors
+                f.operand if isinstance(f, syntax.Transpose) else syntax.Transpose(f, NOWHERE)
+                for f in factors
             )
-            return Product(tuple((False, factor) for factor in turned), NOWHERE)
+            return syntax.Product(tuple((False, factor) for factor in turned), NOWHERE)
     return None
 
 
 def bare(tree: Node) -> Node:
     """A tree without brackets around it."""
-    return tree.inner if isinstance(tree, Group) else tree
+    return tree.inner if isinstance(tree, syntax.Group) else tree
 
 
 # ---------------------------------------------------------------- the differential last
@@ -740,7 +731,7 @@ def scalars_collected(matrices: Matrices, piece: Piece) -> Piece:
     for trees, sign in (((*scalars.above, *found), 1), (scalars.below, -1)):
         for tree in trees:
             base, exponent = bare(tree), ONE
-            if isinstance(tree, Power) and isinstance(tree.exponent, Number):
+            if isinstance(tree, syntax.Power) and isinstance(tree.exponent, syntax.Number):
                 base, exponent = bare(tree.base), tree.exponent.value
             known = powers.get(matrix_text(base), (base, Fraction(0)))[1]
             powers[matrix_text(base)] = base, known + sign * exponent

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..equality import check_equal
 from ..notations import Definition, Node, Text
 from ..printers import (
     Letters,
@@ -73,6 +74,18 @@ def axis_letters(letters: Letters, dims: Iterable[Dim], used: Iterable[str]) -> 
     for dim in dims:
         names = (*names, letters.letter(dim, frozenset((*used, *names))))
     return names
+
+
+def checked_step(
+    rule: Rule,
+    before: Line,
+    after: Line,
+    left: Line,
+    sides: Callable[[Expr, Expr], Iterable[tuple[Expr, Expr]]] = lambda a, b: [(a, b)],
+) -> Step:
+    """A step whose two sides were found equal; EinderivError if they are not."""
+    assert before.term is not None and after.term is not None
+    return step_by(rule, before, after, check_equal(sides(before.term, after.term)), left)
 
 
 def step_by(rule: Rule, before: Line, after: Line, how: str, left: Line | None) -> Step:
