@@ -153,13 +153,10 @@ class _Listing:
         question = self.question
         given: list[tuple[Line, Line]] = []
         own: dict[Expr, Expr] = {}
-        for node, v in self.values.items():
+        rows = [(node, v.name, self._letters(node, ())) for node, v in self.values.items()]
+        for node, name, names in (*rows, (self.root, self.name, question.indices)):
             own[node] = self._over_rows_below(node)
-            names = self._letters(node, ())
-            given.append((self._entry(v.name, names), self._line(own[node], names)))
-        own[self.root] = self._over_rows_below(self.root)
-        left = self._entry(self.name, question.indices)
-        given.append((left, self._line(own[self.root], question.indices)))
+            given.append((self._entry(name, names), self._line(own[node], names)))
         steps = self._backwards(own)
         bar, where = with_macrons(adjoint_name("v")), ""
         if self.rank:

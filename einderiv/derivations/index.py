@@ -198,7 +198,12 @@ class _Rules:
             own_laws.append(laws.slope_law(inner.function, k))
             if not is_zero(slope):
                 shown = self.unfolder.raw(slope, names if slope.rank else (), used)
-                terms.append(_flat_product(shown, self.pending(argument)))
+                front = _as_product(shown)
+                if front.summed:
+                    front = Product(ONE, (shown,), ())
+                elif isinstance(shown, Leaf) and isinstance(shown.term, Literal):
+                    front = Product(shown.term.value, (), ())
+                terms.append(replace(front, factors=(*front.factors, self.pending(argument))))
         law, latex = zip(*own_laws, strict=True)
         return Rule("chain rule", "; ".join(law), r",\; ".join(latex)), terms
 
@@ -642,20 +647,6 @@ def _holds(root: Raw, leaf: Expr) -> bool:
 
 def _as_product(raw: Raw) -> Product:
     return raw if isinstance(raw, Product) else Product(ONE, (raw,), ())
-
-
-def _flat_product(*factors: Raw) -> Product:
-    """A product, the numbers and unsummed products among its factors written out."""
-    coefficient, flat = ONE, list[Raw]()
-    for factor in factors:
-        if isinstance(factor, Product) and not factor.summed:
-            coefficient *= factor.coefficient
-            flat += factor.factors
-        elif isinstance(factor, Leaf) and isinstance(factor.term, Literal):
-            coefficient *= factor.term.value
-        else:
-            flat.append(factor)
-    return Product(coefficient, tuple(flat), ())
 
 
 def _without_deltas(term: Product, dims: Mapping[str, Dim], found: dict[Rule, None]) -> Product:

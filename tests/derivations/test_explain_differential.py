@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import einderiv as ed
-from einderiv.derivations import differential, pieces
+from einderiv.derivations import differential
 from einderiv.derivations.derivation import Derivation
 from einderiv.derivations.records import Step, all_steps
 from einderiv.errors import DerivativeError, EinderivError, NotMatrixFormError
@@ -317,10 +317,10 @@ def test_long_derivations_are_folded_to_twenty_steps() -> None:
 
 def test_a_step_that_is_no_equality_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(matrices: Any, piece: Any) -> Any:
-        turned, rule = pieces.rotate(matrices, piece)
+        turned, rule = differential.rotate(matrices, piece)
         return (turned.times(Form(Fraction(-1))), rule) if rule is not None else (turned, rule)
 
-    monkeypatch.setattr(differential, "TURNS", (pieces.with_trace, wrong))
+    monkeypatch.setattr(differential, "TURNS", (differential.with_trace, wrong))
     with pytest.raises(EinderivError, match="not an equality"):
         derivation("tr(A*X*B)", "X")
 
