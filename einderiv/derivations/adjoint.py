@@ -123,7 +123,6 @@ class _Listing:
         self.adjoints: set[Expr] = set()
 
     def _letters(self, node: Expr, used: Names) -> Names:
-        """Letters for the axes of a row."""
         return axis_letters(Letters(self.hints, self.root, set()), node.shape, used)
 
     def _line(self, term: Expr, names: Names) -> Line:
@@ -143,7 +142,6 @@ class _Listing:
         return Line(with_macrons(line.text), with_bars(line.latex, [name]))
 
     def _partial(self, name: str, names: Names) -> Line:
-        """`∂J/∂v2[a]`."""
         return partial_line(self.name, self.question.indices, name, names)
 
     # ------------------------------------------------------------ the table
@@ -218,7 +216,6 @@ class _Listing:
                 pending.setdefault(v, []).append((found[v], _rule(node, local, v), how))
 
     def _total(self, v: Variable, parts: Sequence[Part]) -> Expr:
-        """The sum of what a row gets."""
         shape = (*self.root.shape, *v.shape)
         if not parts:
             return zero(shape)

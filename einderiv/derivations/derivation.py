@@ -136,7 +136,6 @@ def _is_fold(step: Step) -> bool:
 
 
 def _reason(step: Step) -> str:
-    """The rule and its law, and how many steps are folded."""
     shown = f"{step.rule}: {step.law}" if step.law else step.rule
     return shown + (f" [{len(step.folded)} steps folded]" if _is_fold(step) else "")
 
@@ -241,7 +240,6 @@ def to_aligned(d: Derivation) -> str:
 
 
 def formula(line: Line) -> str:
-    """The LaTeX of a line; its text if it has none."""
     return line.latex or words(line.text)
 
 

@@ -174,10 +174,8 @@ class _Differential:
         self.matrices = Matrices(variables, self.assumptions, x, dx)  # type: ignore[arg-type]
         self.perturbation = _Perturbation(self.matrices)
         self.moving = dependents([self.root], [x])
-        known = {
-            with_assumptions(node, self.assumptions): name
-            for node, name in context.definitions.items()
-        }
+        definitions = context.definitions.items()
+        known = {with_assumptions(node, self.assumptions): name for node, name in definitions}
         self.lets = named_matrices(self.root, known, self.moving, self.taken)
         hints = replace(context.hints(), definitions={})
         self.printer = MatrixPrinter(hints, self.lets, self.root)
@@ -189,7 +187,6 @@ class _Differential:
         return free_name((f"d{name}", f"Δ{name}", f"d_{name}"), self.taken)
 
     def derivation(self) -> Derivation:
-        """Definitions with their differentials, dF, the gradient."""
         for node, name in self.lets.items():
             tree = self._give(name, node)
             differential = None
@@ -338,7 +335,6 @@ class _Differential:
             self._last_step(main, rule, shown, result)
 
     def _last_rule(self, before: Line) -> Rule:
-        """What the last step to the engine's result does."""
         assert before.term is not None
         x, words = self.question.variable.name, self.question.context.assumptions
         used = [name for name in self.lets.values() if re.search(rf"\b{name}\b", before.text)]
@@ -391,7 +387,6 @@ class _Perturbation:
         self.used: dict[Rule, None] = {}
 
     def rules_used(self) -> list[Rule]:
-        """The rules since the last time, in order."""
         used, self.used = list(self.used), {}
         return used
 
@@ -491,12 +486,9 @@ class _Perturbation:
                 terms.append((False, replace(tree, right=moved)))
             else:
                 self.used[laws.D_ENTRYWISE_QUOTIENT] = None
-                square = syntax.Pointwise(
-                    ".^", as_base(tree.right), number_tree(Fraction(2)), NOWHERE
-                )
-                shown = syntax.Pointwise(
-                    "./", syntax.Pointwise(".*", tree.left, moved, NOWHERE), square, NOWHERE
-                )
+                square = syntax.Pointwise(".^", as_base(tree.right), number_tree(2 * ONE), NOWHERE)
+                above = replace(tree, operator=".*", right=moved)
+                shown = syntax.Pointwise("./", above, square, NOWHERE)
                 terms.append((True, shown))
         return syntax.Sum(tuple(terms), NOWHERE)
 
@@ -508,7 +500,7 @@ class _Perturbation:
         moved = self.differential(tree.left)
         slope: Node = tree.left
         if exponent != 2:
-            slope = syntax.Pointwise(".^", as_base(tree.left), number_tree(exponent - 1), NOWHERE)
+            slope = replace(tree, left=as_base(tree.left), right=number_tree(exponent - 1))
         shown = syntax.Group(syntax.Pointwise(".*", slope, moved, NOWHERE), NOWHERE)
         return _product(number_tree(exponent), shown)
 
@@ -523,7 +515,7 @@ class _Perturbation:
         self.used[laws.D_SQUARE if exponent == 2 else laws.D_POWER] = None
         lower: Node = tree.base
         if exponent != 2:
-            lower = syntax.Power(tree.base, number_tree(exponent - 1), NOWHERE)
+            lower = replace(tree, exponent=number_tree(exponent - 1))
         moved = as_factor(self.differential(base))
         return _product(number_tree(exponent), as_factor(lower), moved)
 
@@ -647,11 +639,10 @@ def _with_conditions(tree: Node, places: Mapping[str, Node]) -> Node:
     """where(c, ...) for where(c != 0, ...), for a c that is a comparison already."""
 
     def change(node: Node) -> Node | None:
-        left = node.left if isinstance(node, syntax.Comparison) else None
-        is_condition = isinstance(left, syntax.Name) and isinstance(
-            places.get(left.name), syntax.Comparison
-        )
-        return left if is_condition else None
+        if isinstance(node, syntax.Comparison) and isinstance(node.left, syntax.Name):
+            is_condition = isinstance(places.get(node.left.name), syntax.Comparison)
+            return node.left if is_condition else None
+        return None
 
     return replaced(tree, change)
 
@@ -730,16 +721,13 @@ class Piece:
         return replace(self, flipped=flipped, kind=self.kind.transposed(), left=left, right=right)
 
     def bare(self) -> Piece:
-        """The piece without its scalars."""
         return replace(self, scalars=_UNIT)
 
     def inside(self) -> Piece:
-        """The piece inside its function."""
         assert isinstance(self.core, Piece)
         return self.core
 
     def innermost(self) -> Node:
-        """The differential inside all functions."""
         core = self.core
         while isinstance(core, Piece):
             core = core.core
@@ -753,7 +741,6 @@ class Piece:
         return None
 
     def core_name(self) -> str:
-        """The name of its differential."""
         core = self.innermost()
         return core.name if isinstance(core, syntax.Name) else ""
 
@@ -822,11 +809,8 @@ class Matrices:
             places[Variable(name, term.shape)] = pushforward([term], self.along)[0]
             shapes[name] = term.shape
             is_row = kind.rows is None and not kind.is_scalar
-            return (
-                syntax.Transpose(syntax.Name(name, NOWHERE), NOWHERE)
-                if is_row
-                else syntax.Name(name, NOWHERE)
-            )
+            plain = syntax.Name(name, NOWHERE)
+            return syntax.Transpose(plain, NOWHERE) if is_row else plain
 
         statement = syntax.Definition(None, None, replaced(tree, change), NOWHERE, NOWHERE)
         meaning = elaborate_matrix(syntax.Text("", (statement,)), shapes)
@@ -836,7 +820,6 @@ class Matrices:
     # ------------------------------------------------------------ kinds
 
     def kind(self, tree: Node) -> Kind:
-        """Rows and columns of a tree's value."""
         inside = map(self.kind, parts(tree))
         match tree:
             case syntax.Name():
@@ -866,14 +849,12 @@ class Matrices:
         return _diagonal_kind(next(inside)) if name == "diag" else _common_kind(inside)
 
     def value_kind(self, piece: Piece) -> Kind:
-        """Rows and columns of a whole piece."""
         left, right = ([self.kind(a.shown()) for a in c] for c in (piece.left, piece.right))
         return _product_kind([*left, piece.kind, *right])
 
     # ------------------------------------------------------------ trees as chains
 
     def depends(self, tree: Node) -> bool:
-        """Does a tree depend on the variable?"""
         return any(isinstance(n, syntax.Name) and n.name in self.moving for n in tree_nodes(tree))
 
     def is_linear(self, tree: Node) -> bool:
@@ -900,7 +881,6 @@ class Matrices:
         return Atom(tree, flipped and not symmetric, symmetric, count, unit=name == "eye")
 
     def is_symmetric(self, tree: Node) -> bool:
-        """Is a matrix known to be its own transpose?"""
         match tree:
             case syntax.Name():
                 return tree.name in self.variables and self.variables[tree.name].symmetric
@@ -1020,7 +1000,6 @@ class Matrices:
         return replace(piece, left=left, right=right)
 
     def _scalar(self, chain: Chain) -> Node | None:
-        """A chain that is a scalar, as one."""
         tree = chain_tree(chain)
         return tree if self.kind(tree).is_scalar else None
 
@@ -1039,9 +1018,9 @@ class Matrices:
         kind = self.value_kind(piece)
         if kind.is_scalar or piece.kind.is_scalar:
             around = piece.left + piece.right
-            first = [chain_tree(around)] if around else []
-            first = [tree for tree in first if not _is_ones(tree)]
-            return replace(result, left=(self.atom(_entrywise_tree(first, full)),), right=())
+            if around and not _is_ones(chain_tree(around)):
+                full = ((".*", chain_tree(around)), *full)
+            return replace(result, left=(self.atom(_entrywise_tree(full)),), right=())
         inner = result.bare()
         if inner.is_entrywise():  # U.*(V.*dX)
             inner, full = inner.inside(), (*full, *inner.factors)
@@ -1062,14 +1041,12 @@ class Matrices:
     # ------------------------------------------------------------ pieces as trees
 
     def tree(self, pieces: Sequence[Piece]) -> Node:
-        """The sum of pieces."""
         forms = [self._piece_form(piece) for piece in pieces]
         if not forms:
             return syntax.Number(Fraction(0), NOWHERE)
         return form_tree(forms[0]) if len(forms) == 1 else sum_tree(_signed(forms))
 
     def _piece_form(self, piece: Piece) -> Form:
-        """A piece as scalars times a chain."""
         core = self._core_tree(piece)
         if piece.kind.is_scalar:
             form = piece.scalars.times(Form(above=(core,)))
@@ -1086,14 +1063,7 @@ class Matrices:
             return (
                 call_tree(piece.function, inner) if piece.function else syntax.Group(inner, NOWHERE)
             )
-        before = [tree for op, tree in piece.factors if op == ".*"]
-        tree, *rest = [*before, inner]
-        for factor in rest:
-            tree = syntax.Pointwise(".*", tree, factor, NOWHERE)
-        for op, factor in piece.factors:
-            if op == "./":
-                tree = syntax.Pointwise("./", tree, factor, NOWHERE)
-        return tree
+        return _entrywise_tree([*piece.factors, (".*", inner)])
 
 
 def _inverse(form: Form) -> Form:
@@ -1121,17 +1091,15 @@ def _dim(tree: Node) -> Dim:
 
 
 def _is_ones(tree: Node) -> bool:
-    """A column of ones, or a matrix of them."""
     if not isinstance(tree, syntax.Call) or tree.function not in ("vector", "matrix", "ones"):
         return False
     first = tree.arguments[0]
     return tree.function == "ones" or (isinstance(first, syntax.Number) and first.value == 1)
 
 
-def _entrywise_tree(first: Sequence[Node], factors: Iterable[tuple[str, Node]]) -> Node:
-    """first .* U .* V ./ W; first may be left out."""
-    whole = [(".*", tree) for tree in first]
-    whole += sorted(factors, key=lambda entry: entry[0] == "./")
+def _entrywise_tree(factors: Iterable[tuple[str, Node]]) -> Node:
+    """U .* V ./ W."""
+    whole = sorted(factors, key=lambda entry: entry[0] == "./")
     tree = whole.pop(0)[1] if whole[0][0] == ".*" else number_tree(ONE)
     for operator, factor in whole:
         tree = syntax.Pointwise(operator, tree, factor, NOWHERE)
@@ -1198,16 +1166,16 @@ def _transpose_of(tree: Node) -> Node | None:
     if isinstance(tree, syntax.Product) and not any(divides for divides, _ in tree.factors):
         factors = [factor for _, factor in reversed(tree.factors)]
         if 2 * sum(isinstance(factor, syntax.Transpose) for factor in factors) > len(factors):
-            turned = (
-                f.operand if isinstance(f, syntax.Transpose) else syntax.Transpose(f, NOWHERE)
-                for f in factors
+            return _product(
+                *(
+                    f.operand if isinstance(f, syntax.Transpose) else syntax.Transpose(f, NOWHERE)
+                    for f in factors
+                )
             )
-            return syntax.Product(tuple((False, factor) for factor in turned), NOWHERE)
     return None
 
 
 def bare(tree: Node) -> Node:
-    """A tree without brackets around it."""
     return tree.inner if isinstance(tree, syntax.Group) else tree
 
 
@@ -1276,8 +1244,7 @@ def without_function(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | No
         product = matrices.between(inner, (matrices.atom(diagonal),), ())
         return _trace(product).times(piece.scalars), laws.DIAGONAL_OF
     if in_trace and not left:  # tr(U.*V)
-        whole = _entrywise_tree([], around.factors)
-        diagonal = call_tree("diag", call_tree("diag", whole))
+        diagonal = call_tree("diag", call_tree("diag", _entrywise_tree(around.factors)))
         moved, rule = matrices.atom(diagonal), laws.ENTRYWISE_TRACE
     else:
         moved = _other_factor(matrices, around.factors, left)
@@ -1299,17 +1266,18 @@ def _other_factor(matrices: Matrices, factors: Factors, chain: Chain) -> Atom:
     plain = [(matrices.atom(tree),) for _, tree in factors]
     turned = [transposed(own) for own in plain]
 
-    def product(*first: Node, rest: Sequence[Chain]) -> Atom:
-        trees = [(op, chain_tree(own)) for (op, _), own in zip(factors, rest, strict=True)]
-        return matrices.atom(_entrywise_tree([*first], trees))
+    def product(first: Chain, rest: Sequence[Chain]) -> Atom:
+        trees = [(".*", chain_tree(first))] if first else []
+        trees += [(op, chain_tree(own)) for (op, _), own in zip(factors, rest, strict=True)]
+        return matrices.atom(_entrywise_tree(trees))
 
     if all(_is_ones(atom.tree) for atom in chain):
-        return replace(product(rest=plain), flipped=True)
+        return replace(product((), plain), flipped=True)
     direct = flips(chain) + sum(map(flips, turned))
     other = flips(transposed(chain)) + sum(map(flips, plain)) + 1
     if matrices.kind(chain_tree(chain)).rows is None or other < direct:
-        return replace(product(chain_tree(transposed(chain)), rest=plain), flipped=True)
-    return product(chain_tree(chain), rest=turned)
+        return replace(product(transposed(chain), plain), flipped=True)
+    return product(chain, turned)
 
 
 def _ones(dim: Dim) -> Node:

@@ -113,27 +113,341 @@ class Block:
         return _raw_sum(self.front, self.terms)
 
 
-class _Rules:
-    """One derivative pushed one level down, over the letters and definitions of one derivation.
+class _Index:
+    """One derivation: its letters and definitions, how a step is shown and checked, its blocks.
 
-    These are the engine's four formulas (Sum, Contraction, Map, Apply) on named indices; slopes and
-    differentials come from the same rows of the table of functions. Every product that leaves here holds
-    one derivative at most, as a factor of its own.
+    A step's two sides are compared with definitions as tensors of their own first, so that the work grows
+    with the length of what is shown.
     """
 
-    def __init__(
-        self, unfolder: Unfolder, x: Variable, names: Names, slopes: Mapping[Variable, Variable]
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self.x, self.names = question.variable, question.names
+        letters = Letters(question.context.hints(), question.term, set())
+        self.dims = letters.dims
+        for names, shape in ((question.indices, question.term.shape), (self.names, self.x.shape)):
+            self.dims.update(zip(names, shape, strict=True))
+        moving = dependents([question.term], [self.x])
+        taken = reserved_names(question.context)
+        self.name = free_name((question.context.name, "f", "F", "y", "Y"), taken)
+        parts = named_parts(question.term, question.context.definitions, moving, taken)
+        self.lets = {node: Variable(name, node.shape) for node, name in parts.items()}
+        self.slopes = {  # a definition that depends on x -> its derivative
+            u: Variable(f"∂{u.name}", u.shape + self.x.shape)
+            for node, u in self.lets.items()
+            if node in moving
+        }
+        self.reserved = frozenset((*question.indices, *self.names))
+        self.unfolder = Unfolder(letters, self.lets, self.reserved)
+        slopes: dict[Expr, tuple[str, str, int]] = {
+            du: (u.name, self.x.name, u.rank) for u, du in self.slopes.items()
+        }
+        self.writer = TreeWriter(slopes, self.dims)
+        self.blocks: dict[Variable, Block] = {}  # a definition's derivative -> how it comes about
+        self.bodies: dict[Expr, Expr] = {}  # definitions, each in terms of those before
+        self.full: dict[Expr, Expr] = {}  # they and their derivatives, in the user's tensors
+        self.given: list[tuple[Line, Line]] = []
+
+    def derivation(self) -> Derivation:
+        question = self.question
+        for node, u in self.lets.items():
+            indices = self.letters(node.shape, self.reserved)
+            raw = self._give(u.name, indices, node)
+            self.bodies[u] = to_term(raw, self.dims, indices)
+            self.unfolder.recognise(self.bodies[u], u)
+            self.full[u] = node
+            if u in self.slopes:
+                du = self.slopes[u]
+                block = self.blocks[du] = self._derive_block(u.name, indices, raw, False)
+                own = to_term(block.raw(), self.dims, block.axes)
+                self.full[du] = self._in_full(own)
+        raw = self._give(self.name, question.indices, question.term)
+        main = self._derive_block(self.name, question.indices, raw, True)
+        self._finish(main)
+        note = [self._layout_note(), self._matrix_form(main)]
+        steps = fold_steps([block.steps for block in self.blocks.values()], main.steps)
+        shown = "\n".join(line for line in note if line)
+        return Derivation("index", question, main.left, tuple(self.given), steps, shown)
+
+    def _give(self, name: str, indices: Names, node: Expr) -> Raw:
+        """A term as a tree, put among what is given."""
+        raw = self.unfolder.raw(node, indices)
+        self.given.append((index_line(entry(name, indices)), self._line(raw, indices)))
+        return raw
+
+    # ------------------------------------------------------------ lines and steps
+
+    def _line(self, raw: Raw, names: Names) -> Line:
+        """A right-hand side whose left-hand side has the indices `names`."""
+        return index_line(self.writer.tree(raw, names), to_term(raw, self.dims, names))
+
+    def _step(
+        self,
+        block: Block,
+        rule: Rule,
+        terms: Iterable[Product],
+        front: Product | None = None,
+        part: tuple[Raw, Raw] | None = None,
+        folded: Sequence[Step] = (),
+        known: Mapping[Expr, Expr] | None = None,
     ) -> None:
-        self.unfolder, self.dims = unfolder, unfolder.letters.dims
-        self.x, self.names = x, names
-        self.slopes = dict(slopes)  # a definition that depends on x -> its derivative
+        """The next right-hand side of a block; a step unless nothing is seen to change."""
+        before = self._line(block.raw(), block.axes)
+        block.front, block.terms = front or block.front, tuple(terms)
+        after = self._line(block.raw(), block.axes)
+        if after.text == before.text:
+            return
+        shown = None
+        if part is not None:
+            names = tuple(dict.fromkeys(name for raw in part for name in free_names(raw)))
+            shown = self._line(part[0], names), self._line(part[1], names)
+        step = self._checked_step(rule, before, after, block.left, known)
+        block.steps.append(replace(step, part=shown, folded=tuple(folded)))
+
+    def _checked_step(
+        self, rule: Rule, before: Line, after: Line, left: Line, known: Mapping[Expr, Expr] | None
+    ) -> Step:
+        """A step whose sides are compared with what is known put in; definitions by name; all in full."""
+
+        def more_and_more_explicit(before: Expr, after: Expr) -> Iterator[tuple[Expr, Expr]]:
+            a, b = substituted([before, after], known or {})
+            yield a, b
+            c, d = substituted([a, b], {body: u for u, body in self.bodies.items()})
+            if (c, d) != (a, b):
+                yield c, d
+            if self.full:
+                yield self._in_full(a), self._in_full(b)
+
+        return checked_step(rule, before, after, left, more_and_more_explicit)
+
+    def _in_full(self, term: Expr) -> Expr:
+        """A term with the definitions and their derivatives written out."""
+        return substituted([term], self.full)[0]
+
+    # ------------------------------------------------------------ a block
+
+    def _derive_block(self, name: str, indices: Names, raw: Raw, is_last: bool) -> Block:
+        """Rules from the outside in, then deltas, names and like terms."""
+        left = partial_line(name, indices, self.x.name, self.names)
+        whole = Product(ONE, (self.pending(raw),), ())
+        block = Block(left, (*indices, *self.names), _NOTHING, [whole])
+        front, core = self._constant_factors(raw)
+        if not self.depends(raw):
+            self._step(block, Rule("constant", f"it has no {self.x.name}"), (), front)
+            return block
+        terms = [Product(ONE, (self.pending(core),), ())]
+        while any(_place(term) is not None for term in terms):
+            terms = self._round(block, front, terms)  # constants come out with the first rule
+        self._put_definitions_in(block)
+        self._contract_deltas(block)
+        self._rename_dummies(block, is_last)
+        self._collect(block)
+        return block
+
+    def _constant_factors(self, raw: Raw) -> tuple[Product, Raw]:
+        """Numbers and scalars that do not depend on the variable, and what is left."""
+        if not isinstance(raw, Product):
+            return _NOTHING, raw
+        front = tuple(f for f in raw.factors if not free_names(f) and not self.depends(f))
+        rest = tuple(f for f in raw.factors if f not in front)
+        single = rest[0] if len(rest) == 1 and not raw.summed else Product(ONE, rest, raw.summed)
+        return Product(raw.coefficient, front, ()), single
+
+    def _round(self, block: Block, front: Product, terms: list[Product]) -> list[Product]:
+        """One rule everywhere it is due; rules that a reader takes for granted all at once."""
+        folded: list[Step] = []
+        used: list[Rule] = []
+        part: tuple[Raw, Raw] | None = None
+        pendings = [f for term in terms for f in term.factors if isinstance(f, Pending)]
+        trivial = any(map(self._is_trivial, pendings))
+        changed = True
+        while changed:
+            changed = False
+            new: list[Product] = []
+            for term in terms:
+                place = _place(term)
+                pending = None if place is None else term.factors[place]
+                if place is None or self._is_trivial(pending) != trivial:
+                    new.append(term)
+                    continue
+                assert isinstance(pending, Pending)
+                rule, products = self.apply(pending, all_names([term]))
+                changed = trivial
+                used.append(rule)
+                piece = _raw_sum(_NOTHING, products)
+                if part is None or (isinstance(part[1], Total) and rule.name.startswith("deriv")):
+                    part = (pending, piece)
+                if rule.name != "definition":  # one rule applied once, checked on its own
+                    names = free_names(pending)
+                    one, other = self._line(pending, names), self._line(piece, names)
+                    folded.append(self._checked_step(rule, one, other, one, None))
+                new += [self.splice(term, place, product) for product in products]
+            terms = new
+        known = [rule for rule in dict.fromkeys(used) if rule.latex]
+        main = [rule for rule in known if rule.name == "derivative of an entry"] or known
+        folded = folded if len(folded) > 1 else []
+        self._step(block, combine(used, main), terms, front, part, folded)
+        return terms
+
+    def _is_trivial(self, pending: Raw | None) -> bool:
+        """Sums, constant factors and entries are taken for granted; so no step for each."""
+        assert isinstance(pending, Pending)
+        inner = pending.inner
+        if isinstance(inner, Product):
+            return sum(self.depends(factor) for factor in inner.factors) < 2
+        return isinstance(inner, Leaf | Total)
+
+    def _put_definitions_in(self, block: Block) -> None:
+        """Short derivatives of definitions where they occur."""
+        uses = [f.term for t in block.terms for f in t.factors if isinstance(f, Leaf)]
+        derivatives: dict[Expr, Block] = {
+            du: inner for du, inner in self.blocks.items() if _is_short(inner, uses.count(du))
+        }
+        terms: list[Product] = []
+        put_in: dict[Line, Line] = {}
+        known: dict[Expr, Expr] = {}
+        waiting = list(reversed(block.terms))
+        while waiting:
+            term = waiting.pop()
+            for place, leaf in enumerate(term.factors):
+                if isinstance(leaf, Leaf) and leaf.term in derivatives:
+                    inner = derivatives[leaf.term]
+                    raw = inner.raw()
+                    known[leaf.term] = to_term(raw, self.dims, inner.axes)
+                    put_in[inner.left] = self._line(raw, inner.axes)
+                    products = self._at_names(inner, leaf.names, term)
+                    waiting += [self.splice(term, place, product) for product in products]
+                    break
+            else:
+                terms.append(term)
+        pairs = list(put_in.items())[:2]
+        rule = Rule(
+            "definitions' derivatives put in",
+            "; ".join(f"{left} = {right}" for left, right in pairs),
+            r",\; ".join(f"{left.latex} = {right.latex}" for left, right in pairs),
+        )
+        self._step(block, rule, terms, known=known)
+
+    def _at_names(self, block: Block, names: Names, term: Product) -> Iterator[Product]:
+        """The products of a definition's derivative, last first, at other names for its axes."""
+        around = all_names([term])
+        for product in reversed(block.terms):
+            whole = _raw_sum(block.front, [product])
+            own = all_names([whole]) - set(block.axes)
+            used = self.reserved.union(own, around, names, block.axes)
+            fresh = self.rename(sorted(own & {*names, *around}), used)
+            moved = renamed(whole, {**fresh, **dict(zip(block.axes, names, strict=True))})
+            assert isinstance(moved, Product)
+            yield moved
+
+    def _contract_deltas(self, block: Block) -> None:
+        found: dict[Rule, None] = {}
+        terms = [_without_deltas(term, self.dims, found) for term in block.terms]
+        is_delta = any("delta" in rule.law for rule in found)
+        name = Rule("deltas contracted" if is_delta else "ones summed")
+        self._step(block, combine([name], found), terms)
+
+    def _rename_dummies(self, block: Block, is_last: bool) -> None:
+        """Every product in one order of factors and with the first letters there are.
+
+        Only where this brings terms together, or leads on to the result.
+        """
+        old = block.terms
+        bare = {split_scale(to_term(term, self.dims, block.axes))[1] for term in old}
+        if len(bare) == len(old) and (len(bare) < 2 or not is_last):
+            return
+        new = []
+        for term in old:
+            names = tuple(n for n in block.axes if n in free_names(term))
+            new.append(_as_product(self.unfolder.raw(to_term(term, self.dims, names), names)))
+        before, after = ([all_names([t]) - set(free_names(t)) for t in ts] for ts in (old, new))
+        if before != after:
+            self._step(block, laws.DUMMIES, new)
+        elif len(bare) < len(old):
+            self._step(block, laws.FACTOR_ORDER, new)
+
+    def _collect(self, block: Block) -> None:
+        """Equal products become one with a coefficient."""
+        found: dict[Expr, list[tuple[Fraction, Product]]] = {}
+        for term in block.terms:
+            size, bare = split_scale(to_term(term, self.dims, block.axes))
+            found.setdefault(bare, []).append((size, term))
+        terms = []
+        for equal in found.values():
+            (first, term), total = equal[0], sum(size for size, _ in equal)
+            if total:
+                terms.append(replace(term, coefficient=term.coefficient * total / first))
+        self._step(block, laws.LIKE_TERMS, terms)
+
+    # ------------------------------------------------------------ the result
+
+    def _finish(self, main: Block) -> None:
+        answer, context = self.question.answer, self.question.context
+        now = self._line(main.raw(), main.axes)
+        assert now.term is not None
+        result = self._result_line()
+        full = transpose(self._in_full(now.term), tuple(map(main.axes.index, answer.indices)))
+        how = check_equal([(with_assumptions(full, context.assumptions), answer.term)])
+        named = {*self.bodies, *self.blocks}
+        uses = [u.name for u in postorder([now.term]) if isinstance(u, Variable) and u in named]
+        if main.steps and not uses and (full is answer.term or now.text == result.text):
+            main.steps[-1] = replace(main.steps[-1], after=result)
+            return
+        words = [f"{n} is {' and '.join(sorted(w))}" for n, w in context.assumptions.items() if w]
+        if uses:
+            more = " and others" if len(uses) > 4 else ""
+            rule = Rule("definitions written out", f"{', '.join(uses[:4])}{more} from above")
+        elif words:
+            rule = Rule("simplified", "; ".join(words))
+        elif len(main.terms) < 2:
+            rule = Rule("simplified", "the engine's shorter form")
+        else:
+            rule = laws.BRACKETS
+        main.steps.append(step_by(rule, now, result, how, main.left))
+
+    def _result_line(self) -> Line:
+        """The engine's result, with definitions of its own behind it."""
+        answer = self.question.answer
+        hints = self.question.context.hints()
+        return program_line(unparse(answer.term, answer.indices, hints), answer.term)
+
+    def _matrix_form(self, main: Block) -> str:
+        """A step to the matrix form, or why there is none."""
+        term = self.question.answer.term
+        try:
+            program = matrix_text_of(term, self.question.context.hints())
+        except NotMatrixFormError as problem:
+            return (
+                f"no matrix form: the result has {term.rank} axes"
+                if term.rank > 2
+                else problem.message
+            )
+        result, after = self._result_line(), program_line(program, term, matrix=True)
+        if after.text != result.text:
+            rule = _matrix_rule(after.text, term)
+            main.steps.append(step_by(rule, result, after, "identity", main.left))
+        return ""
+
+    def _layout_note(self) -> str:
+        """The axes of the result in order, and whose they are."""
+        question = self.question
+        own = [f"{', '.join(question.indices)} of {self.name}"] if question.indices else []
+        new = [f"{', '.join(self.names)} of {self.x.name}"] if self.names else []
+        if not own and not new:
+            return "a number by a number: no axes"
+        parts = new + own if question.layout == "denominator" else own + new
+        return f"{question.layout} layout: axes {', then '.join(parts)}"
+
+    # ------------------------------------------------------------ one derivative, one level down
+
+    # These are the engine's four formulas (Sum, Contraction, Map, Apply) on named indices; slopes and
+    # differentials come from the same rows of the table of functions. Every product that leaves here holds
+    # one derivative at most, as a factor of its own.
 
     def pending(self, raw: Raw) -> Pending:
-        """The derivative of a tree."""
         return Pending(raw, self.x, self.names, tuple(self.slopes.items()))
 
     def depends(self, root: Raw) -> bool:
-        """Does a tree depend on the variable?"""
         leaves = (raw.term for raw in raw_postorder(root) if isinstance(raw, Leaf))
         return any(term is self.x or term in self.slopes for term in leaves)
 
@@ -213,7 +527,7 @@ class _Rules:
         batch = tuple(name for name in free_names(inner.argument) if name not in core)
         argument = to_term(inner.argument, self.dims, (*batch, *core))
         moved = Variable("∂", argument.shape)
-        used = self.unfolder.reserved.union(around, batch)
+        used = self.reserved.union(around, batch)
         outer: Names = ()  # one name may occur twice: inv(A)[i,i]
         for name in inner.outer:
             fresh = self.letters([self.dims[name]], used.union(outer))
@@ -273,7 +587,7 @@ class _Rules:
         open_names = set(term.summed).union(*(free_names(factor) for factor in others))
         own = all_names(inner.factors) - set(free_names(inner)) - set(inner.summed)
         clashes = [name for name in inner.summed if name in elsewhere] + sorted(own & open_names)
-        used = self.unfolder.reserved.union(all_names([*term.factors, inner]))
+        used = self.reserved.union(all_names([*term.factors, inner]))
         moved = renamed(inner, self.rename(clashes, used))
         assert isinstance(moved, Product)
         return self._write_out(term, place, moved)
@@ -282,337 +596,8 @@ class _Rules:
         return axis_letters(self.unfolder.letters, dims, used)
 
     def rename(self, names: Sequence[str], used: Iterable[str]) -> dict[str, str]:
-        """A new letter for each name."""
         fresh = self.letters([self.dims[name] for name in names], used)
         return dict(zip(names, fresh, strict=True))
-
-
-class _Index:
-    """One derivation: its letters and definitions, how a step is shown and checked, its blocks.
-
-    A step's two sides are compared with definitions as tensors of their own first, so that the work grows
-    with the length of what is shown.
-    """
-
-    def __init__(self, question: Question) -> None:
-        self.question = question
-        self.x, self.names = question.variable, question.names
-        letters = Letters(question.context.hints(), question.term, set())
-        self.dims = letters.dims
-        for names, shape in ((question.indices, question.term.shape), (self.names, self.x.shape)):
-            self.dims.update(zip(names, shape, strict=True))
-        moving = dependents([question.term], [self.x])
-        taken = reserved_names(question.context)
-        self.name = free_name((question.context.name, "f", "F", "y", "Y"), taken)
-        parts = named_parts(question.term, question.context.definitions, moving, taken)
-        self.lets = {node: Variable(name, node.shape) for node, name in parts.items()}
-        slopes = {
-            u: Variable(f"∂{u.name}", u.shape + self.x.shape)
-            for node, u in self.lets.items()
-            if node in moving
-        }
-        unfolder = Unfolder(letters, self.lets, frozenset((*question.indices, *self.names)))
-        self.unfolder = unfolder
-        self.rules = _Rules(unfolder, self.x, self.names, slopes)
-        self.writer = TreeWriter(
-            {du: (u.name, self.x.name, u.rank) for u, du in slopes.items()}, self.dims
-        )
-        self.blocks: dict[Variable, Block] = {}  # a definition's derivative -> how it comes about
-        self.bodies: dict[Expr, Expr] = {}  # definitions, each in terms of those before
-        self.full: dict[Expr, Expr] = {}  # they and their derivatives, in the user's tensors
-        self.given: list[tuple[Line, Line]] = []
-
-    def derivation(self) -> Derivation:
-        """All blocks, then the engine's result."""
-        question = self.question
-        for node, u in self.lets.items():
-            indices = self.rules.letters(node.shape, self.unfolder.reserved)
-            raw = self._give(u.name, indices, node)
-            self.bodies[u] = to_term(raw, self.dims, indices)
-            self.unfolder.recognise(self.bodies[u], u)
-            self.full[u] = node
-            if u in self.rules.slopes:
-                du = self.rules.slopes[u]
-                block = self.blocks[du] = self._derive_block(u.name, indices, raw, False)
-                own = to_term(block.raw(), self.dims, block.axes)
-                self.full[du] = self._in_full(own)
-        raw = self._give(self.name, question.indices, question.term)
-        main = self._derive_block(self.name, question.indices, raw, True)
-        self._finish(main)
-        note = [self._layout_note(), self._matrix_form(main)]
-        steps = fold_steps([block.steps for block in self.blocks.values()], main.steps)
-        shown = "\n".join(line for line in note if line)
-        return Derivation("index", question, main.left, tuple(self.given), steps, shown)
-
-    def _give(self, name: str, indices: Names, node: Expr) -> Raw:
-        """A term as a tree, put among what is given."""
-        raw = self.unfolder.raw(node, indices)
-        self.given.append((index_line(entry(name, indices)), self._line(raw, indices)))
-        return raw
-
-    # ------------------------------------------------------------ lines and steps
-
-    def _line(self, raw: Raw, names: Names) -> Line:
-        """A right-hand side whose left-hand side has the indices `names`."""
-        return index_line(self.writer.tree(raw, names), to_term(raw, self.dims, names))
-
-    def _step(
-        self,
-        block: Block,
-        rule: Rule,
-        terms: Iterable[Product],
-        front: Product | None = None,
-        part: tuple[Raw, Raw] | None = None,
-        folded: Sequence[Step] = (),
-        known: Mapping[Expr, Expr] | None = None,
-    ) -> None:
-        """The next right-hand side of a block; a step unless nothing is seen to change."""
-        before = self._line(block.raw(), block.axes)
-        block.front, block.terms = front or block.front, tuple(terms)
-        after = self._line(block.raw(), block.axes)
-        if after.text == before.text:
-            return
-        shown = None
-        if part is not None:
-            names = tuple(dict.fromkeys(name for raw in part for name in free_names(raw)))
-            shown = self._line(part[0], names), self._line(part[1], names)
-        step = self._checked_step(rule, before, after, block.left, known)
-        block.steps.append(replace(step, part=shown, folded=tuple(folded)))
-
-    def _checked_step(
-        self, rule: Rule, before: Line, after: Line, left: Line, known: Mapping[Expr, Expr] | None
-    ) -> Step:
-        """A step whose sides are compared with what is known put in; definitions by name; all in full."""
-
-        def more_and_more_explicit(before: Expr, after: Expr) -> Iterator[tuple[Expr, Expr]]:
-            a, b = substituted([before, after], known or {})
-            yield a, b
-            c, d = substituted([a, b], {body: u for u, body in self.bodies.items()})
-            if (c, d) != (a, b):
-                yield c, d
-            if self.full:
-                yield self._in_full(a), self._in_full(b)
-
-        return checked_step(rule, before, after, left, more_and_more_explicit)
-
-    def _in_full(self, term: Expr) -> Expr:
-        """A term with the definitions and their derivatives written out."""
-        return substituted([term], self.full)[0]
-
-    # ------------------------------------------------------------ a block
-
-    def _derive_block(self, name: str, indices: Names, raw: Raw, is_last: bool) -> Block:
-        """Rules from the outside in, then deltas, names and like terms."""
-        left = partial_line(name, indices, self.x.name, self.names)
-        whole = Product(ONE, (self.rules.pending(raw),), ())
-        block = Block(left, (*indices, *self.names), _NOTHING, [whole])
-        front, core = self._constant_factors(raw)
-        if not self.rules.depends(raw):
-            self._step(block, Rule("constant", f"it has no {self.x.name}"), (), front)
-            return block
-        terms = [Product(ONE, (self.rules.pending(core),), ())]
-        while any(_place(term) is not None for term in terms):
-            terms = self._round(block, front, terms)  # constants come out with the first rule
-        self._put_definitions_in(block)
-        self._contract_deltas(block)
-        self._rename_dummies(block, is_last)
-        self._collect(block)
-        return block
-
-    def _constant_factors(self, raw: Raw) -> tuple[Product, Raw]:
-        """Numbers and scalars that do not depend on the variable, and what is left."""
-        if not isinstance(raw, Product):
-            return _NOTHING, raw
-        front = tuple(f for f in raw.factors if not free_names(f) and not self.rules.depends(f))
-        rest = tuple(f for f in raw.factors if f not in front)
-        single = rest[0] if len(rest) == 1 and not raw.summed else Product(ONE, rest, raw.summed)
-        return Product(raw.coefficient, front, ()), single
-
-    def _round(self, block: Block, front: Product, terms: list[Product]) -> list[Product]:
-        """One rule everywhere it is due; rules that a reader takes for granted all at once."""
-        folded: list[Step] = []
-        used: list[Rule] = []
-        part: tuple[Raw, Raw] | None = None
-        pendings = [f for term in terms for f in term.factors if isinstance(f, Pending)]
-        trivial = any(map(self._is_trivial, pendings))
-        changed = True
-        while changed:
-            changed = False
-            new: list[Product] = []
-            for term in terms:
-                place = _place(term)
-                pending = None if place is None else term.factors[place]
-                if place is None or self._is_trivial(pending) != trivial:
-                    new.append(term)
-                    continue
-                assert isinstance(pending, Pending)
-                rule, products = self.rules.apply(pending, all_names([term]))
-                changed = trivial
-                used.append(rule)
-                piece = _raw_sum(_NOTHING, products)
-                if part is None or (isinstance(part[1], Total) and rule.name.startswith("deriv")):
-                    part = (pending, piece)
-                if rule.name != "definition":  # one rule applied once, checked on its own
-                    names = free_names(pending)
-                    one, other = self._line(pending, names), self._line(piece, names)
-                    folded.append(self._checked_step(rule, one, other, one, None))
-                new += [self.rules.splice(term, place, product) for product in products]
-            terms = new
-        known = [rule for rule in dict.fromkeys(used) if rule.latex]
-        main = [rule for rule in known if rule.name == "derivative of an entry"] or known
-        folded = folded if len(folded) > 1 else []
-        self._step(block, combine(used, main), terms, front, part, folded)
-        return terms
-
-    def _is_trivial(self, pending: Raw | None) -> bool:
-        """Sums, constant factors and entries are taken for granted; so no step for each."""
-        assert isinstance(pending, Pending)
-        inner = pending.inner
-        if isinstance(inner, Product):
-            return sum(self.rules.depends(factor) for factor in inner.factors) < 2
-        return isinstance(inner, Leaf | Total)
-
-    def _put_definitions_in(self, block: Block) -> None:
-        """Short derivatives of definitions where they occur."""
-        uses = [f.term for t in block.terms for f in t.factors if isinstance(f, Leaf)]
-        derivatives: dict[Expr, Block] = {
-            du: inner for du, inner in self.blocks.items() if _is_short(inner, uses.count(du))
-        }
-        terms: list[Product] = []
-        put_in: dict[Line, Line] = {}
-        known: dict[Expr, Expr] = {}
-        waiting = list(reversed(block.terms))
-        while waiting:
-            term = waiting.pop()
-            for place, leaf in enumerate(term.factors):
-                if isinstance(leaf, Leaf) and leaf.term in derivatives:
-                    inner = derivatives[leaf.term]
-                    raw = inner.raw()
-                    known[leaf.term] = to_term(raw, self.dims, inner.axes)
-                    put_in[inner.left] = self._line(raw, inner.axes)
-                    products = self._at_names(inner, leaf.names, term)
-                    waiting += [self.rules.splice(term, place, product) for product in products]
-                    break
-            else:
-                terms.append(term)
-        pairs = list(put_in.items())[:2]
-        rule = Rule(
-            "definitions' derivatives put in",
-            "; ".join(f"{left} = {right}" for left, right in pairs),
-            r",\; ".join(f"{left.latex} = {right.latex}" for left, right in pairs),
-        )
-        self._step(block, rule, terms, known=known)
-
-    def _at_names(self, block: Block, names: Names, term: Product) -> Iterator[Product]:
-        """The products of a definition's derivative, last first, at other names for its axes."""
-        around = all_names([term])
-        for product in reversed(block.terms):
-            whole = _raw_sum(block.front, [product])
-            own = all_names([whole]) - set(block.axes)
-            used = self.unfolder.reserved.union(own, around, names, block.axes)
-            fresh = self.rules.rename(sorted(own & {*names, *around}), used)
-            moved = renamed(whole, {**fresh, **dict(zip(block.axes, names, strict=True))})
-            assert isinstance(moved, Product)
-            yield moved
-
-    def _contract_deltas(self, block: Block) -> None:
-        found: dict[Rule, None] = {}
-        terms = [_without_deltas(term, self.dims, found) for term in block.terms]
-        is_delta = any("delta" in rule.law for rule in found)
-        name = Rule("deltas contracted" if is_delta else "ones summed")
-        self._step(block, combine([name], found), terms)
-
-    def _rename_dummies(self, block: Block, is_last: bool) -> None:
-        """Every product in one order of factors and with the first letters there are.
-
-        Only where this brings terms together, or leads on to the result.
-        """
-        old = block.terms
-        bare = {split_scale(to_term(term, self.dims, block.axes))[1] for term in old}
-        if len(bare) == len(old) and (len(bare) < 2 or not is_last):
-            return
-        new = []
-        for term in old:
-            names = tuple(n for n in block.axes if n in free_names(term))
-            new.append(_as_product(self.unfolder.raw(to_term(term, self.dims, names), names)))
-        before, after = ([all_names([t]) - set(free_names(t)) for t in ts] for ts in (old, new))
-        if before != after:
-            self._step(block, laws.DUMMIES, new)
-        elif len(bare) < len(old):
-            self._step(block, laws.FACTOR_ORDER, new)
-
-    def _collect(self, block: Block) -> None:
-        """Equal products become one with a coefficient."""
-        found: dict[Expr, list[tuple[Fraction, Product]]] = {}
-        for term in block.terms:
-            size, bare = split_scale(to_term(term, self.dims, block.axes))
-            found.setdefault(bare, []).append((size, term))
-        terms = []
-        for equal in found.values():
-            (first, term), total = equal[0], sum(size for size, _ in equal)
-            if total:
-                terms.append(replace(term, coefficient=term.coefficient * total / first))
-        self._step(block, laws.LIKE_TERMS, terms)
-
-    # ------------------------------------------------------------ the result
-
-    def _finish(self, main: Block) -> None:
-        """From the last line to the engine's result."""
-        answer, context = self.question.answer, self.question.context
-        now = self._line(main.raw(), main.axes)
-        assert now.term is not None
-        result = self._result_line()
-        full = transpose(self._in_full(now.term), tuple(map(main.axes.index, answer.indices)))
-        how = check_equal([(with_assumptions(full, context.assumptions), answer.term)])
-        named = {*self.bodies, *self.blocks}
-        uses = [u.name for u in postorder([now.term]) if isinstance(u, Variable) and u in named]
-        if main.steps and not uses and (full is answer.term or now.text == result.text):
-            main.steps[-1] = replace(main.steps[-1], after=result)
-            return
-        words = [f"{n} is {' and '.join(sorted(w))}" for n, w in context.assumptions.items() if w]
-        if uses:
-            more = " and others" if len(uses) > 4 else ""
-            rule = Rule("definitions written out", f"{', '.join(uses[:4])}{more} from above")
-        elif words:
-            rule = Rule("simplified", "; ".join(words))
-        elif len(main.terms) < 2:
-            rule = Rule("simplified", "the engine's shorter form")
-        else:
-            rule = laws.BRACKETS
-        main.steps.append(step_by(rule, now, result, how, main.left))
-
-    def _result_line(self) -> Line:
-        """The engine's result, with definitions of its own behind it."""
-        answer = self.question.answer
-        hints = self.question.context.hints()
-        return program_line(unparse(answer.term, answer.indices, hints), answer.term)
-
-    def _matrix_form(self, main: Block) -> str:
-        """A step to the matrix form, or why there is none."""
-        term = self.question.answer.term
-        try:
-            program = matrix_text_of(term, self.question.context.hints())
-        except NotMatrixFormError as problem:
-            return (
-                f"no matrix form: the result has {term.rank} axes"
-                if term.rank > 2
-                else problem.message
-            )
-        result, after = self._result_line(), program_line(program, term, matrix=True)
-        if after.text != result.text:
-            rule = _matrix_rule(after.text, term)
-            main.steps.append(step_by(rule, result, after, "identity", main.left))
-        return ""
-
-    def _layout_note(self) -> str:
-        """The axes of the result in order, and whose they are."""
-        question = self.question
-        own = [f"{', '.join(question.indices)} of {self.name}"] if question.indices else []
-        new = [f"{', '.join(self.names)} of {self.x.name}"] if self.names else []
-        if not own and not new:
-            return "a number by a number: no axes"
-        parts = new + own if question.layout == "denominator" else own + new
-        return f"{question.layout} layout: axes {', then '.join(parts)}"
 
 
 def _matrix_rule(text: str, term: Expr) -> Rule:
