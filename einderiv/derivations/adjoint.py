@@ -41,7 +41,7 @@ from ..terms import (
     zero,
 )
 from . import laws
-from .derivation import Derivation, Question
+from .derivation import MACRON, Derivation, Question
 from .laws import Rule
 from .parts import free_name, reserved_names
 from .records import (
@@ -56,7 +56,6 @@ from .records import (
 )
 
 _MARK = "adjointof"
-_MACRON = "\u0304"
 
 
 def adjoint_name(name: str) -> str:
@@ -71,7 +70,7 @@ def with_macrons(text: str) -> str:
     True
     """
     return re.sub(
-        rf"{_MARK}(\w+)", lambda found: re.sub(r"([^\W\d_])", rf"\1{_MACRON}", found[1]), text
+        rf"{_MARK}(\w+)", lambda found: re.sub(r"([^\W\d_])", rf"\1{MACRON}", found[1]), text
     )
 
 
@@ -143,8 +142,6 @@ class _Listing:
 
     def _partial(self, name: str, names: Names) -> Line:
         return partial_line(self.name, self.question.indices, name, names)
-
-    # ------------------------------------------------------------ the table
 
     def derivation(self) -> Derivation:
         """Forward values in order, adjoints in reverse."""

@@ -23,7 +23,7 @@ from .records import Line, Step, all_steps
 _WIDTH = 100  # columns
 _GAP = 3
 _RULES = 48  # columns at most before the rules of a table
-_MACRON = "\u0304"
+MACRON = "\u0304"
 
 Row = tuple[Sequence[str], str]  # lines that belong together, the reason beside or above them
 
@@ -99,7 +99,7 @@ class Derivation:
         return to_aligned(self)
 
     def html(self) -> str:
-        """A fragment that stands alone: no scripts, folded steps in `<details>`."""
+        """A fragment that needs nothing else: no scripts, folded steps in `<details>`."""
         return to_html(self)
 
     def _repr_latex_(self) -> str:
@@ -114,9 +114,6 @@ class Derivation:
             "text/latex": self._repr_latex_(),
             "text/html": self.html(),
         }
-
-
-# ------------------------------------------------------------ as text, LaTeX and HTML
 
 
 def _equations(steps: Sequence[Step], title: Line) -> Iterator[tuple[Line, Line, Step | None]]:
@@ -205,7 +202,7 @@ def to_table(d: Derivation) -> str:
 
 def _columns(text: str) -> int:
     """The width of a text in a terminal: a macron takes no column."""
-    return len(text) - text.count(_MACRON)
+    return len(text) - text.count(MACRON)
 
 
 # ------------------------------------------------------------ LaTeX

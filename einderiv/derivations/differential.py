@@ -6,7 +6,7 @@ compared with the line before; the last line is the engine's derivative. The rul
 the engine's formulas on trees of matrix notation; a function's differential is its row's, printed.
 A line is a sum of pieces: scalars * left * core * right, where the core is one differential, perhaps inside
 linear functions. Sums, numbers and scalars come out of products, traces and entry-by-entry products. Then
-pieces are turned until the differential stands last, tr(M*dX), m'*dx or m*dc, and like ones are collected.
+pieces are turned until the differential comes last, tr(M*dX), m'*dx or m*dc, and like ones are collected.
 Trees are a line long, so recursion over them is bounded.
 Long because the algebra of pieces has this one user.
 Source: the Washington notes, "dF = tr(G'*dX)", equation (14), perturbing each instance of the variable.
@@ -142,9 +142,6 @@ def _refusal(tree: Node) -> EinderivError:
         facts=["matrix notation multiplies matrices, columns and numbers, two axes at a time"],
         hint=_WAY_OUT,
     )
-
-
-# ---------------------------------------------------------------- one derivation
 
 
 @dataclass(slots=True)
@@ -285,7 +282,7 @@ class _Differential:
             self._step(block, pieces, [rule])
 
     def _turn(self, block: _Block) -> None:
-        """Laws of the trace until each differential stands last."""
+        """Laws of the trace until each differential comes last."""
         changed = True
         while changed:
             changed = False
@@ -548,8 +545,6 @@ class _Perturbation:
         above = (raised, middle) if rest > 0 else (middle,)
         return form_tree(Form(exponent, above, (raised,) if rest < 0 else ()))
 
-    # ------------------------------------------------------------ rows of the function table
-
     def _whole(self, name: str, argument: Node) -> Node:
         shape = self.matrices.term(argument).shape
         letter = "U" if len(shape) == 2 else "u"
@@ -644,12 +639,12 @@ def _with_conditions(tree: Node, places: Mapping[str, Node]) -> Node:
             return node.left if is_condition else None
         return None
 
-    return replaced(tree, change)
+    return rebuild(tree, change)
 
 
 # ---------------------------------------------------------------- pieces
 
-# entry by entry: the operators and what stands behind them, applied to a linear part
+# entry by entry: the operators and what follows them, applied to a linear part
 Factors = tuple[tuple[str, Node], ...]
 
 
@@ -696,7 +691,7 @@ def _diagonal_kind(kind: Kind) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """scalars * left * core * right; `flipped`: the core's transpose stands there.
+    """scalars * left * core * right; `flipped`: the core is transposed.
 
     The core is a differential, or another piece in a linear `function`: "tr", "sum", "diag", ".*" (with
     `factors`), or "" for brackets.
@@ -779,8 +774,6 @@ class Matrices:
             self.moving[name] = differential
             self.places[moved] = pushforward([term], self.along)[0]
 
-    # ------------------------------------------------------------ lines
-
     def line(self, tree: Node) -> Line:
         """A tree as text, as LaTeX with upright d's, and the term it means."""
         latex = matrix_latex(tree)
@@ -812,12 +805,10 @@ class Matrices:
             plain = syntax.Name(name, NOWHERE)
             return syntax.Transpose(plain, NOWHERE) if is_row else plain
 
-        statement = syntax.Definition(None, None, replaced(tree, change), NOWHERE, NOWHERE)
+        statement = syntax.Definition(None, None, rebuild(tree, change), NOWHERE, NOWHERE)
         meaning = elaborate_matrix(syntax.Text("", (statement,)), shapes)
         (term,) = substituted([meaning.term], places)
         return with_assumptions(term, self.assumptions)
-
-    # ------------------------------------------------------------ kinds
 
     def kind(self, tree: Node) -> Kind:
         inside = map(self.kind, parts(tree))
@@ -1038,13 +1029,11 @@ class Matrices:
         kind = _diagonal_kind(self.value_kind(piece)) if function == "diag" else SCALAR
         return Piece(piece.bare(), kind, function).times(piece.scalars)
 
-    # ------------------------------------------------------------ pieces as trees
-
     def tree(self, pieces: Sequence[Piece]) -> Node:
         forms = [self._piece_form(piece) for piece in pieces]
         if not forms:
             return syntax.Number(Fraction(0), NOWHERE)
-        return form_tree(forms[0]) if len(forms) == 1 else sum_tree(_signed(forms))
+        return form_tree(forms[0]) if len(forms) == 1 else sum_tree(_signed_terms(forms))
 
     def _piece_form(self, piece: Piece) -> Form:
         core = self._core_tree(piece)
@@ -1070,7 +1059,7 @@ def _inverse(form: Form) -> Form:
     return Form(1 / form.coefficient if form.coefficient else ONE, form.below, form.above)
 
 
-def _signed(forms: Iterable[Form]) -> list[tuple[bool, Form]]:
+def _signed_terms(forms: Iterable[Form]) -> list[tuple[bool, Form]]:
     """The terms of a sum, each with True if it is subtracted."""
     return [(f.coefficient < 0, replace(f, coefficient=abs(f.coefficient))) for f in forms]
 
@@ -1118,21 +1107,21 @@ _PARTS = {
 }
 
 
-def replaced(tree: Node, change: Callable[[Node], Node | None]) -> Node:
+def rebuild(tree: Node, change: Callable[[Node], Node | None]) -> Node:
     """A tree with `change(node)` for every outermost node for which it gives one."""
     new = change(tree)
     if new is not None:
         return new
     match tree:
         case syntax.Product():
-            return syntax.Product(tuple((d, replaced(f, change)) for d, f in tree.factors), NOWHERE)
+            return syntax.Product(tuple((d, rebuild(f, change)) for d, f in tree.factors), NOWHERE)
         case syntax.Sum():
-            return syntax.Sum(tuple((m, replaced(t, change)) for m, t in tree.terms), NOWHERE)
+            return syntax.Sum(tuple((m, rebuild(t, change)) for m, t in tree.terms), NOWHERE)
         case syntax.Call() if tree.function not in _SIZED:
-            arguments = tuple(bare(replaced(argument, change)) for argument in tree.arguments)
+            arguments = tuple(bare(rebuild(argument, change)) for argument in tree.arguments)
             return replace(tree, arguments=arguments)
     node: Any = tree
-    inside = {p: replaced(getattr(node, p), change) for p in _PARTS.get(type(node), ())}
+    inside = {p: rebuild(getattr(node, p), change) for p in _PARTS.get(type(node), ())}
     return replace(node, **inside) if inside else tree
 
 
@@ -1140,11 +1129,10 @@ def put_in(tree: Node, places: Mapping[str, Node]) -> Node:
     """A tree with trees for names."""
 
     def change(node: Node) -> Node | None:
-        if isinstance(node, syntax.Name) and node.name in places:
-            return bare(places[node.name])
-        return None
+        new = places.get(node.name) if isinstance(node, syntax.Name) else None
+        return new and bare(new)
 
-    return replaced(tree, change)
+    return rebuild(tree, change)
 
 
 def without_needless_transposes(tree: Node) -> Node:
@@ -1153,10 +1141,10 @@ def without_needless_transposes(tree: Node) -> Node:
     def change(node: Node) -> Node | None:
         if isinstance(node, syntax.Call) and node.function in _OF_TRANSPOSES:
             new = _transpose_of(node.arguments[0])
-            return None if new is None else replace(node, arguments=(replaced(new, change),))
+            return None if new is None else replace(node, arguments=(rebuild(new, change),))
         return None
 
-    return replaced(tree, change)
+    return rebuild(tree, change)
 
 
 def _transpose_of(tree: Node) -> Node | None:
@@ -1227,7 +1215,7 @@ def rotate(_: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
 
 
 def without_function(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
-    """What stands between the trace and the differential, moved to the other factor."""
+    """What is between the trace and the differential, moved to the other factor."""
     in_trace = piece.function == "tr"
     around = piece.inside() if in_trace else piece
     waits = not in_trace and piece.kind.is_matrix  # for its trace
@@ -1288,7 +1276,7 @@ def _ones(dim: Dim) -> Node:
 
 
 def scalars_collected(matrices: Matrices, piece: Piece) -> Piece:
-    """Numbers in front of a chain closed, equal factors as powers, what stands above and below cancelled."""
+    """Numbers in front of a chain closed, equal factors as powers, what is above and below cancelled."""
     found: list[Node] = []
     start = 0
     for end in range(2, len(piece.left)):  # y'*y in y'*y*x'
@@ -1326,7 +1314,7 @@ def like_pieces_added(matrices: Matrices, pieces: Sequence[Piece]) -> list[Piece
 
 
 def inside_trace(piece: Piece) -> Piece:
-    """What stands inside the trace of a piece in trace form."""
+    """What is inside the trace of a piece in trace form."""
     return piece.inside() if piece.function == "tr" else piece
 
 
@@ -1336,7 +1324,7 @@ def one_factor(group: Sequence[Piece]) -> Piece:
         return group[0]
     inner = inside_trace(group[0]).bare()
     outside, forms = _common_scalars([factor_form(piece) for piece in group])
-    terms = _signed(forms)
+    terms = _signed_terms(forms)
     tree = sum_tree(terms)
     if inner.kind.is_scalar:
         return replace(inner, left=(), right=()).times(Form(above=(tree,))).times(outside)
@@ -1360,21 +1348,20 @@ def _common_scalars(forms: Sequence[Form]) -> tuple[Form, list[Form]]:
     size = sizes.pop() if len(sizes) == 1 else ONE
     if all(form.coefficient < 0 for form in forms):
         size = -size
-    above, rest_above = _common([form.above for form in forms])
-    below, rest_below = _common([form.below for form in forms])
-    rest = [
-        Form(form.coefficient / size, a, b, form.chain)
-        for form, a, b in zip(forms, rest_above, rest_below, strict=True)
-    ]
-    return Form(size, above, below), rest
+    above, below = (_common([getattr(form, side) for form in forms]) for side in ("above", "below"))
+
+    def part(form: Form, size: Fraction, shared: bool) -> Form:
+        over, under = (
+            tuple(tree for tree in trees if (matrix_text(tree) in common) == shared)
+            for trees, common in ((form.above, above), (form.below, below))
+        )
+        return Form(size, over, under)
+
+    rest = [replace(part(f, f.coefficient / size, False), chain=f.chain) for f in forms]
+    return part(forms[0], size, True), rest
 
 
-Trees = tuple[Node, ...]
-
-
-def _common(groups: Sequence[Trees]) -> tuple[Trees, list[Trees]]:
-    """The trees that occur once in every group, and the groups without them."""
+def _common(groups: Iterable[Sequence[Node]]) -> set[str]:
+    """The texts of trees that occur once in every group."""
     texts = [[matrix_text(tree) for tree in group] for group in groups]
-    common = {t for t in texts[0] if all(own.count(t) == 1 for own in texts)}
-    shared = tuple(tree for tree in groups[0] if matrix_text(tree) in common)
-    return shared, [tuple(t for t in group if matrix_text(t) not in common) for group in groups]
+    return {text for text in texts[0] if all(own.count(text) == 1 for own in texts)}

@@ -151,7 +151,7 @@ class _Index:
     def derivation(self) -> Derivation:
         question = self.question
         for node, u in self.lets.items():
-            indices = self.letters(node.shape, self.reserved)
+            indices = axis_letters(self.unfolder.letters, node.shape, self.reserved)
             raw = self._give(u.name, indices, node)
             self.bodies[u] = to_term(raw, self.dims, indices)
             self.unfolder.recognise(self.bodies[u], u)
@@ -468,7 +468,7 @@ class _Index:
                 term = Product(p, (slope, self.pending(base)), ())
                 return laws.P_POWERS.get(p, laws.P_POWER), [term]
             case Mapped():
-                return self._mapped(inner, around)
+                return self._elementwise(inner, around)
             case Applied():
                 return self._whole(inner, around)
         raise AssertionError(inner)
@@ -497,7 +497,7 @@ class _Index:
             return laws.P_PRODUCT, terms
         return (laws.P_ENTRIES if len(inner.factors) == 1 else laws.P_FACTOR), terms
 
-    def _mapped(self, inner: Mapped, around: set[str]) -> tuple[Rule, list[Product]]:
+    def _elementwise(self, inner: Mapped, around: set[str]) -> tuple[Rule, list[Product]]:
         names = free_names(inner)
         used = frozenset(around - all_names([inner]) | set(names))
         arguments = tuple(
@@ -530,7 +530,7 @@ class _Index:
         used = self.reserved.union(around, batch)
         outer: Names = ()  # one name may occur twice: inv(A)[i,i]
         for name in inner.outer:
-            fresh = self.letters([self.dims[name]], used.union(outer))
+            fresh = axis_letters(self.unfolder.letters, [self.dims[name]], used.union(outer))
             outer += fresh if name in outer or name in batch else (name,)
         found = laws.differential_at(inner.function, argument, moved, len(batch))
         shown = self.unfolder.raw(found, (*batch, *outer), frozenset(around))
@@ -592,11 +592,8 @@ class _Index:
         assert isinstance(moved, Product)
         return self._write_out(term, place, moved)
 
-    def letters(self, dims: Iterable[Dim], used: Iterable[str]) -> Names:
-        return axis_letters(self.unfolder.letters, dims, used)
-
     def rename(self, names: Sequence[str], used: Iterable[str]) -> dict[str, str]:
-        fresh = self.letters([self.dims[name] for name in names], used)
+        fresh = axis_letters(self.unfolder.letters, [self.dims[name] for name in names], used)
         return dict(zip(names, fresh, strict=True))
 
 

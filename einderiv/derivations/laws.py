@@ -127,7 +127,7 @@ D_SQUARED_COLUMN_NORM = _rule(
     "squared norm", "d(norm2(u)^2) = 2*u'*du", r"d\lVert u\rVert_2^2 = 2\,u'\,du"
 )
 
-# Traces, until the differential stands last.
+# Traces, until the differential comes last.
 TRACE = _rule("a number is its own trace", "u'·V·w = tr(u'·V·w)")
 SUM_TRACE = _rule("sum as a trace", "sum(U.*V) = tr(U'·V)")
 SUM_DOT = _rule("sum as a product", "sum(u.*v) = u'·v")
@@ -182,7 +182,7 @@ def slope_law(function: str, position: int) -> tuple[str, str]:
     call = "x^p" if function == "pow" else f"{function}({', '.join(row.arguments)})"
     slope = row.derivatives[position] or "0"
     by = row.arguments[position]
-    left, right = (tree_latex(_parsed(text)) for text in (call, slope))
+    left, right = (tree_latex(_parse(text)) for text in (call, slope))
     return f"∂{call}/∂{by} = {slope}", f"\\frac{{\\partial}}{{\\partial {by}}} {left} = {right}"
 
 
@@ -195,16 +195,16 @@ def differential_law(function: str) -> tuple[str, str]:
     behind = left.removeprefix("dY")
     if row.matrix:
         call = f"{function}({name})"
-        shown, behind = tree_latex(_parsed(call + behind)), behind
+        shown, behind = tree_latex(_parse(call + behind)), behind
     else:
         own = behind or "[k]"
         call, behind = f"{function}{own}({name}{own})", ""
-        shown = tree_latex(_parsed(call))
-    formula = tree_latex(_parsed(right)).replace(f"\\mathrm{{d{name}}}", f"\\mathrm{{d}}{name}")
+        shown = tree_latex(_parse(call))
+    formula = tree_latex(_parse(right)).replace(f"\\mathrm{{d{name}}}", f"\\mathrm{{d}}{name}")
     return f"d {call}{behind} = {right}", f"\\mathrm{{d}}\\,{shown} = {formula}"
 
 
-def _parsed(text: str) -> Node:
+def _parse(text: str) -> Node:
     (statement,) = parse_index(text).statements
     assert isinstance(statement, Definition)
     return statement.expression
