@@ -557,13 +557,13 @@ class Expression(PythonOperators):
         >>> [step.rule for step in d.steps[-2:]]
         ['deltas contracted', 'matrix form']
         """
-        from ..derivations import explained, named_apart
+        from ..derivations import derive, with_unused_letters
 
-        wrt = named_apart(wrt, self._context, self._indices)
+        wrt = with_unused_letters(wrt, self._context, self._indices)
         answer = self.diff(wrt, layout=layout)
         x, names = self._context.target(wrt, self._indices)
         given = (self._term, self._indices, x, names, self._context)
-        return explained(Question(self, *given, answer, layout), method)
+        return derive(Question(self, *given, answer, layout), method)
 
     def substitute(
         self, expressions: Mapping[str, str | Expression] | None = None, /, **more: str | Expression
