@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from einderiv.equality.checking import check_equal, how_equal
+from einderiv.equality.deciding import check_equal, how_equal
 
 import einderiv as ed
 from einderiv.derivations.derivation import Derivation
