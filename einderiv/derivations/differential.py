@@ -30,7 +30,7 @@ from ..errors import (
     NotMatrixFormError,
     axes_in_words,
 )
-from ..notations import Hints, Node, elaborate_matrix, parts, syntax, tree_nodes
+from ..notations import Context, Node, elaborate_matrix, parts, syntax, tree_nodes
 from ..printers import (
     NOWHERE,
     Atom,
@@ -174,7 +174,7 @@ class _Differential:
         definitions = context.definitions.items()
         known = {with_assumptions(node, self.assumptions): name for node, name in definitions}
         self.lets = named_matrices(self.root, known, self.moving, self.taken)
-        hints = replace(context.hints(), definitions={})
+        hints = replace(context, definitions={})
         self.printer = MatrixPrinter(hints, self.lets, self.root)
         self.blocks: dict[str, _Block] = {}  # name of a differential -> how it came about
         self.given: list[tuple[Line, Line]] = []
@@ -357,7 +357,7 @@ class _Differential:
 
     def _result_line(self) -> Line:
         """The engine's gradient in matrix notation, or in indices if it has no such form."""
-        answer, hints = self.question.answer, self.question.context.hints()
+        answer, hints = self.question.answer, self.question.context
         try:
             return program_line(matrix_text_of(answer.term, hints), answer.term, matrix=True)
         except NotMatrixFormError:
@@ -604,7 +604,7 @@ def _product(*factors: Node) -> Node:
 
 def _printed_form(term: Expr, call: Node) -> Form:
     try:
-        return MatrixPrinter(Hints(), {}, term).form(term)
+        return MatrixPrinter(Context(), {}, term).form(term)
     except NotMatrixFormError:
         raise _refusal(call) from None
 

@@ -123,7 +123,7 @@ class _Index:
     def __init__(self, question: Question) -> None:
         self.question = question
         self.x, self.names = question.variable, question.names
-        letters = Letters(question.context.hints(), question.term, set())
+        letters = Letters(question.context, question.term, set())
         self.dims = letters.dims
         for names, shape in ((question.indices, question.term.shape), (self.names, self.x.shape)):
             self.dims.update(zip(names, shape, strict=True))
@@ -408,14 +408,14 @@ class _Index:
     def _result_line(self) -> Line:
         """The engine's result, with definitions of its own behind it."""
         answer = self.question.answer
-        hints = self.question.context.hints()
+        hints = self.question.context
         return program_line(unparse(answer.term, answer.indices, hints), answer.term)
 
     def _matrix_form(self, main: Block) -> str:
         """A step to the matrix form, or why there is none."""
         term = self.question.answer.term
         try:
-            program = matrix_text_of(term, self.question.context.hints())
+            program = matrix_text_of(term, self.question.context)
         except NotMatrixFormError as problem:
             return (
                 f"no matrix form: the result has {term.rank} axes"

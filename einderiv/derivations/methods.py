@@ -10,7 +10,7 @@ from importlib import import_module
 from itertools import chain, count
 
 from ..errors import DerivativeError
-from ..notations import Context, named
+from ..notations import Context, variable_name
 from .derivation import Derivation, Question
 
 METHODS = ("index", "differential", "adjoint")  # each is a module, imported when it is first asked
@@ -33,7 +33,7 @@ def with_unused_letters(text: str, context: Context, indices: tuple[str, ...]) -
 
     So the user's own dummy indices stay what they are.
     """
-    name = named(text)
+    name = variable_name(text)
     x = context.variable(name)
     if "[" in text or not x.rank:
         return text

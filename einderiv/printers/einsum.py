@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import NotationError
-from ..notations import LETTERS, Hints, Subscripts
+from ..notations import LETTERS, Context, Subscripts
 from ..terms import (
     Apply,
     Contraction,
@@ -52,13 +52,13 @@ class EinsumText:
         return f'{sign}einsum("{self.subscripts}", {", ".join(self.operands)})'
 
 
-def to_einsum(term: Expr, names: tuple[str, ...], hints: Hints | None = None) -> EinsumText:
+def to_einsum(term: Expr, names: tuple[str, ...], hints: Context | None = None) -> EinsumText:
     """The einsum string of a term whose axes are called `names`.
 
     Axes and labels keep their letters where these are single ASCII letters; a declared extent may be a
     factor, under its name. Raises NotationError naming the part that is no tensor, and where letters run out.
     """
-    hints = hints or Hints()
+    hints = hints or Context()
     product = _Product(term, hints)
     product.flatten(names)
     letters = product.letters(names)
@@ -72,7 +72,7 @@ def to_einsum(term: Expr, names: tuple[str, ...], hints: Hints | None = None) ->
 class _Product:
     """A term as one product of named tensors; labels are integers, 0, 1, ... for its axes."""
 
-    def __init__(self, term: Expr, hints: Hints) -> None:
+    def __init__(self, term: Expr, hints: Context) -> None:
         self.term, self.hints = term, hints
         self.factor = Fraction(1)
         self.factors: Factors = []
@@ -156,7 +156,7 @@ def _preferred() -> Iterator[str]:
     yield from LETTERS
 
 
-def _shown(term: Expr, hints: Hints, names: tuple[str, ...]) -> str:
+def _shown(term: Expr, hints: Context, names: tuple[str, ...]) -> str:
     """A term in index notation, on one line."""
     chosen = list(names)
     for dim in term.shape[len(chosen) :]:

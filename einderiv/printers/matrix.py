@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import NotMatrixFormError, axes_in_words
-from ..notations import Call, Definition, Hints, Name, Node, syntax
+from ..notations import Call, Context, Definition, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     HALF,
+    INDICES_BUT_N,
     Apply,
     Contraction,
     Delta,
@@ -143,7 +144,12 @@ Visit = Generator[Expr, Form, Form]
 
 
 def matrix_text_of(
-    root: Expr, hints: Hints, *, row: bool = False, transposed: bool = False, declared: bool = False
+    root: Expr,
+    hints: Context,
+    *,
+    row: bool = False,
+    transposed: bool = False,
+    declared: bool = False,
 ) -> syntax.Text:
     """The statements that say a term in matrix notation, the result last.
 
@@ -169,7 +175,7 @@ def matrix_text_of(
     if declared:
         statements += [
             syntax.Declaration(name, x.shape, tuple(sorted(x.assumptions)), NOWHERE, NOWHERE)
-            for name, x in hints.variables.items()
+            for name, x in hints.assumed.items()
         ]
     for node, name in lets.items():
         tree = form_tree(printer.form(node, top=True))
@@ -191,7 +197,7 @@ def _fresh(wanted: str, taken: set[str], numbered: bool) -> str:
 
 
 def not_matrix_form(
-    part: Expr, hints: Hints, whole: Expr, names: tuple[str, ...] = (), nearest: str = ""
+    part: Expr, hints: Context, whole: Expr, names: tuple[str, ...] = (), nearest: str = ""
 ) -> NotMatrixFormError:
     """The error for a part that matrix notation has no word for, with the nearest form if there is one."""
     shown = _in_indices(part, hints, names if part is whole else ())
@@ -207,8 +213,8 @@ def not_matrix_form(
     )
 
 
-def _in_indices(term: Expr, hints: Hints, names: tuple[str, ...]) -> str:
-    letters = [c for c in "ijklmpqrstuvwabcdefgh" if c not in hints.declared]
+def _in_indices(term: Expr, hints: Context, names: tuple[str, ...]) -> str:
+    letters = [c for c in INDICES_BUT_N if c not in hints.declared]
     chosen: list[str] = list(names)
     for dim in term.shape[len(chosen) :]:
         own = [*hints.letters.get(dim, ()), *letters]
@@ -220,7 +226,7 @@ def _in_indices(term: Expr, hints: Hints, names: tuple[str, ...]) -> str:
 class MatrixPrinter:
     """Forms of the nodes of one expression; definitions are referred to by name."""
 
-    def __init__(self, hints: Hints, lets: Mapping[Expr, str], root: Expr) -> None:
+    def __init__(self, hints: Context, lets: Mapping[Expr, str], root: Expr) -> None:
         self.hints, self.lets, self.root = hints, lets, root
         self._known: dict[Expr, Form] = {}
 
@@ -537,13 +543,13 @@ def _placed(net: Network, operand: Expr, labels: Subscript, form: Form, exponent
 _TERMS = 24  # longer sums are not read by anyone
 
 
-def nearest_form(root: Expr, rows: int, hints: Hints) -> str:
+def nearest_form(root: Expr, rows: int, hints: Context) -> str:
     """A text such as `kron(B', A)`: the matrix of vec(result) by vec(variable); "" where there is none."""
     tree = nearest_tree(root, rows, hints)
     return "" if tree is None else matrix_text(tree)
 
 
-def nearest_tree(root: Expr, rows: int, hints: Hints) -> Node | None:
+def nearest_tree(root: Expr, rows: int, hints: Context) -> Node | None:
     """The surface tree of `nearest_form`; the first `rows` axes are those of the result."""
     if root.rank not in (3, 4) or not 0 < rows < root.rank or max(rows, root.rank - rows) > 2:
         return None
@@ -651,7 +657,7 @@ def _diagonal(
     if not any(set(labels) == set(first) for _, labels in kept):
         return None
     inner = contract([op for op, _ in kept], [labels for _, labels in kept], first)
-    hints = Hints()
+    hints = Context()
     form = MatrixPrinter(hints, {}, inner).form(inner)
     net.scalars.append(form.scalars())
     return (Atom(call_tree("diag", chain_tree(_vec(form.chain))), symmetric=True),)

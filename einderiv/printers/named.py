@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TypeVar
 
 from ..calculus import gradient
-from ..notations import Access, Call, Hints, Index, Name, Node, parts
+from ..notations import Access, Call, Context, Index, Name, Node, parts
 from ..terms import (
     NORMALISATIONS,
     WHOLE,
@@ -490,7 +490,7 @@ _LETTERS = "ijklmpqrstuvwabcdefgho"
 class Letters:
     """The letters of one statement, and what it still has to say about their extents."""
 
-    def __init__(self, hints: Hints, root: Expr, extents: set[str]) -> None:
+    def __init__(self, hints: Context, root: Expr, extents: set[str]) -> None:
         self.hints, self.root = hints, root
         self.extents = extents  # declared extents that were printed by name
         self.dims: dict[str, Dim] = {}  # letter -> its extent in this statement

@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import chain
 from itertools import count as itertools_count
 
-from ..notations import Call, Definition, Group, Hints, Index, Name, Node, syntax
+from ..notations import Call, Context, Definition, Group, Index, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     Apply,
@@ -84,7 +84,7 @@ class Place:
 Visit = Generator[Place, Node, Node]
 
 
-def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
+def unparse(root: Expr, names: tuple[str, ...], hints: Context) -> syntax.Text:
     """The surface tree of a term: declarations and definitions where they are needed, then the result."""
     taken = {*hints.variables, *hints.declared, *functions.SPECIAL_TENSORS}
     taken.update(str(dim) for node in postorder([root]) for dim in node.shape)
@@ -138,7 +138,7 @@ def _needs_left(root: Expr) -> bool:
 
 
 def _declarations(
-    extents: set[str], present: Sequence[Variable], hints: Hints
+    extents: set[str], present: Sequence[Variable], hints: Context
 ) -> list[syntax.Declaration]:
     """A declaration for every extent that is printed by its name, and for what is assumed."""
     needed = {x.name for x in present if x.assumptions}
@@ -150,7 +150,7 @@ def _declarations(
             left.difference_update(map(str, shape))
     return [
         syntax.Declaration(name, x.shape, tuple(sorted(x.assumptions)), NOWHERE, NOWHERE)
-        for name, x in hints.variables.items()
+        for name, x in hints.assumed.items()
         if name in needed
     ]
 
@@ -175,7 +175,7 @@ class _Statement(Letters):
 
     def __init__(
         self,
-        hints: Hints,
+        hints: Context,
         lets: Mapping[Expr, str],
         hazard: Mapping[Expr, frozenset[int]],
         root: Expr,
