@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from einderiv.equality.deciding import check_equal, how_equal
 
 import einderiv as ed
 from einderiv.derivations.derivation import Derivation
 from einderiv.derivations.laws import differential_law, slope_law
 from einderiv.derivations.records import MOST, Step, all_steps
+from einderiv.equality.deciding import check_equal, how_equal
 from einderiv.errors import DerivativeError, EinderivError
 from einderiv.terms.canonical import add, literal
 from einderiv.terms.expr import Variable
