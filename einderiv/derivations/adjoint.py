@@ -19,11 +19,10 @@ from ..notations import Definition
 from ..printers import (
     Letters,
     Names,
-    Partial,
-    as_node,
     broken,
     entry,
     name_latex,
+    partial,
     tree_latex,
     tree_text,
     unparse,
@@ -205,11 +204,7 @@ class _Listing:
 
     def _letters(self, node: Expr, used: Names) -> Names:
         """Letters for the axes of a row."""
-        letters = Letters(self.hints, self.root, set())
-        names: Names = ()
-        for dim in node.shape:
-            names = (*names, letters.letter(dim, frozenset((*used, *names))))
-        return names
+        return Letters(self.hints).letters(node.shape, used)
 
     # ------------------------------------------------------------ lines
 
@@ -236,7 +231,7 @@ class _Listing:
     def _partial(self, name: str, names: Names) -> Line:
         """`∂J/∂v2[a]`."""
         root = entry(self.name, self.question.indices)
-        tree = as_node(Partial(root, entry(name, names)))
+        tree = partial(root, entry(name, names))
         return Line(tree_text(tree), tree_latex(tree))
 
     # ------------------------------------------------------------ the table

@@ -29,10 +29,10 @@ from ..printers import (
     call_tree,
     form_tree,
     matrix_latex,
-    matrix_text,
     matrix_text_of,
     name_latex,
     to_text,
+    tree_text,
     unparse,
 )
 from ..terms import (
@@ -121,7 +121,7 @@ class MatrixLines:
 
     def line(self, tree: Node) -> Line:
         """A tree as text, LaTeX and the term it means."""
-        return Line(matrix_text(tree), self.latex(tree), self.term(tree))
+        return Line(tree_text(tree), self.latex(tree), self.term(tree))
 
     def latex(self, tree: Node) -> str:
         """LaTeX with upright d's."""
@@ -132,7 +132,7 @@ class MatrixLines:
 
     def term(self, tree: Node) -> Expr:
         """What a tree means, definitions and pending differentials written out."""
-        text = matrix_text(tree)
+        text = tree_text(tree)
         if text not in self._terms:
             self._terms[text] = self._read(tree)
         return self._terms[text]
@@ -490,9 +490,9 @@ class _Differential:
         except NotMatrixFormError:
             shown = to_text(unparse(answer.term, answer.indices, hints))
             return Line(shown, answer.latex(), answer.term)
-        text, latex = matrix_text(last.expression), matrix_latex(last.expression)
+        text, latex = tree_text(last.expression), matrix_latex(last.expression)
         for other in others:
-            text += f"\nwhere {other.name} = {matrix_text(other.expression)}"
+            text += f"\nwhere {other.name} = {tree_text(other.expression)}"
             latex += rf",\quad {name_latex(other.name or '')} = {matrix_latex(other.expression)}"
         return Line(text, latex, answer.term)
 
@@ -563,7 +563,7 @@ def _refusal_of(problem: EinderivError) -> EinderivError:
 
 def _refusal(tree: Node) -> EinderivError:
     return NotMatrixFormError(
-        f"no matrix form for the differential of {matrix_text(tree)}",
+        f"no matrix form for the differential of {tree_text(tree)}",
         facts=["matrix notation multiplies matrices, columns and numbers, two axes at a time"],
         hint=_WAY_OUT,
     )

@@ -15,13 +15,12 @@ from fractions import Fraction
 from ..calculus import with_assumptions
 from ..equality import check_equal
 from ..errors import NotMatrixFormError
-from ..notations import Definition
+from ..notations import Definition, Node
 from ..printers import (
     ONE,
     Leaf,
     Letters,
     Names,
-    Partial,
     Pending,
     Product,
     Raw,
@@ -29,13 +28,12 @@ from ..printers import (
     TreeWriter,
     Unfolder,
     all_names,
-    as_node,
     entry,
     free_names,
     matrix_latex,
-    matrix_text,
     matrix_text_of,
     name_latex,
+    partial,
     renamed,
     to_term,
     tree_latex,
@@ -108,7 +106,7 @@ class Frame:
         context, x = question.context, question.variable
         self.names = question.names
         hints = context.hints()
-        letters = Letters(hints, question.term, set())
+        letters = Letters(hints)
         self.dims: dict[str, Dim] = letters.dims
         for names, shape in ((question.indices, question.term.shape), (self.names, x.shape)):
             self.dims.update(zip(names, shape, strict=True))
@@ -129,7 +127,7 @@ class Frame:
         self.slopes = set(self.slope.values())
         self.rules = Rules(self.unfolder, self.dims, x, self.names, tuple(self.slope.items()))
         self.writer = TreeWriter(
-            {du: (u.name, x.name, u.rank) for u, du in self.slope.items()}, self.dims
+            self.extent, {du: (u.name, x.name, u.rank) for u, du in self.slope.items()}
         )
         self.blocks: dict[Variable, Block] = {}
         # definitions, each in terms of those before
@@ -139,6 +137,10 @@ class Frame:
         ] = {}  # the same and their derivatives, in terms of the user's tensors
         self.given: list[tuple[Line, Line]] = []
 
+    def extent(self, dim: str) -> Node:
+        """An extent as the size of an index."""
+        return entry("size", [next((n for n, own in self.dims.items() if own == dim), dim)])
+
     def line(self, raw: Raw, names: Names) -> Line:
         """A right-hand side whose left-hand side has the indices `names`."""
         tree = self.writer.tree(raw, names)
@@ -147,7 +149,7 @@ class Frame:
     def left(self, block: Block) -> Line:
         """`∂J/∂th[d]`."""
         x = entry(self.question.variable.name, self.names)
-        tree = as_node(Partial(entry(block.name, block.indices), x))
+        tree = partial(entry(block.name, block.indices), x)
         return Line(tree_text(tree), tree_latex(tree))
 
     def give(self, name: str, indices: Names, raw: Raw) -> None:
@@ -225,11 +227,7 @@ class Frame:
 
     def axis_letters(self, node: Expr) -> Names:
         """Letters for the axes of a definition."""
-        names: Names = ()
-        for dim in node.shape:
-            used = self.unfolder.reserved.union(names)
-            names = (*names, self.unfolder.letters.letter(dim, used))
-        return names
+        return self.unfolder.letters.letters(node.shape, self.unfolder.reserved)
 
 
 def _free_name(taken: set[str]) -> str:
@@ -518,7 +516,7 @@ class _Derivation(BlockRules):
             raw = self.unfolder.raw(node, indices)
             self.give(u.name, indices, raw)
             self.bodies[u] = to_term(raw, self.dims, indices)
-            self.unfolder.recognise(self.bodies[u], u)
+            self.unfolder.lets[self.bodies[u]] = u  # shown by its name from now on
             if u in self.slope:
                 block = Block(u.name, node, indices)
                 self.blocks[u] = block
@@ -597,9 +595,9 @@ class _Derivation(BlockRules):
             return f"no matrix form: the result has {rank} axes" if rank > 2 else problem.message
         result = self.result_line()
         *others, last = [s for s in shown.statements if isinstance(s, Definition)]
-        text, latex = matrix_text(last.expression), matrix_latex(last.expression)
+        text, latex = tree_text(last.expression), matrix_latex(last.expression)
         for other in others:
-            text += f"\nwhere {other.name} = {matrix_text(other.expression)}"
+            text += f"\nwhere {other.name} = {tree_text(other.expression)}"
             latex += rf",\quad {name_latex(other.name or '')} = {matrix_latex(other.expression)}"
         if text == result.text:
             return ""

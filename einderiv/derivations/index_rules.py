@@ -22,7 +22,6 @@ from ..printers import (
     Leaf,
     Mapped,
     Names,
-    Partial,
     Pending,
     Power,
     Product,
@@ -30,11 +29,11 @@ from ..printers import (
     Total,
     Unfolder,
     all_names,
-    as_node,
     entry,
     fraction_tree,
     free_names,
     number_tree,
+    partial,
     raw_postorder,
     renamed,
     to_term,
@@ -187,7 +186,7 @@ class Rules:
         deltas = tuple(Leaf(Delta(self.dims[b]), (a, b)) for a, b in pairs)
         x, by = (entry(self.variable.name, names) for names in (leaf.names, self.names))
         shown = fraction_tree([entry("delta", pair) for pair in pairs], [], ONE)
-        left = as_node(Partial(x, by))
+        left = partial(x, by)
         law = f"{tree_text(left)} = {tree_text(shown)}"
         latex = f"{tree_latex(left)} = {tree_latex(shown)}"
         rule = Rule("derivative of an entry", law, latex, True)

@@ -38,8 +38,8 @@ from ..printers import (
     call_tree,
     form_tree,
     matrix_latex,
-    matrix_text,
     number_tree,
+    tree_text,
 )
 from ..terms import ELEMENTWISE, WHOLE, Expr, Shape, Variable, is_zero, literal
 from .index_rules import Rule
@@ -422,7 +422,7 @@ def _law(name: str, arguments: tuple[Node, ...], terms: tuple[tuple[str, Node], 
     if shown:
         right = Sum(tuple((False, tree) for tree in shown), NOWHERE)
         right = shown[0] if len(shown) == 1 else right
-    text = f"d {matrix_text(call)} = {matrix_text(right)}"
+    text = f"d {tree_text(call)} = {tree_text(right)}"
     latex = rf"\mathrm{{d}}\,{matrix_latex(call)} = {matrix_latex(right)}"
     for letter, _ in terms:
         latex = latex.replace(rf"\mathrm{{d{letter}}}", rf"\mathrm{{d}}{letter}")

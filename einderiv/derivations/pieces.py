@@ -36,12 +36,12 @@ from ..printers import (
     chain_tree,
     form_tree,
     identity,
-    matrix_text,
     multiplied,
     number_tree,
     powered,
     sum_tree,
     transposed,
+    tree_text,
 )
 from ..terms import Dim, Shape
 from .index_rules import Rule
@@ -658,7 +658,7 @@ def reduced(matrices: Matrices, piece: Piece) -> Piece:
     for trees, sign in (((*piece.above, *found), 1), (piece.below, -1)):
         for tree in trees:
             base, exponent = _base_and_exponent(tree)
-            text = matrix_text(base)
+            text = tree_text(base)
             known = powers.get(text, (base, Fraction(0)))[1]
             powers[text] = base, known + sign * exponent
     return replace(
@@ -695,7 +695,7 @@ def merged(matrices: Matrices, pieces: Sequence[Piece]) -> list[Piece]:
     """Pieces that read the same added up; those that cancel are gone."""
     found: dict[str, list[Piece]] = {}
     for piece in pieces:
-        key = matrix_text(matrices.tree([replace(piece, coefficient=ONE)]))
+        key = tree_text(matrices.tree([replace(piece, coefficient=ONE)]))
         found.setdefault(key, []).append(piece)
     totals = [
         replace(same[0], coefficient=sum((p.coefficient for p in same), Fraction(0)))
@@ -756,17 +756,17 @@ def _common_scalars(forms: Sequence[Form]) -> tuple[Form, list[Form]]:
     ]
     outside = Form(
         size,
-        tuple(tree for tree in first.above if matrix_text(tree) in above),
-        tuple(tree for tree in first.below if matrix_text(tree) in below),
+        tuple(tree for tree in first.above if tree_text(tree) in above),
+        tuple(tree for tree in first.below if tree_text(tree) in below),
     )
     return outside, rest
 
 
 def _common(groups: Sequence[Sequence[Node]]) -> set[str]:
     """The texts of trees that stand once in every group."""
-    texts = [[matrix_text(tree) for tree in group] for group in groups]
+    texts = [[tree_text(tree) for tree in group] for group in groups]
     return {t for t in texts[0] if all(own.count(t) == 1 for own in texts)}
 
 
 def _without(trees: Sequence[Node], gone: set[str]) -> tuple[Node, ...]:
-    return tuple(tree for tree in trees if matrix_text(tree) not in gone)
+    return tuple(tree for tree in trees if tree_text(tree) not in gone)

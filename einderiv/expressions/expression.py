@@ -39,7 +39,6 @@ from ..printers import (
     row_axes,
     to_einsum,
     to_latex,
-    to_matrix_text,
     to_text,
     unparse,
 )
@@ -487,7 +486,7 @@ class Expression(PythonOperators, Differentiable):
             transposed=self._layout.is_transposed(layout),
             declared=declarations,
         )
-        return to_matrix_text(text)
+        return to_text(text)
 
     def einsum(self) -> EinsumText:
         """The einsum string of an expression that is one contraction: `.subscripts`, `.operands`, `.factor`.

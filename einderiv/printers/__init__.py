@@ -20,7 +20,7 @@ from .chains import (
 from .code.function import Origin, function_code
 from .code.targets import TARGETS
 from .einsum import EinsumText, to_einsum
-from .latex import matrix_latex, name_latex, to_latex
+from .latex import matrix_latex, name_latex, to_latex, tree_latex
 from .matrix import MatrixPrinter, matrix_text_of, nearest_form, not_matrix_form
 from .named import (
     ONE,
@@ -42,23 +42,20 @@ from .named import (
     shared_nodes,
     to_term,
 )
-from .partials import tree_latex, tree_text
 from .pictures.picture import Drawn, Picture, expression_html, picture_of
 from .pictures.plans import plan, plan_html
 from .pictures.spy import Spy, row_axes
-from .raw_trees import TreeWriter
-from .surface import unparse
-from .text import broken, matrix_text, to_matrix_text, to_text
+from .surface import TreeWriter, unparse
+from .text import broken, to_text, tree_text
 from .trees import (
     NOWHERE,
-    Partial,
     as_base,
     as_factor,
-    as_node,
     call_tree,
     entry,
     fraction_tree,
     number_tree,
+    partial,
     powered,
 )
 
@@ -78,7 +75,6 @@ __all__ = [
     "MatrixPrinter",
     "Names",
     "Origin",
-    "Partial",
     "Pending",
     "Picture",
     "Power",
@@ -91,7 +87,6 @@ __all__ = [
     "all_names",
     "as_base",
     "as_factor",
-    "as_node",
     "broken",
     "call_tree",
     "chain_tree",
@@ -104,7 +99,6 @@ __all__ = [
     "function_code",
     "identity",
     "matrix_latex",
-    "matrix_text",
     "matrix_text_of",
     "multiplied",
     "name_latex",
@@ -112,6 +106,7 @@ __all__ = [
     "not_matrix_form",
     "number_tree",
     "ones",
+    "partial",
     "picture_of",
     "plan",
     "plan_html",
@@ -123,7 +118,6 @@ __all__ = [
     "sum_tree",
     "to_einsum",
     "to_latex",
-    "to_matrix_text",
     "to_term",
     "to_text",
     "transposed",

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from ..notations import Group, Name, Node, Number, Pointwise, Power, Transpose, syntax
 from ..terms import Dim
-from .text import matrix_text
+from .text import tree_text
 from .trees import NOWHERE, call_tree, is_decimal, number_tree
 
 ONE = Fraction(1)
@@ -137,7 +137,7 @@ def pointwise(parts: Sequence[Part], matrices: bool = False) -> Chain:
 def _pointwise(parts: Sequence[Part]) -> Chain:
     counts: dict[str, tuple[Chain, Fraction]] = {}
     for chain, exponent in parts:
-        key = matrix_text(chain_tree(chain))
+        key = tree_text(chain_tree(chain))
         known = counts.get(key, (chain, Fraction(0)))[1]
         counts[key] = (chain, known + exponent)
     above = [_raised(c, e) for c, e in counts.values() if e > 0]

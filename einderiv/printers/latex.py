@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from ..notations import (
     Access,
@@ -33,15 +34,18 @@ from ..terms import functions
 from .text import (
     ATOM,
     BASE,
-    BRACKETS_LATEX,
     FACTOR,
     SUM,
     TERM,
     Task,
-    arithmetic_binds,
+    binds,
+    listed,
     number_text,
+    pointwise_pieces,
     rendered,
+    sum_pieces,
 )
+from .trees import NOWHERE, Partial
 
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
@@ -55,12 +59,24 @@ _SPECIAL = {
     "zeros": r"\mathbf{0}",
 }
 _ABOVE = {"sum": r"\sum", "prod": r"\prod"}
+_SIGN = {".*": r" \odot ", "./": r" \oslash "}
+_VERT = {"norm1": r"_{1}", "norm2": r"_{2}"}
+_SYMBOL = {
+    "eye": "I",
+    "ones": r"\mathbf{1}",
+    "vector": r"\mathbf{1}",
+    "matrix": r"\mathbf{1}",
+    "det": r"\det",
+    "logdet": r"\log\det",
+}
+_SIZED = ("eye", "ones")  # their arguments are extents
+_BRACKETS = (r"\left(", r"\right)")
 
 
 def to_latex(text: syntax.Text) -> str:
     """The statements of a surface tree."""
     lines = [
-        (_left(s), rendered(s.expression, pieces, binds, BRACKETS_LATEX))
+        (_left(s), tree_latex(s.expression))
         for s in text.statements
         if isinstance(s, syntax.Definition)
     ]
@@ -69,6 +85,25 @@ def to_latex(text: syntax.Text) -> str:
         return f"{left} = {body}" if left else body
     rows = [f"{left} &= {body}" if left else f"&\\phantom{{=}}\\; {body}" for left, body in lines]
     return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+
+def tree_latex(root: Node) -> str:
+    """One expression in index notation; a derivative of all of it has its operator in front."""
+    if isinstance(root, Partial) and not root.is_short:
+        operator = rf"\frac{{\partial}}{{\partial {tree_latex(root.variable)}}} \left("
+        return operator + tree_latex(root.inner) + r"\right)"
+    return rendered(root, _pieces, _binds, _BRACKETS)
+
+
+def matrix_latex(root: Node) -> str:
+    r"""One expression in matrix notation; products entry by entry show as \odot.
+
+    >>> from einderiv.notations.syntax import Name
+    >>> x = Name("x", (0, 0))
+    >>> print(matrix_latex(Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0))))
+    {x}^{\mathsf{T}} x
+    """
+    return rendered(root, _matrix_pieces, _binds, _BRACKETS)
 
 
 def _left(statement: syntax.Definition) -> str:
@@ -112,21 +147,19 @@ def _subscript(indices: Sequence[Index] | None) -> str:
     return f"_{{{joint.join(names)}}}"
 
 
-def binds(node: Node) -> int:
-    """How tightly a node's own sign binds."""
+def _binds(node: Node) -> int:
+    """How tightly a node's own sign binds; a transpose binds tighter than the powers below it."""
     match node:
-        case Sum() | Comparison() | Negative():
-            return SUM
-        case Product():
+        case Call() if node.function in functions.REDUCTIONS and node.kept:
             return TERM
-        case Power():
-            return FACTOR
-        case Call() if node.function in (*functions.REDUCTIONS,) and node.kept:
-            return TERM
-    return BASE
+        case Call() if node.function == "inv" and not node.kept and not node.subscript:
+            return BASE
+        case Partial():  # its fraction line brackets it
+            return ATOM
+    return binds(node)
 
 
-def pieces(node: Node) -> Iterable[Task]:
+def _pieces(node: Node | Partial) -> Iterable[Task]:
     """A node as texts, and children with the place that they stand in."""
     match node:
         case Number():
@@ -135,23 +168,42 @@ def pieces(node: Node) -> Iterable[Task]:
             yield name_latex(node.name)
         case Access():
             yield from _access(node)
+        case Group() if isinstance(node.inner, Partial):
+            yield node.inner, SUM
         case Group():
             yield from (r"\left(", (node.inner, SUM), r"\right)")
         case Negative():
             yield from ("-", (node.operand, TERM))
+        case Transpose():
+            yield from ("{", (node.operand, ATOM), r"}^{\mathsf{T}}")
         case Power():
-            yield from ("{", (node.base, BASE), "}^{", (_inside(node.exponent), SUM), "}")
+            yield from ("{", (node.base, ATOM), "}^{", (_inside(node.exponent), SUM), "}")
+        case Pointwise(operator=".^"):
+            yield from ("{", (node.left, ATOM), r"}^{\circ ", (node.right, SUM), "}")
+        case Pointwise():
+            yield from pointwise_pieces(node, _SIGN[node.operator])
         case Product():
             yield from _product(node)
         case Sum():
-            for position, (minus, term) in enumerate(node.terms):
-                if position or minus:
-                    yield (" - " if minus else " + ") if position else "-"
-                yield term, TERM
+            yield from sum_pieces(node)
         case Comparison():
             yield from ((node.left, SUM), f" {_RELATION[node.operator]} ", (node.right, SUM))
         case Call():
             yield from _call(node)
+        case Partial():
+            inner = (node.inner, SUM)
+            shown = [inner] if node.is_short else [r"\left(", inner, r"\right)"]
+            yield from (r"\frac{\partial ", *shown, r"}{\partial ", (node.variable, ATOM), "}")
+
+
+def _matrix_pieces(node: Node) -> Iterable[Task]:
+    match node:
+        case Product():
+            yield from _matrix_product(node)
+        case Call(function="inv"):
+            yield from ("{", (node.arguments[0], ATOM), "}^{-1}")
+        case _:
+            yield from _pieces(node)
 
 
 def _inside(node: Node) -> Node:
@@ -215,29 +267,51 @@ def _juxtaposed(factors: Sequence[Node]) -> Iterable[Task]:
         yield inner, SUM if alone else FACTOR
 
 
+def _matrix_product(node: Product) -> Iterable[Task]:
+    """Numbers and scalars that lead and divide make a fraction; matrices stay in their order."""
+    below = [factor for divides, factor in node.factors if divides]
+    above = [factor for divides, factor in node.factors if not divides]
+    lead = []
+    while below and above and isinstance(above[0], Number):
+        lead.append(above.pop(0))
+    if below:
+        yield from (r"\frac{", *_chain(lead or [Number(Fraction(1), NOWHERE)]))
+        yield from ("}{", *_chain(below), "} ")
+    yield from _chain(above)
+
+
+def _chain(factors: Sequence[Node]) -> Iterable[Task]:
+    for position, factor in enumerate(factors):
+        if position:
+            yield r" \cdot " if isinstance(factor, Number) else " "
+        yield factor, FACTOR if len(factors) > 1 else SUM
+
+
 def _call(node: Call) -> Iterable[Task]:
-    name, arguments = node.function, node.arguments
-    over = _subscript(node.kept)
+    name, arguments, over = node.function, node.arguments, _subscript(node.kept)
+    row = functions.ELEMENTWISE.get(name)
     if name in _ABOVE and node.kept:
-        yield f"{_ABOVE[name]}{over} "
-        yield arguments[0], TERM
+        yield from (f"{_ABOVE[name]}{over} ", (arguments[0], TERM))
     elif name in ("inv", "cholesky", "tril") and node.kept is None and node.subscript:
-        mark = {"inv": "^{-1}"}.get(name, "")
-        head = "" if mark else f"\\operatorname{{{name}}}"
-        yield from (
-            head,
-            r"\left(",
-            (arguments[0], BASE),
-            f"{mark}\\right){_subscript(node.subscript)}",
-        )
-    elif node.kept is not None or name in functions.MATRIX_FUNCTIONS:
-        shown = {"det": r"\det", "logdet": r"\log\det"}.get(name, f"\\operatorname{{{name}}}")
-        yield from (f"{shown}{over}", r"\left(", (arguments[0], SUM), r"\right)")
-        yield _subscript(node.subscript)
-    elif name in functions.ELEMENTWISE:
-        yield from filled(functions.ELEMENTWISE[name].latex, arguments)
+        head, mark = ("", "^{-1}") if name == "inv" else (f"\\operatorname{{{name}}}", "")
+        behind = f"{mark}\\right){_subscript(node.subscript)}"
+        yield from (head, r"\left(", (arguments[0], ATOM), behind)
+    elif name in _VERT:
+        yield from (r"\left\lVert ", (arguments[0], SUM), r" \right\rVert", _VERT[name])
+    elif name in _SIZED:
+        yield _SYMBOL[name]
+        if arguments:
+            yield from ("_{", *listed(arguments, r" \times "), "}")
+    elif name in ("vector", "matrix"):
+        if not (isinstance(arguments[0], Number) and arguments[0].value == 1):
+            yield from ((arguments[0], FACTOR), " ")
+        yield _SYMBOL[name]
+    elif row is not None and node.kept is None and len(arguments) == len(row.arguments):
+        yield from filled(row.latex, arguments)
     else:
-        yield from (f"\\operatorname{{{name}}}", r"\left(", (arguments[0], SUM), r"\right)")
+        yield _SYMBOL.get(name, f"\\operatorname{{{name}}}") + over
+        yield from (r"\left(", *listed(arguments, ", "), r"\right)")
+        yield _subscript(node.subscript)
 
 
 def filled(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
@@ -247,124 +321,3 @@ def filled(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
             yield arguments[int(piece[1])], SUM
         elif piece:
             yield piece.replace("{{", "{").replace("}}", "}")
-
-
-# Matrix notation as LaTeX: what `matrix_text.py` writes as text.
-#
-# In: a surface tree of matrix notation. Out: LaTeX that KaTeX and MathJax accept, without dollar signs.
-# Invariant: products entry by entry show as \odot, so they are never read as matrix products.
-
-_SIGN = {".*": r" \odot ", "./": r" \oslash "}
-_VERT = {"norm1": r"_{1}", "norm2": r"_{2}"}
-_SYMBOL = {
-    "eye": "I",
-    "ones": r"\mathbf{1}",
-    "vector": r"\mathbf{1}",
-    "matrix": r"\mathbf{1}",
-    "det": r"\det",
-    "logdet": r"\log\det",
-}
-_SIZED = ("eye", "ones")  # their arguments are extents
-
-
-def matrix_latex(root: Node) -> str:
-    r"""One expression.
-
-    >>> from einderiv.notations.syntax import Name
-    >>> x = Name("x", (0, 0))
-    >>> print(matrix_latex(Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0))))
-    {x}^{\mathsf{T}} x
-    """
-    return rendered(root, _pieces, _binds, BRACKETS_LATEX)
-
-
-def _binds(node: Node) -> int:
-    match node:
-        case Pointwise():
-            return FACTOR if node.operator == ".^" else TERM
-        case Transpose():
-            return BASE
-        case Call() if node.function == "inv":
-            return BASE
-    return arithmetic_binds(node)
-
-
-def _pieces(node: Node) -> Iterable[Task]:
-    match node:
-        case Transpose():
-            yield from ("{", (node.operand, ATOM), r"}^{\mathsf{T}}")
-        case Pointwise(operator=".^"):
-            yield from ("{", (node.left, ATOM), r"}^{\circ ", (node.right, SUM), "}")
-        case Pointwise():
-            chained = isinstance(node.left, Pointwise)
-            yield from ((node.left, TERM if chained else FACTOR), _SIGN[node.operator])
-            yield node.right, FACTOR
-        case Power():
-            yield from ("{", (node.base, ATOM), "}^{", (node.exponent, SUM), "}")
-        case Product():
-            yield from _product_matrix_latex(node)
-        case Call():
-            yield from _call_matrix_latex(node)
-        case _:
-            for piece in pieces(node):
-                yield piece if isinstance(piece, str) else (piece[0], _PLACE[piece[1]])
-
-
-_PLACE = {SUM: SUM, TERM: TERM, FACTOR: FACTOR, BASE: ATOM}  # a transpose binds tighter
-
-
-def _product_matrix_latex(node: Product) -> Iterable[Task]:
-    """Numbers and scalars that lead and divide make a fraction; matrices stay in their order."""
-    below = [factor for divides, factor in node.factors if divides]
-    above = [factor for divides, factor in node.factors if not divides]
-    lead = []
-    while below and above and isinstance(above[0], Number):
-        lead.append(above.pop(0))
-    if below:
-        yield r"\frac{"
-        yield from _chain(lead) if lead else ["1"]
-        yield "}{"
-        yield from _chain(below)
-        yield "} "
-    yield from _chain(above)
-
-
-def _chain(factors: list[Node]) -> Iterable[Task]:
-    for position, factor in enumerate(factors):
-        if position:
-            yield r" \cdot " if isinstance(factor, Number) else " "
-        yield factor, FACTOR if len(factors) > 1 else SUM
-
-
-def _call_matrix_latex(node: Call) -> Iterable[Task]:
-    name, arguments = node.function, node.arguments
-    if name == "inv":
-        yield from ("{", (arguments[0], ATOM), "}^{-1}")
-    elif name in _VERT:
-        yield from (r"\left\lVert ", (arguments[0], SUM), r" \right\rVert", _VERT[name])
-    elif name in _SIZED:
-        yield _SYMBOL[name]
-        if arguments:
-            yield "_{"
-            yield from _listed(arguments, r" \times ")
-            yield "}"
-    elif name in ("vector", "matrix"):
-        if not (isinstance(arguments[0], Number) and arguments[0].value == 1):
-            yield from ((arguments[0], FACTOR), " ")
-        yield _SYMBOL[name]
-    elif name in functions.ELEMENTWISE and len(arguments) == len(
-        functions.ELEMENTWISE[name].arguments
-    ):
-        yield from filled(functions.ELEMENTWISE[name].latex, arguments)
-    else:
-        yield _SYMBOL.get(name, f"\\operatorname{{{name}}}")
-        yield r"\left("
-        yield from _listed(arguments, ", ")
-        yield r"\right)"
-
-
-def _listed(arguments: tuple[Node, ...], between: str) -> Iterable[Task]:
-    for position, argument in enumerate(arguments):
-        if position:
-            yield between
-        yield argument, SUM

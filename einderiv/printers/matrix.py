@@ -59,7 +59,7 @@ from .chains import (
 from .named import arranged_terms, flipped, shared_nodes
 from .network import Network
 from .surface import unparse
-from .text import matrix_text, to_text
+from .text import to_text, tree_text
 from .trees import NOWHERE, call_tree, number_tree, powered
 
 # A product's operands on one level, for matrix forms.
@@ -540,7 +540,7 @@ _TERMS = 24  # longer sums are not read by anyone
 def nearest_form(root: Expr, rows: int, hints: Hints) -> str:
     """A text such as `kron(B', A)`: the matrix of vec(result) by vec(variable); "" where there is none."""
     tree = nearest_tree(root, rows, hints)
-    return "" if tree is None else matrix_text(tree)
+    return "" if tree is None else tree_text(tree)
 
 
 def nearest_tree(root: Expr, rows: int, hints: Hints) -> Node | None:

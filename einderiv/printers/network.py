@@ -28,7 +28,7 @@ from .chains import (
     pointwise,
     transposed,
 )
-from .text import matrix_text
+from .text import tree_text
 from .trees import call_tree, powered
 
 _TWO = Fraction(2)
@@ -253,7 +253,7 @@ class Network:
 
 
 def _same(first: Chain, second: Chain) -> bool:
-    return matrix_text(chain_tree(first)) == matrix_text(chain_tree(second))
+    return tree_text(chain_tree(first)) == tree_text(chain_tree(second))
 
 
 def _total(parts: list[Part], dim: Dim) -> Form:
@@ -270,7 +270,7 @@ def _total(parts: list[Part], dim: Dim) -> Form:
             left, right = compound
             return _product_between(left, diagonal(pointwise(rest)), right)
     chain = pointwise(parts) if parts else ones(dim)
-    if matrix_text(chain_tree(chain)) == "1":
+    if tree_text(chain_tree(chain)) == "1":
         chain = ones(dim)  # what was multiplied has cancelled, entry by entry
     while len(chain) > 1 and chain[-1].ones is not None:
         chain = chain[:-1]  # sum(A*ones) is sum(A)
@@ -297,12 +297,12 @@ def _product_between(left: Chain, middle: Chain, right: Chain) -> Form:
 
 
 def _looks(chain: Chain) -> tuple[int, str]:
-    return flips(chain), matrix_text(chain_tree(chain))
+    return flips(chain), tree_text(chain_tree(chain))
 
 
 def _norm_squared(chain: Chain, column: bool) -> Form:
     tree = chain_tree(chain)
-    if len(chain) == 1 and not chain[0].flipped and len(matrix_text(tree)) <= _SHORT:
+    if len(chain) == 1 and not chain[0].flipped and len(tree_text(tree)) <= _SHORT:
         product = chain_tree(transposed(chain) + chain)
         return Form(above=(product if column else call_tree("tr", product),))
     if not column and len(chain) == 1 and chain[0].flipped:

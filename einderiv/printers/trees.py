@@ -110,6 +110,6 @@ def entry(name: str, names: Sequence[str]) -> Access | Name:
     return Access(name, tuple(Index(n, None, NOWHERE) for n in names), NOWHERE, NOWHERE)
 
 
-def as_node(partial: Partial) -> Node:
-    """A derivative where a surface tree is wanted; only the functions of this module print it."""
-    return cast(Node, partial)
+def partial(inner: Node, variable: Access | Name) -> Node:
+    """`∂inner/∂variable`: a derivative where a surface tree is wanted; only printers of this room know it."""
+    return cast(Node, Partial(inner, variable))

@@ -127,7 +127,7 @@ def _product(
     factors, dims = _factors(term, counts)
     output = tuple(range(term.rank))
     factors = arranged_factors(factors, output)
-    letters = Letters(hints, term, set())
+    letters = Letters(hints)
     letters.dims.update(zip(names, term.shape, strict=True))
     named: dict[Label, str] = dict(zip(output, names, strict=True))
     used = frozenset(names)
@@ -335,10 +335,10 @@ def _letters(
     axes: dict[Expr, tuple[str, ...]] = {ordered[-1]: names}
     found: dict[Expr, dict[int, str]] = {}
     for term in reversed(ordered):
-        scope = Letters(hints, term, set())
+        scope = Letters(hints)
         own = axes.get(term)
         if own is None:
-            own = scope.axis_letters(term)
+            own = scope.letters(term.shape, ())
         if not isinstance(term, Contraction):
             found[term] = {}
             if isinstance(term, Sum | Map):
