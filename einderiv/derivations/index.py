@@ -17,7 +17,6 @@ from ..equality import check_equal
 from ..errors import NotMatrixFormError
 from ..notations import Definition, Node
 from ..printers import (
-    ONE,
     Leaf,
     Letters,
     Names,
@@ -41,6 +40,7 @@ from ..printers import (
     unparse,
 )
 from ..terms import (
+    ONE,
     Contraction,
     Dim,
     Expr,

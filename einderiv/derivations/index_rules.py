@@ -17,7 +17,6 @@ from ..calculus import Placed, derivative_of, differential_of, instantiate, scal
 from ..notations import Call, Comparison, Definition, Index, Node
 from ..printers import (
     NOWHERE,
-    ONE,
     Applied,
     Leaf,
     Mapped,
@@ -42,6 +41,7 @@ from ..printers import (
 )
 from ..terms import (
     ELEMENTWISE,
+    ONE,
     WHOLE,
     Delta,
     Dim,

@@ -23,7 +23,6 @@ from .einsum import EinsumText, to_einsum
 from .latex import matrix_latex, name_latex, to_latex, tree_latex
 from .matrix import MatrixPrinter, matrix_text_of, nearest_form, not_matrix_form
 from .named import (
-    ONE,
     Applied,
     Leaf,
     Letters,
@@ -61,7 +60,6 @@ from .trees import (
 
 __all__ = [
     "NOWHERE",
-    "ONE",
     "TARGETS",
     "Applied",
     "Atom",

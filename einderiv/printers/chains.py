@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ..notations import Group, Name, Node, Number, Pointwise, Power, Transpose, syntax
-from ..terms import Dim
+from ..terms import ONE, Dim
 from .text import tree_text
 from .trees import NOWHERE, call_tree, is_decimal, number_tree
 
-ONE = Fraction(1)
 _POWER = 3  # X^3 for X*X*X
 
 

@@ -17,6 +17,7 @@ from ..notations import Call, Definition, Hints, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     HALF,
+    ONE,
     Apply,
     Contraction,
     Delta,
@@ -41,7 +42,6 @@ from ..terms import (
     with_decimals_inside,
 )
 from .chains import (
-    ONE,
     Atom,
     Chain,
     Form,

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from itertools import count as numbers
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ..calculus import gradient
 from ..notations import Access, Call, Hints, Index, Name, Node, parts
 from ..terms import (
     NORMALISATIONS,
+    ONE,
     SPECIAL_TENSORS,
     WHOLE,
     Apply,
@@ -669,12 +670,10 @@ def _of_product(node: Contraction, known: list[frozenset[int]]) -> frozenset[int
 
 # Engine terms as trees with named indices: a node with a name of its own (`lets`) stays a leaf.
 
-ONE = Fraction(1)
 _WHOLE = ("", " ")  # the indices of a matrix that is shown by its name alone
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A term to unfold, the names of its axes, and the names it must not sum under."""
 
     node: Expr
@@ -782,7 +781,8 @@ class Unfolder:
             raw = yield Place(base, tuple(names[label] for label in factor.labels), used)
             if self.apart:
                 used |= all_names([raw])
-            exponent *= factor.count
+            if factor.count > 1:
+                exponent *= factor.count
             shown.append(raw if exponent == 1 else Power(raw, exponent))
         return Product(coefficient, tuple(shown), summed)
 

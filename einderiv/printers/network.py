@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from ..terms import Dim, Label
+from ..terms import ONE, Dim, Label
 from .chains import (
-    ONE,
     Chain,
     Form,
     Part,

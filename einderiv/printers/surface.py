@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count
+from typing import NamedTuple
 
 from ..notations import Call, Definition, Group, Hints, Index, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     COMPARISONS,
+    ONE,
     SPECIAL_TENSORS,
     WHOLE,
     Apply,
@@ -35,7 +36,6 @@ from ..terms import (
     trampoline,
 )
 from .named import (
-    ONE,
     Applied,
     Leaf,
     Letters,
@@ -67,8 +67,7 @@ from .trees import (
 _SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Place(NamedTuple):
     """A tree to write: the indices that something around it keeps, those it has to show, its coefficient."""
 
     raw: Raw
@@ -140,7 +139,7 @@ class TreeWriter:
             case Total():
                 return (yield from self._total(place, raw))
             case Power():
-                inner = self._bracketed(raw.base, (yield Place(raw.base, place.kept)))
+                inner = _bracketed(raw.base, (yield Place(raw.base, place.kept)))
                 below = raw.exponent < 0
                 raised = powered(inner, abs(raw.exponent))
                 return fraction_tree([], [raised], ONE) if below else raised
@@ -192,7 +191,7 @@ class TreeWriter:
             if isinstance(base, Leaf) and isinstance(base.term, Literal) and exponent == 1:
                 coefficient *= base.term.value
                 continue
-            inner = self._bracketed(base, (yield Place(base, kept)))
+            inner = _bracketed(base, (yield Place(base, kept)))
             (below if exponent < 0 else above).append(powered(inner, abs(exponent)))
         if lacking:
             above.append(entry("ones", lacking))
@@ -205,7 +204,7 @@ class TreeWriter:
         """Summed names that the convention alone would not sum over this product."""
         places: Counter[str] = Counter()
         hidden: set[str] = set()
-        for factor in factors:
+        for factor in factors if summed else ():
             base, _ = _base_and_exponent(factor)
             own = base.names if isinstance(base, Leaf) else ()
             own = base.outer if isinstance(base, Applied) else own
@@ -262,16 +261,16 @@ class TreeWriter:
         inner = yield Place(raw.argument, place.kept.union(names), wanted)
         return _over(raw.function, names, inner, behind)
 
-    def _bracketed(self, raw: Raw, tree: Node) -> Node:
-        """A product inside a product keeps its sums to itself."""
-        if isinstance(raw, Product) and not isinstance(tree, Group | Call):
-            return Group(tree, NOWHERE)
-        return tree
-
     def _shown_by_all(self, raws: Sequence[Raw], kept: frozenset[str]) -> Names:
         """The indices that each of these must show: none if the surroundings name them all."""
         shown = {name: None for raw in raws for name in self.free[raw]}
         return () if kept.issuperset(shown) else tuple(shown)
+
+
+def _bracketed(raw: Raw, tree: Node) -> Node:
+    """A product inside a product keeps its sums to itself."""
+    inside = isinstance(raw, Product) and not isinstance(tree, Group | Call)
+    return Group(tree, NOWHERE) if inside else tree
 
 
 def _base_and_exponent(raw: Raw) -> tuple[Raw, Fraction]:
@@ -318,7 +317,8 @@ def _whole_name(raw: Applied) -> Node | None:
 def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
     """The surface tree of a term: declarations and definitions if they are needed, then the result."""
     taken = {*hints.variables, *hints.declared, *SPECIAL_TENSORS}
-    taken.update(str(dim) for node in postorder([root]) for dim in node.shape)
+    nodes = postorder([root])
+    taken.update(str(dim) for node in nodes for dim in node.shape)
     lets: dict[Expr, Variable] = {}
     numbers = (f"t{k}" for k in count(1) if f"t{k}" not in taken)
     for node in shared_nodes(root):
@@ -349,7 +349,7 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
         state(node, u.name, None, keeps=True)
     left = hints.name if hints.name and hints.name not in taken else _fresh_name("Y", taken)
     state(root, left, names, keeps=False)
-    present = [node for node in postorder([root]) if isinstance(node, Variable)]
+    present = [node for node in nodes if isinstance(node, Variable)]
     return syntax.Text("", (*_declarations(extents, present, hints), *statements))
 
 
