@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from ..notations import Group, Name, Node, Number, Pointwise, Power, Transpose, syntax
+from ..notations import Group, Name, Node, Pointwise, Power, Transpose, syntax
 from ..terms import ONE, Dim
 from .text import tree_text
-from .trees import NOWHERE, call_tree, is_decimal, number_tree
+from .trees import NOWHERE, call_tree, coefficient_trees, number_tree
 
 _POWER = 3  # X^3 for X*X*X
 
@@ -62,14 +62,9 @@ def flips(chain: Chain) -> int:
     return sum(atom.flipped for atom in chain)
 
 
-def flips_in(parts: Sequence[Part]) -> int:
-    """How many transposes all parts have."""
-    return sum(flips(chain) for chain, _ in parts)
-
-
 def dim_tree(dim: Dim) -> Node:
     """An extent as it is written in `ones(n)`."""
-    return Number(Fraction(dim), NOWHERE) if isinstance(dim, int) else Name(dim, NOWHERE)
+    return number_tree(Fraction(dim)) if isinstance(dim, int) else Name(dim, NOWHERE)
 
 
 def ones(dim: Dim) -> Chain:
@@ -105,48 +100,46 @@ def chain_factors(chain: Chain) -> list[Node]:
     factors: list[Node] = []
     k = 0
     while k < len(chain):
-        atom, after = chain[k], chain[k + 1] if k + 1 < len(chain) else None
-        if atom.ones is not None and not atom.flipped and after and after.ones is not None:
-            if after.flipped:
-                factors.append(call_tree("ones", dim_tree(atom.ones), dim_tree(after.ones)))
-                k += 2
-                continue
+        atom, after = chain[k], chain[k + 1] if k + 1 < len(chain) else chain[k]
         times = next((n for n, other in enumerate(chain[k:]) if other != atom), len(chain) - k)
-        if times >= _POWER:
-            raised = Power(atom.tree, Number(Fraction(times), NOWHERE), NOWHERE)
-            factors.append(Transpose(raised, NOWHERE) if atom.flipped else raised)
-            k += times
-            continue
-        factors.append(atom.shown())
-        k += 1
+        tree, used = atom.tree, 1
+        outer = not atom.flipped and after.flipped  # a column by a row
+        if outer and atom.ones is not None and after.ones is not None:
+            tree, used = call_tree("ones", dim_tree(atom.ones), dim_tree(after.ones)), 2
+        elif times >= _POWER:
+            tree, used = Power(tree, number_tree(Fraction(times)), NOWHERE), times
+        factors.append(Transpose(tree, NOWHERE) if atom.flipped else tree)
+        k += used
     return factors
 
 
+def chain_text(chain: Chain) -> str:
+    return tree_text(chain_tree(chain))
+
+
 def pointwise(parts: Sequence[Part], matrices: bool = False) -> Chain:
-    """The entry-by-entry product of chains with exponents, a .* b ./ c; of `matrices` the one or the other
-    transpose, as it reads best."""
+    """The entry-by-entry product of chains with exponents, a .* b ./ c.
+
+    Of `matrices` the product or its transpose, as it reads best.
+    """
     if len(parts) == 1 and parts[0][1] == 1:
         return parts[0][0]
-    turned = [(transposed(chain), exponent) for chain, exponent in parts]
-    if matrices and flips_in(turned) < flips_in(parts):
-        return transposed(_pointwise(turned))
-    return _pointwise(parts)
-
-
-def _pointwise(parts: Sequence[Part]) -> Chain:
-    counts: dict[str, tuple[Chain, Fraction]] = {}
+    if matrices:
+        turned = [(transposed(chain), exponent) for chain, exponent in parts]
+        if sum(flips(chain) for chain, _ in turned) < sum(flips(chain) for chain, _ in parts):
+            return transposed(pointwise(turned))
+    counts: dict[str, Part] = {}
     for chain, exponent in parts:
-        key = tree_text(chain_tree(chain))
-        known = counts.get(key, (chain, Fraction(0)))[1]
-        counts[key] = (chain, known + exponent)
+        text = chain_text(chain)
+        first, known = counts.get(text, (chain, Fraction(0)))
+        counts[text] = (first, known + exponent)
     above = [_raised(c, e) for c, e in counts.values() if e > 0]
     below = [_raised(c, -e) for c, e in counts.values() if e < 0]
     symmetric = all(len(c) == 1 and c[0].symmetric for c, _ in counts.values())
-    tree = above[0] if above else Number(ONE, NOWHERE)
-    for factor in above[1:]:
-        tree = Pointwise(".*", tree, factor, NOWHERE)
-    for factor in below:
-        tree = Pointwise("./", tree, factor, NOWHERE)
+    tree = above[0] if above else number_tree(ONE)
+    for sign, factors in ((".*", above[1:]), ("./", below)):
+        for factor in factors:
+            tree = Pointwise(sign, tree, factor, NOWHERE)
     return (Atom(tree, symmetric=symmetric),)
 
 
@@ -192,44 +185,23 @@ class Form:
 
 def form_tree(form: Form) -> Node:
     """The product as a tree: 2/n*X'*r, signs in front."""
-    size = abs(form.coefficient)
-    above: list[Node] = []
-    below: list[Node] = []
-    if is_decimal(size):
-        above.append(Number(size, NOWHERE))
-    else:
-        if size.numerator != 1:
-            above.append(Number(Fraction(size.numerator), NOWHERE))
-        if size.denominator != 1:
-            below.append(Number(Fraction(size.denominator), NOWHERE))
-    scalars = [*above, *form.above]
-    below += form.below
-    factors: list[tuple[bool, Node]] = []
-    chain = [(False, tree) for tree in _chain_trees(form.chain)]
+    above, below = coefficient_trees(abs(form.coefficient))
+    scalars, below = [*above, *form.above], [*below, *form.below]
+    chain = chain_factors(form.chain)
+    if len(form.chain) == 1 and form.chain[0].flipped and form.chain[0].terms:
+        # the transpose of a sum alone is the sum of the transposes
+        chain = [sum_tree([(minus, term.transposed()) for minus, term in form.chain[0].terms])]
     behind = bool(form.below and chain and not scalars)  # x/norm2(x)
-    if below and not scalars and not behind:
-        scalars = [Number(ONE, NOWHERE)]
-    if len(scalars) == 1 and not form.chain and isinstance(scalars[0], syntax.Product):
-        factors += scalars[0].factors  # x'*A*x/2
-    else:
-        factors += [(False, _apart(tree)) for tree in scalars]
+    if not scalars and not behind and (below or not chain):
+        scalars = [number_tree(ONE)]
+    factors = [(False, _apart(tree)) for tree in scalars]
+    if len(scalars) == 1 and not chain and isinstance(scalars[0], syntax.Product):
+        factors = list(scalars[0].factors)  # x'*A*x/2
     divisors = [(True, _apart(tree)) for tree in below]
-    factors += [*chain, *divisors] if behind else [*divisors, *chain]
-    if not factors:
-        factors = [(False, Number(ONE, NOWHERE))]
-    product: Node = factors[0][1]
-    if len(factors) > 1:
-        product = syntax.Product(tuple(factors), NOWHERE)
-    if form.coefficient < 0:
-        return syntax.Negative(product, NOWHERE)
-    return product
-
-
-def _chain_trees(chain: Chain) -> list[Node]:
-    """The factors of a chain; the transpose of a sum alone is the sum of the transposes."""
-    if len(chain) == 1 and chain[0].flipped and chain[0].terms:
-        return [sum_tree([(minus, term.transposed()) for minus, term in chain[0].terms])]
-    return chain_factors(chain)
+    plain = [(False, tree) for tree in chain]
+    factors += [*plain, *divisors] if behind else [*divisors, *plain]
+    product = factors[0][1] if len(factors) == 1 else syntax.Product(tuple(factors), NOWHERE)
+    return syntax.Negative(product, NOWHERE) if form.coefficient < 0 else product
 
 
 def sum_tree(terms: Sequence[tuple[bool, Form]]) -> Node:

@@ -61,7 +61,6 @@ from .trees import (
     number_tree,
     partial,
     powered,
-    with_coefficient,
 )
 
 _SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
@@ -198,7 +197,7 @@ class TreeWriter:
         if not explicit:
             return fraction_tree(above, below, coefficient)
         summed_tree = _over("sum", explicit, fraction_tree(above, below, ONE))
-        return with_coefficient(coefficient, summed_tree)
+        return fraction_tree([summed_tree], [], coefficient)
 
     def _explicit_sums(self, factors: Sequence[Raw], summed: Names) -> Names:
         """Summed names that the convention alone would not sum over this product."""

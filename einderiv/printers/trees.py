@@ -17,16 +17,17 @@ NOWHERE = (0, 0)
 
 
 def number_tree(value: Fraction) -> Node:
-    if value < 0:
-        return syntax.Negative(number_tree(-value), NOWHERE)
-    decimal = is_decimal(value)
-    if value.denominator == 1 or decimal:
-        return Number(value, NOWHERE)
-    parts = (
-        (False, Number(Fraction(value.numerator), NOWHERE)),
-        (True, Number(Fraction(value.denominator), NOWHERE)),
-    )
-    return syntax.Product(parts, NOWHERE)
+    """A number: `2`, `0.001`, `-1/3`."""
+    return fraction_tree([], [], value)
+
+
+def coefficient_trees(size: Fraction) -> tuple[list[Node], list[Node]]:
+    """A positive coefficient as factors above and below a fraction line, none for ones."""
+    if is_decimal(size):
+        return [Number(size, NOWHERE)], []
+    above: list[Node] = [Number(Fraction(size.numerator), NOWHERE)]
+    below: list[Node] = [Number(Fraction(size.denominator), NOWHERE)]
+    return above if size.numerator != 1 else [], below if size.denominator != 1 else []
 
 
 def is_decimal(value: Fraction) -> bool:
@@ -65,23 +66,12 @@ def powered(tree: Node, exponent: Fraction) -> Node:
     return syntax.Power(as_base(tree), as_base(shown), NOWHERE)
 
 
-def with_coefficient(coefficient: Fraction, tree: Node) -> Node:
-    return tree if coefficient == 1 else fraction_tree([tree], [], coefficient)
-
-
 def fraction_tree(above: list[Node], below: list[Node], coefficient: Fraction) -> Node:
     """above / below with a rational coefficient, signs in front."""
-    size = abs(coefficient)
-    if is_decimal(size):
-        above = [Number(size, NOWHERE), *above]
-    else:
-        if size.numerator != 1 or not above:
-            above = [Number(Fraction(size.numerator), NOWHERE), *above]
-        if size.denominator != 1:
-            below = [*below, Number(Fraction(size.denominator), NOWHERE)]
-    if len(above) == 1 and not below:
-        tree: Node = above[0]
-    else:
+    lead, last = coefficient_trees(abs(coefficient))
+    above, below = [*lead, *above] or [Number(Fraction(1), NOWHERE)], [*below, *last]
+    tree = above[0]
+    if len(above) > 1 or below:
         factors = [(False, as_factor(f)) for f in above] + [(True, as_factor(f)) for f in below]
         tree = syntax.Product(tuple(factors), NOWHERE)
     if coefficient < 0:
