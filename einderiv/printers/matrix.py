@@ -8,8 +8,8 @@ How a contraction becomes a product: `network.py`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container, Generator, Mapping
 from fractions import Fraction
 
 from ..errors import NotMatrixFormError, axes_in_words
@@ -21,10 +21,8 @@ from ..terms import (
     Apply,
     Contraction,
     Delta,
-    Dim,
     Expr,
     Extent,
-    Label,
     Literal,
     Map,
     Ones,
@@ -62,29 +60,17 @@ from .surface import unparse
 from .text import to_text, tree_text
 from .trees import NOWHERE, call_tree, number_tree, powered
 
-# A product's operands on one level, for matrix forms.
-#
-# In: a contraction. Out: its scalars and its operands at their labels; the terms of a sum where it is one.
-# Invariant: operands of three and more axes are opened as far as they are products or sums.
-
-
-@dataclass(frozen=True, slots=True)
-class Flat:
-    """A product's operands: scalars with their multiplicities, the others at their labels."""
-
-    coefficient: Fraction
-    scalars: list[tuple[Expr, int]]
-    factors: list[tuple[Expr, Subscript]]
-    dims: dict[Label, Dim]
+Operands = list[tuple[Expr, Subscript]]
 
 
 def flattened(
-    node: Contraction, coefficient: Fraction, lets: Mapping[Expr, str]
-) -> Flat | list[tuple[Fraction, Expr]]:
-    """The operands of a product; nested products of three and more axes are opened, sums multiplied out."""
-    dims: dict[Label, Dim] = {}
-    scalars: dict[Expr, int] = {}
-    factors: list[tuple[Expr, Subscript]] = []
+    node: Contraction, coefficient: Fraction, lets: Container[Expr]
+) -> tuple[Fraction, Operands] | list[tuple[Fraction, Expr]]:
+    """The coefficient and the operands of a product; terms if a sum among them is multiplied out.
+
+    Operands of three and more axes are opened if they are products or sums.
+    """
+    operands: Operands = []
     stack = list(zip(node.children, node.inputs, strict=True))[::-1]
     fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
     while stack:
@@ -99,40 +85,25 @@ def flattened(
                         fresh += 1
                 stack.append((child, tuple(names[label] for label in own)))
             coefficient *= factor
-            continue
-        if len(labels) > 2 and isinstance(inside, Sum):
-            plain = [(op, ()) for op, times in scalars.items() for _ in range(times)]
-            others = [*plain, *factors, *stack]
-            return _multiplied_out(coefficient * factor, inside, labels, others, node.output)
-        dims.update(zip(labels, operand.shape, strict=True))
-        if labels:
-            factors.append((operand, labels))
+        elif len(labels) > 2 and isinstance(inside, Sum):
+            others = [*operands, *stack]
+            inputs = [labels, *(own for _, own in others)]
+            return [
+                (
+                    c * coefficient * factor,
+                    contract([t, *(op for op, _ in others)], inputs, node.output),
+                )
+                for c, t in zip(inside.coefficients, inside.children, strict=True)
+            ]
         else:
-            scalars[operand] = scalars.get(operand, 0) + 1
-    if coefficient < 0:
-        for place, (operand, labels) in enumerate(factors):
-            other = flipped(operand) if isinstance(operand, Sum) and operand not in lets else None
-            if other is not None and factors.count((operand, labels)) == 1:
-                factors[place] = (other, labels)
-                coefficient = -coefficient
-                break
-    return Flat(coefficient, list(scalars.items()), factors, dims)
-
-
-def _multiplied_out(
-    coefficient: Fraction,
-    total: Sum,
-    labels: Subscript,
-    others: Sequence[tuple[Expr, Subscript]],
-    output: Subscript,
-) -> list[tuple[Fraction, Expr]]:
-    """a*(b + c) as a*b and a*c, for a sum among the operands."""
-    terms = []
-    for c, term in zip(total.coefficients, total.children, strict=True):
-        operands = [term, *(op for op, _ in others)]
-        inputs = [labels, *(own for _, own in others)]
-        terms.append((c * coefficient, contract(operands, inputs, output)))
-    return terms
+            operands.append((operand, labels))
+    for place, (operand, labels) in enumerate(operands if coefficient < 0 else ()):
+        is_bracket = labels and isinstance(operand, Sum) and operand not in lets
+        other = flipped(operand) if is_bracket else None
+        if other is not None and operands.count((operand, labels)) == 1:
+            operands[place] = (other, labels)
+            return -coefficient, operands
+    return coefficient, operands
 
 
 # ----------------------------------------------------------------------
@@ -299,40 +270,58 @@ class MatrixPrinter:
 
     def _product(self, node: Contraction, coefficient: Fraction) -> Visit:
         flat = flattened(node, coefficient, self.lets)
-        if not isinstance(flat, Flat):
+        if isinstance(flat, list):
             return (yield add(flat, node.shape))
-        net = Network(node.output, flat.dims)
-        scalars = Form(flat.coefficient)
-        for operand, count in flat.scalars:
-            base, exponent = base_and_exponent(operand)
-            form = yield base
-            scalars = scalars.times(_powered(form, exponent * count))
-        for operand, labels in flat.factors:
-            base, exponent = _divisor(operand)
-            form = yield base
-            scalars = scalars.times(_placed(net, base, labels, form, exponent))
+        net = yield from self._network(node.output, *flat)
         result = net.form() if net.reduce() else None
         if result is None:
             raise not_matrix_form(node, self.hints, self.root)
-        return result.times(scalars)
+        return result
 
     def network(
         self, node: Contraction, coefficient: Fraction
-    ) -> tuple[Network, Form] | list[tuple[Fraction, Expr]]:
-        """The reduced graph of a product with any number of axes, and its scalars; terms if it is a sum."""
+    ) -> Network | list[tuple[Fraction, Expr]]:
+        """The reduced graph of a product with any number of axes; terms if it is a sum."""
         flat = flattened(node, coefficient, self.lets)
-        if not isinstance(flat, Flat):
+        if isinstance(flat, list):
             return flat
-        net = Network(node.output, flat.dims)
-        scalars = Form(flat.coefficient)
-        for operand, count in flat.scalars:
-            base, exponent = base_and_exponent(operand)
-            scalars = scalars.times(_powered(self.form(base), exponent * count))
-        for operand, labels in flat.factors:
-            base, exponent = _divisor(operand)
-            scalars = scalars.times(_placed(net, base, labels, self.form(base), exponent))
+        net: Network = trampoline(
+            None,
+            lambda n: self._visit(n, False) if n else self._network(node.output, *flat),
+        )
         net.reduce()
-        return net, scalars
+        return net
+
+    def _network(
+        self, output: Subscript, coefficient: Fraction, operands: Operands
+    ) -> Generator[Expr, Form, Network]:
+        """The graph of a product's operands."""
+        pairs = (pair for op, labels in operands for pair in zip(labels, op.shape, strict=True))
+        net = Network(output, dict(pairs))
+        net.outer = Form(coefficient)
+        for operand, times in Counter(op for op, labels in operands if not labels).items():
+            base, exponent = base_and_exponent(operand)
+            form = yield base
+            net.outer = net.outer.times(_powered(form, exponent * times))
+        for operand, labels in operands:
+            if not labels:
+                continue
+            base, exponent = base_and_exponent(operand)
+            if exponent > 0:  # only what one divides by keeps its exponent
+                base, exponent = operand, ONE
+            form = yield base
+            if isinstance(base, Ones):
+                continue
+            chain = form.chain
+            if exponent == 1:
+                net.outer = net.outer.times(form)
+            elif not form.is_plain():
+                chain = (Atom(form_tree(form)),)
+            if len(labels) == 1:
+                net.columns[labels[0]].append((chain, exponent))
+            else:
+                net.join(labels[0], labels[1], chain, exponent, isinstance(base, Delta))
+        return net
 
     # ------------------------------------------------------------ functions
 
@@ -505,28 +494,6 @@ def _pointwise_power(form: Form, exponent: Fraction, matrix: bool) -> Chain:
     return pointwise([(chain, exponent)], matrix)
 
 
-def _divisor(operand: Expr) -> tuple[Expr, Fraction]:
-    """A tensor one divides by, with its exponent; anything else as it is."""
-    base, exponent = base_and_exponent(operand)
-    return (base, exponent) if exponent < 0 else (operand, ONE)
-
-
-def _placed(net: Network, operand: Expr, labels: Subscript, form: Form, exponent: Fraction) -> Form:
-    """Put an operand into the graph; its scalars are returned."""
-    for label in labels:
-        net.vertex(label)
-    if isinstance(operand, Ones):
-        return Form()
-    chain, scalars = form.chain, form.scalars()
-    if exponent != 1:
-        chain, scalars = form.chain if form.is_plain() else (Atom(form_tree(form)),), Form()
-    if len(labels) == 1:
-        net.put(labels[0], chain, exponent)
-    else:
-        net.join(labels[0], labels[1], chain, exponent, isinstance(operand, Delta))
-    return scalars
-
-
 # The nearest matrix form of a term with three or four axes: a matrix between stacked columns.
 #
 # In: a term, how many of its axes are rows. Out: a text with `kron` and `vec`, "" where there is none.
@@ -571,11 +538,10 @@ def nearest_tree(root: Expr, rows: int, hints: Hints) -> Node | None:
             if len(waiting) + len(terms) > _TERMS:
                 return None
             continue
-        net, scalars = found
-        chain = _paired(net, inside, rows)
+        chain = _paired(found, inside, rows)
         if chain is None:
             return None
-        form = net.with_scalars(chain).times(scalars)
+        form = found.with_scalars(chain)
         size = Form(abs(form.coefficient), form.above, form.below, form.chain)
         terms.append((form.coefficient < 0, form_tree(size)))
     if not terms:

@@ -9,7 +9,7 @@ two edges a matrix product, with a cycle a trace; parallel edges multiply entry 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 from ..terms import ONE, Dim, Label
@@ -17,6 +17,7 @@ from .chains import (
     Chain,
     Form,
     Part,
+    chain_text,
     chain_tree,
     diagonal,
     diagonal_of,
@@ -34,13 +35,14 @@ _TWO = Fraction(2)
 _SHORT = 3  # characters; a longer operand is written once, as norm2(...)^2
 
 
+@dataclass(slots=True, eq=False)
 class Edge:
     """Matrices between two vertices, from the first to the second, that multiply entry by entry."""
 
-    __slots__ = ("a", "b", "delta", "parts")
-
-    def __init__(self, a: Label, b: Label, parts: list[Part], delta: bool = False) -> None:
-        self.a, self.b, self.parts, self.delta = a, b, parts, delta
+    a: Label
+    b: Label
+    parts: list[Part]
+    delta: bool = False
 
     def start_from(self, vertex: Label) -> Chain:
         """The matrix whose rows belong to `vertex`."""
@@ -58,37 +60,21 @@ class Network:
 
     def __init__(self, output: tuple[Label, ...], dims: dict[Label, Dim]) -> None:
         self.output, self.dims = output, dims
-        self.columns: dict[Label, list[Part]] = {label: [] for label in output}
-        self.edges: dict[Label, list[Edge]] = {label: [] for label in output}
-        self.scalars: list[Form] = []
-
-    # ------------------------------------------------------------ building
-
-    def vertex(self, label: Label) -> None:
-        """A label, whatever stands at it."""
-        self.columns.setdefault(label, [])
-        self.edges.setdefault(label, [])
-
-    def put(self, label: Label, chain: Chain, exponent: Fraction = ONE) -> None:
-        """A column at a label."""
-        self.vertex(label)
-        self.columns[label].append((chain, exponent))
+        self.columns: dict[Label, list[Part]] = {label: [] for label in (*output, *dims)}
+        self.edges: dict[Label, list[Edge]] = {label: [] for label in self.columns}
+        self.scalars: list[Form] = []  # found while reducing
+        self.outer = Form()  # those of the operands
 
     def join(
         self, a: Label, b: Label, chain: Chain, exponent: Fraction = ONE, delta: bool = False
     ) -> None:
-        """A matrix with rows at `a` and columns at `b`; its diagonal where these are one."""
-        self.vertex(a)
-        self.vertex(b)
+        """A matrix with rows at `a` and columns at `b`; its diagonal if these are one."""
         if a == b:
-            inside = pointwise([(chain, exponent)])
-            self.put(a, diagonal_of(inside))
-        else:
-            self._connect(Edge(a, b, [(chain, exponent)], delta))
-
-    def _connect(self, edge: Edge) -> None:
-        self.edges[edge.a].append(edge)
-        self.edges[edge.b].append(edge)
+            self.columns[a].append((diagonal_of(pointwise([(chain, exponent)])), ONE))
+            return
+        edge = Edge(a, b, [(chain, exponent)], delta)
+        self.edges[a].append(edge)
+        self.edges[b].append(edge)
 
     def _drop(self, edge: Edge) -> None:
         self.edges[edge.a].remove(edge)
@@ -111,15 +97,15 @@ class Network:
             while waiting:
                 label = waiting.pop()
                 if label in self.columns:
-                    waiting.extend(n for n in self._eliminated(label) if n not in self.output)
+                    waiting.extend(n for n in self._eliminate(label) if n not in self.output)
             left = [label for label in self.columns if label not in self.output]
             if not left:
                 return True
-            if not any(self._cycle_closed(label) or self._merged(label) for label in left):
+            if not any(self._close_cycle(label) or self._merge(label) for label in left):
                 return False
             waiting = [label for label in left if label in self.columns]
 
-    def _eliminated(self, label: Label) -> list[Label]:
+    def _eliminate(self, label: Label) -> list[Label]:
         """Sum over a vertex with at most two edges, to different neighbours; these are returned."""
         edges = self.edges[label]
         if not edges:
@@ -137,7 +123,7 @@ class Network:
             chain = multiplied(first.start_from(a), self._along(label), second.start_from(label))
             self._drop(first)
             self._drop(second)
-            self._connect(Edge(a, b, [(chain, ONE)]))
+            self.join(a, b, chain)
             edges = [first, second]
         else:
             return []
@@ -151,7 +137,7 @@ class Network:
         back = flips(other.start_from(other.other(label))) + flips(one.start_from(label))
         return forth < back
 
-    def _cycle_closed(self, u: Label) -> bool:
+    def _close_cycle(self, u: Label) -> bool:
         """Two vertices joined by two paths: a trace, or a diagonal where one of them stays."""
         edges = self.edges.get(u, [])
         if len(edges) != 2:
@@ -164,7 +150,7 @@ class Network:
             chain = multiplied(there.start_from(v), back.start_from(u))
             self._drop(there)
             self._drop(back)
-            self.put(v, diagonal_of(chain))
+            self.columns[v].append((diagonal_of(chain), ONE))
         elif len(self.edges[v]) == 2:
             if self.columns[u] and self.columns[v]:
                 return False  # x'*(A .* B)*y
@@ -185,23 +171,18 @@ class Network:
         del self.columns[u], self.edges[u]
         return True
 
-    def _merged(self, label: Label) -> bool:
-        """Parallel edges as one that multiplies entry by entry."""
+    def _merge(self, label: Label) -> bool:
+        """Make parallel edges at a vertex one that multiplies entry by entry; False if there are none."""
         seen: dict[Label, Edge] = {}
-        for edge in list(self.edges.get(label, [])):
-            other = edge.other(label)
-            if other in seen:
-                self._merge(seen[other], edge)
+        for edge in self.edges.get(label, []):
+            first = seen.setdefault(edge.other(label), edge)
+            if first is not edge:
+                same = first.a == edge.a
+                first.parts += [(c if same else transposed(c), e) for c, e in edge.parts]
+                first.delta = first.delta or edge.delta
+                self._drop(edge)
                 return True
-            seen[other] = edge
         return False
-
-    def _merge(self, first: Edge, second: Edge) -> None:
-        same = first.a == second.a
-        parts = [(c if same else transposed(c), e) for c, e in second.parts]
-        first.parts.extend(parts)
-        first.delta = first.delta or second.delta
-        self._drop(second)
 
     # ------------------------------------------------------------ results
 
@@ -217,15 +198,15 @@ class Network:
         return None if chain is None else self.with_scalars(chain)
 
     def with_scalars(self, chain: Chain) -> Form:
-        """A chain with the scalars found on the way."""
+        """A chain with all scalars."""
         form = Form(chain=chain)
-        for scalar in self.scalars:
+        for scalar in (*self.scalars, self.outer):
             form = form.times(scalar)
         return form
 
     def matrix(self, row: Label, column: Label) -> Chain | None:
         """What stands between two vertices and at them, if nothing leads elsewhere."""
-        while self._merged(row):
+        while self._merge(row):
             pass
         edges = self.edges[row]
         if edges != self.edges[column] or len(edges) > 1:
@@ -237,39 +218,24 @@ class Network:
             return diagonal(pointwise(at)) if at else identity(self.dims[row])
         return multiplied(self._along(row), edges[0].start_from(row), self._along(column))
 
-    def pieces(self) -> Iterator[set[Label]]:
-        """The vertices that edges connect, one set after the other."""
-        left = set(self.columns)
-        while left:
-            found, stack = set[Label](), [min(left)]
-            while stack:
-                label = stack.pop()
-                if label not in found:
-                    found.add(label)
-                    stack.extend(edge.other(label) for edge in self.edges[label])
-            left -= found
-            yield found
-
 
 def _same(first: Chain, second: Chain) -> bool:
-    return tree_text(chain_tree(first)) == tree_text(chain_tree(second))
+    return chain_text(first) == chain_text(second)
 
 
 def _total(parts: list[Part], dim: Dim) -> Form:
     """The sum over a vertex: a dot product of two columns, else the sum of their product."""
-    whole = [chain for chain, exponent in parts for _ in range(int(exponent)) if exponent > 0]
-    plain = len(whole) == len(parts) + sum(int(e) - 1 for _, e in parts if e > 0 and e == int(e))
-    plain = plain and all(e.denominator == 1 and e > 0 for _, e in parts)
-    if plain and len(whole) >= 2:
+    if all(e.denominator == 1 and e > 0 for _, e in parts):
+        whole = [chain for chain, exponent in parts for _ in range(int(exponent))]
         compound = [chain for chain in whole if len(chain) > 1]
         if len(whole) == 2:
-            return _dot(whole[0], whole[1])
+            return _dot(*whole)
         if len(compound) == 2:
             rest = [(chain, ONE) for chain in whole if len(chain) == 1]
             left, right = compound
             return _product_between(left, diagonal(pointwise(rest)), right)
     chain = pointwise(parts) if parts else ones(dim)
-    if tree_text(chain_tree(chain)) == "1":
+    if chain_text(chain) == "1":
         chain = ones(dim)  # what was multiplied has cancelled, entry by entry
     while len(chain) > 1 and chain[-1].ones is not None:
         chain = chain[:-1]  # sum(A*ones) is sum(A)
@@ -296,7 +262,7 @@ def _product_between(left: Chain, middle: Chain, right: Chain) -> Form:
 
 
 def _looks(chain: Chain) -> tuple[int, str]:
-    return flips(chain), tree_text(chain_tree(chain))
+    return flips(chain), chain_text(chain)
 
 
 def _norm_squared(chain: Chain, column: bool) -> Form:
@@ -310,17 +276,13 @@ def _norm_squared(chain: Chain, column: bool) -> Form:
 
 
 def _trace(cycle: Chain) -> Form:
-    return Form(above=(call_tree("tr", chain_tree(_turned(cycle))),))
+    """A trace in the rotation or reflection that reads best."""
 
+    def looks(chain: Chain) -> tuple[int, bool, str]:
+        count, text = _looks(chain)
+        return count, count > 0 and not chain[0].flipped, text
 
-def _turned(cycle: Chain) -> Chain:
-    """The rotation or reflection of a trace that reads best."""
     ways = []
     for way in (cycle, transposed(cycle)):
         ways += [way[k:] + way[:k] for k in range(min(len(way), 12))]
-    return min(ways, key=_cycle_looks)
-
-
-def _cycle_looks(chain: Chain) -> tuple[int, bool, str]:
-    count, text = _looks(chain)
-    return count, count > 0 and not chain[0].flipped, text
+    return Form(above=(call_tree("tr", chain_tree(min(ways, key=looks))),))
