@@ -178,10 +178,6 @@ class Form:
         """The form without its chain."""
         return replace(self, chain=())
 
-    def is_plain(self) -> bool:
-        """Is it its chain alone?"""
-        return self.coefficient == 1 and not self.above and not self.below
-
 
 def form_tree(form: Form) -> Node:
     """The product as a tree: 2/n*X'*r, signs in front."""

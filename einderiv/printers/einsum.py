@@ -27,8 +27,7 @@ from ..terms import (
     Variable,
     split_scale,
 )
-from .surface import unparse
-from .text import to_text
+from .surface import on_one_line
 
 _MOST = 63  # operands of one numpy.einsum
 
@@ -130,9 +129,9 @@ class _Product:
         whole = part is split_scale(self.term)[1]
         facts = ["an einsum string is one product of tensors, summed over labels"]
         if not whole:
-            facts.append(f"it stands in {_shown(self.term, self.hints, names)}")
+            facts.append(f"it stands in {on_one_line(self.term, self.hints, names)}")
         raise NotationError(
-            f"{_shown(self.term if whole else part, self.hints, names if whole else ())} "
+            f"{on_one_line(self.term if whole else part, self.hints, names if whole else ())} "
             "is no product of tensors",
             facts=facts,
             hint="print it in index notation, or give that part a name of its own with substitute",
@@ -154,13 +153,3 @@ def _preferred() -> Iterator[str]:
     """i, j, k, ... first, as people write them."""
     yield from "ijklmnpq"
     yield from LETTERS
-
-
-def _shown(term: Expr, hints: Hints, names: tuple[str, ...]) -> str:
-    """A term in index notation, on one line."""
-    chosen = list(names)
-    for dim in term.shape[len(chosen) :]:
-        own = (*hints.letters.get(dim, ()), *"ijklmpqrstuvw")
-        chosen.append(next((x for x in own if x not in chosen), f"i{len(chosen)}"))
-    text = to_text(unparse(term, tuple(chosen), hints)).split("\n")[-1]
-    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Generator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from ..errors import NotMatrixFormError, axes_in_words
-from ..notations import Call, Definition, Hints, Name, Node, syntax
+from ..notations import Definition, Hints, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     HALF,
@@ -34,7 +35,6 @@ from ..terms import (
     broadcast_axes,
     contract,
     functions,
-    postorder,
     split_scale,
     trampoline,
     with_decimals_inside,
@@ -56,9 +56,9 @@ from .chains import (
 )
 from .named import arranged_terms, flipped, shared_nodes
 from .network import Network
-from .surface import unparse
-from .text import to_text, tree_text
-from .trees import NOWHERE, call_tree, number_tree, powered
+from .surface import on_one_line, with_names
+from .text import tree_text
+from .trees import NOWHERE, call_tree, comparison_tree, powered, step_tree
 
 Operands = list[tuple[Expr, Subscript]]
 
@@ -87,28 +87,24 @@ def flattened(
             coefficient *= factor
         elif len(labels) > 2 and isinstance(inside, Sum):
             others = [*operands, *stack]
-            inputs = [labels, *(own for _, own in others)]
+            rest, inputs = [op for op, _ in others], [labels, *(own for _, own in others)]
+            terms = (contract([term, *rest], inputs, node.output) for term in inside.children)
             return [
-                (
-                    c * coefficient * factor,
-                    contract([t, *(op for op, _ in others)], inputs, node.output),
-                )
-                for c, t in zip(inside.coefficients, inside.children, strict=True)
+                (coefficient * factor * c, t)
+                for c, t in zip(inside.coefficients, terms, strict=True)
             ]
         else:
             operands.append((operand, labels))
     for place, (operand, labels) in enumerate(operands if coefficient < 0 else ()):
-        is_bracket = labels and isinstance(operand, Sum) and operand not in lets
-        other = flipped(operand) if is_bracket else None
-        if other is not None and operands.count((operand, labels)) == 1:
-            operands[place] = (other, labels)
-            return -coefficient, operands
+        if labels and isinstance(operand, Sum) and operand not in lets:
+            other = flipped(operand)
+            if other is not None and operands.count((operand, labels)) == 1:
+                operands[place] = (other, labels)
+                return -coefficient, operands
     return coefficient, operands
 
 
 # ----------------------------------------------------------------------
-
-_SYMBOL = {name: symbol for symbol, name in functions.COMPARISONS.items()}
 
 Visit = Generator[Expr, Form, Form]
 
@@ -124,17 +120,8 @@ def matrix_text_of(
     """
     if root.rank > 2:
         raise not_matrix_form(root, hints, whole=root)
-    taken = {
-        *hints.variables,
-        *hints.declared,
-        *(str(d) for n in postorder([root]) for d in n.shape),
-    }
-    lets: dict[Expr, str] = {}
-    for node in shared_nodes(root):
-        if node.rank <= 2:
-            known = hints.definitions.get(node)
-            lets[node] = _fresh(known or "t1", taken, numbered=known is None)
-            taken.add(lets[node])
+    parts = (node for node in shared_nodes(root) if node.rank <= 2)
+    lets, _ = with_names(root, parts, hints)
     printer = MatrixPrinter(hints, lets, root)
     statements: list[syntax.Declaration | Definition] = []
     if declared:
@@ -152,40 +139,21 @@ def matrix_text_of(
     return syntax.Text("", tuple(statements))
 
 
-def _fresh(wanted: str, taken: set[str], numbered: bool) -> str:
-    count = 1
-    name = wanted
-    while name in taken:
-        count += 1
-        name = f"t{count}" if numbered else f"{wanted}{count}"
-    return name
-
-
 def not_matrix_form(
     part: Expr, hints: Hints, whole: Expr, names: tuple[str, ...] = (), nearest: str = ""
 ) -> NotMatrixFormError:
     """The error for a part that matrix notation has no word for, with the nearest form if there is one."""
-    shown = _in_indices(part, hints, names if part is whole else ())
+    shown = on_one_line(part, hints, names if part is whole else ())
     facts = [f"matrix notation has numbers, columns and matrices: {axes_in_words(2)} at most"]
     if part.rank <= 2:
         facts = ["matrix notation multiplies matrices, columns and numbers, two axes at a time"]
     if part is not whole:
-        facts.append(f"it stands in {_in_indices(whole, hints, names)}")
+        facts.append(f"it stands in {on_one_line(whole, hints, names)}")
     return NotMatrixFormError(
         f"no matrix form for {shown}, which has {axes_in_words(part.rank)}",
         facts=facts,
         hint=nearest or "index notation shows it: print the expression, or ask for its LaTeX",
     )
-
-
-def _in_indices(term: Expr, hints: Hints, names: tuple[str, ...]) -> str:
-    letters = [c for c in "ijklmpqrstuvwabcdefgh" if c not in hints.declared]
-    chosen: list[str] = list(names)
-    for dim in term.shape[len(chosen) :]:
-        own = [*hints.letters.get(dim, ()), *letters]
-        chosen.append(next((c for c in own if c not in chosen), f"i{len(chosen)}"))
-    text = to_text(unparse(term, tuple(chosen), hints)).split("\n")[-1]
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 class MatrixPrinter:
@@ -203,7 +171,7 @@ class MatrixPrinter:
 
     def _visit(self, node: Expr, top: bool) -> Generator[Expr, Form, Form]:
         if node in self.lets and not top:
-            return _named(self.lets[node], node)
+            return _whole(Name(self.lets[node], NOWHERE), node)
         if node not in self._known:
             self._known[node] = yield from self._form(node)
         return self._known[node]
@@ -213,7 +181,7 @@ class MatrixPrinter:
             raise not_matrix_form(node, self.hints, self.root)
         match node:
             case Variable():
-                return _named(node.name, node)
+                return _whole(Name(node.name, NOWHERE), node)
             case Literal():
                 return Form(node.value)
             case Extent():
@@ -246,9 +214,8 @@ class MatrixPrinter:
         terms = []
         for coefficient, term in entries:
             form = yield from self._scaled(abs(coefficient), term)
-            minus = (coefficient < 0) != (form.coefficient < 0)
-            form = Form(abs(form.coefficient), form.above, form.below, form.chain)
-            terms.append((minus, _sized_by_context(form) if told else form))
+            minus, form = _signed(form)
+            terms.append(((coefficient < 0) != minus, _sized_by_context(form) if told else form))
         if not node.rank:
             return Form(above=(sum_tree(terms),))
         if node.rank == 1:
@@ -285,10 +252,14 @@ class MatrixPrinter:
         flat = flattened(node, coefficient, self.lets)
         if isinstance(flat, list):
             return flat
-        net: Network = trampoline(
-            None,
-            lambda n: self._visit(n, False) if n else self._network(node.output, *flat),
-        )
+
+        def visit(place: Expr) -> Generator[Expr, Form, Form | Network]:
+            if place is node:
+                return (yield from self._network(node.output, *flat))
+            return (yield from self._visit(place, top=False))
+
+        net = trampoline(node, visit)
+        assert isinstance(net, Network)
         net.reduce()
         return net
 
@@ -312,11 +283,9 @@ class MatrixPrinter:
             form = yield base
             if isinstance(base, Ones):
                 continue
-            chain = form.chain
+            chain = form.chain if exponent == 1 else _as_chain(form)
             if exponent == 1:
                 net.outer = net.outer.times(form)
-            elif not form.is_plain():
-                chain = (Atom(form_tree(form)),)
             if len(labels) == 1:
                 net.columns[labels[0]].append((chain, exponent))
             else:
@@ -333,12 +302,12 @@ class MatrixPrinter:
             form = yield base
             if not node.rank:
                 return _powered(form, exponent)
-            return Form(chain=_pointwise_power(form, exponent, node.rank == 2))
+            return Form(chain=pointwise([(_as_chain(form), exponent)], matrices=node.rank == 2))
         turned = yield from self._reads_better_transposed(node)
         tree = yield from self._call(node, turned)
-        if not turned:
-            return _whole(tree, node)
-        return Form(chain=(Atom(tree, flipped=True),))
+        if _is_comparison(node):
+            tree = step_tree(tree)
+        return Form(chain=(Atom(tree, flipped=True),)) if turned else _whole(tree, node)
 
     def _reads_better_transposed(self, node: Map) -> Generator[Expr, Form, bool]:
         """tanh(X*W)' rather than tanh(W'*X')."""
@@ -346,24 +315,26 @@ class MatrixPrinter:
             return False
         as_it_is = turned = 0
         for child in node.children:
-            for inner in child.children if _is_comparison(child, self.lets) else (child,):
+            for inner in child.children if self._is_condition(child) else (child,):
                 if inner.rank:
                     form = yield inner
                     as_it_is += flips(form.chain)
                     turned += flips(form.transposed().chain)
         return turned < as_it_is
 
+    def _is_condition(self, node: Expr) -> bool:
+        return _is_comparison(node) and node not in self.lets
+
     def _call(self, node: Map, turned: bool) -> Generator[Expr, Form, Node]:
-        if node.function in COMPARISON_NAMES:
-            condition = yield from self._comparison(node, turned)
-            return call_tree("where", condition, number_tree(ONE), number_tree(Fraction(0)))
-        arguments = []
-        for position, child in enumerate(node.children):
-            if node.function == "where" and position == 0 and _is_comparison(child, self.lets):
+        arguments: list[Node] = []
+        for child in node.children:
+            if node.function == "where" and not arguments and self._is_condition(child):
                 assert isinstance(child, Map)
-                arguments.append((yield from self._comparison(child, turned)))
+                arguments.append((yield from self._call(child, turned)))
             else:
                 arguments.append((yield from self._argument(child, node, turned)))
+        if _is_comparison(node):
+            return comparison_tree(node.function, *arguments)
         if node.function == "pow":
             raised, by = arguments
             if node.rank:
@@ -381,27 +352,18 @@ class MatrixPrinter:
             form = _sized_by_context(form)
         return form_tree(form.transposed() if turned and child.rank else form)
 
-    def _comparison(self, node: Map, turned: bool) -> Generator[Expr, Form, Node]:
-        left, right = node.children
-        one = yield from self._argument(left, node, turned)
-        other = yield from self._argument(right, node, turned)
-        return syntax.Comparison(_SYMBOL[node.function], one, other, NOWHERE)
-
     def _apply(self, node: Apply) -> Visit:
-        row = functions.WHOLE.get(node.function)
-        if row is None or not node.children:
-            raise not_matrix_form(node, self.hints, self.root)
-        (child,) = node.children
-        core = 2 if row.matrix else node.width
-        if child.rank > 2 or child.rank < core:
-            raise not_matrix_form(node, self.hints, self.root)
-        form = yield child
-        if child.rank == 1 or (core == 2 and (row.matrix or not node.rank)):
-            return _whole(call_tree(node.function, form_tree(form)), node)
-        written = _written_out(node.function, form, child, by_rows=core == 1)
-        if written is None:
-            raise not_matrix_form(node, self.hints, self.root)
-        return written
+        child = node.children[0] if node.children else node
+        row = functions.WHOLE.get(node.function) if node.children else None
+        core = 2 if row is None or row.matrix else node.width
+        if row is not None and core <= child.rank <= 2:
+            form = yield child
+            if child.rank == 1 or (core == 2 and (row.matrix or not node.rank)):
+                return _whole(call_tree(node.function, form_tree(form)), node)
+            written = _written_out(node.function, form, child, by_rows=core == 1)
+            if written is not None:
+                return written
+        raise not_matrix_form(node, self.hints, self.root)
 
 
 def _written_out(function: str, form: Form, child: Expr, by_rows: bool) -> Form | None:
@@ -426,11 +388,6 @@ def _repeats_itself(entry: tuple[Fraction, Expr]) -> tuple[bool, bool]:
     """Positive terms come first, and among them those that are no broadcast numbers or columns."""
     coefficient, term = entry
     return coefficient < 0, bool(term.rank and broadcast_axes(term))
-
-
-def _named(name: str, node: Expr) -> Form:
-    tree = Name(name, NOWHERE)
-    return _whole(tree, node)
 
 
 def _whole(tree: Node, node: Expr) -> Form:
@@ -461,8 +418,19 @@ def _root(tree: Node) -> Node:
     return call_tree("sqrt", inside)
 
 
-def _is_comparison(node: Expr, lets: Mapping[Expr, str]) -> bool:
-    return isinstance(node, Map) and node.function in COMPARISON_NAMES and node not in lets
+def _is_comparison(node: Expr) -> bool:
+    return isinstance(node, Map) and node.function in COMPARISON_NAMES
+
+
+def _signed(form: Form) -> tuple[bool, Form]:
+    """Is it subtracted, and what."""
+    return form.coefficient < 0, replace(form, coefficient=abs(form.coefficient))
+
+
+def _as_chain(form: Form) -> Chain:
+    """A form as one factor of a product entry by entry."""
+    plain = form.coefficient == 1 and not form.above and not form.below
+    return form.chain if plain else (Atom(form_tree(form)),)
 
 
 def _sized_by_context(form: Form) -> Form:
@@ -489,11 +457,6 @@ def _powered(form: Form, exponent: Fraction) -> Form:
     return Form(above=(tree,)) if exponent > 0 else Form(below=(tree,))
 
 
-def _pointwise_power(form: Form, exponent: Fraction, matrix: bool) -> Chain:
-    chain = form.chain if form.is_plain() else (Atom(form_tree(form)),)
-    return pointwise([(chain, exponent)], matrix)
-
-
 # The nearest matrix form of a term with three or four axes: a matrix between stacked columns.
 #
 # In: a term, how many of its axes are rows. Out: a text with `kron` and `vec`, "" where there is none.
@@ -518,14 +481,14 @@ def nearest_tree(root: Expr, rows: int, hints: Hints) -> Node | None:
     waiting: list[tuple[Fraction, Expr]] = [(Fraction(1), root)]
     terms: list[tuple[bool, Node]] = []
     while waiting:
+        if len(waiting) + len(terms) > _TERMS:
+            return None
         coefficient, term = waiting.pop(0)
         factor, inside = split_scale(term)
         coefficient *= factor
         if isinstance(inside, Sum):
             pairs = zip(inside.coefficients, inside.children, strict=True)
             waiting[:0] = [(coefficient * c, child) for c, child in pairs]
-            if len(waiting) + len(terms) > _TERMS:
-                return None
             continue
         if not isinstance(inside, Contraction):
             return None
@@ -535,20 +498,15 @@ def nearest_tree(root: Expr, rows: int, hints: Hints) -> Node | None:
             return None
         if isinstance(found, list):
             waiting[:0] = found
-            if len(waiting) + len(terms) > _TERMS:
-                return None
             continue
         chain = _paired(found, inside, rows)
         if chain is None:
             return None
-        form = found.with_scalars(chain)
-        size = Form(abs(form.coefficient), form.above, form.below, form.chain)
-        terms.append((form.coefficient < 0, form_tree(size)))
-    if not terms:
-        return None
+        minus, form = _signed(found.with_scalars(chain))
+        terms.append((minus, form_tree(form)))
     if len(terms) == 1 and not terms[0][0]:
         return terms[0][1]
-    return syntax.Sum(tuple(terms), NOWHERE)
+    return syntax.Sum(tuple(terms), NOWHERE) if terms else None
 
 
 def _paired(net: Network, node: Contraction, rows: int) -> Chain | None:
@@ -564,16 +522,15 @@ def _paired(net: Network, node: Contraction, rows: int) -> Chain | None:
 
 def _four(net: Network, first: tuple[int, ...], second: tuple[int, ...]) -> Chain | None:
     (i, j), (k, l) = first, second
-    a, b = _pair(net, i, k), _pair(net, j, l)
-    if a is not None and b is not None and _apart(net, (i, k), (j, l)):
-        return _kron(b, a)
-    a, b = _pair(net, i, l), _pair(net, j, k)
-    if a is not None and b is not None and _apart(net, (i, l), (j, k)):
+    for one, other in (((i, k), (j, l)), ((i, l), (j, k)), ((i, j), (k, l))):
+        a, b = net.matrix(*one), net.matrix(*other)
+        apart = all(edge.other(v) not in other for v in one for edge in net.edges[v])
+        if a is None or b is None or not apart:
+            continue
+        if one == (i, j):
+            return (*_vec(a), *transposed(_vec(b)))
         turn = call_tree("K", dim_tree(net.dims[k]), dim_tree(net.dims[l]))
-        return (*_kron(b, a), Atom(turn))
-    a, b = _pair(net, i, j), _pair(net, k, l)
-    if a is not None and b is not None and _apart(net, (i, j), (k, l)):
-        return (*_vec(a), *transposed(_vec(b)))
+        return (*_kron(b, a), Atom(turn)) if one == (i, l) else _kron(b, a)
     return None
 
 
@@ -585,13 +542,13 @@ def _three(net: Network, first: tuple[int, ...], second: tuple[int, ...]) -> Cha
     def turned(chain: Chain) -> Chain:
         return transposed(chain) if stacked_rows else chain
 
-    matrix = _pair(net, i, k)
+    matrix = net.matrix(i, k)
     if matrix is not None and not net.edges[l]:
         return _kron(turned(transposed(net.column(l))), turned(matrix))
-    matrix = _pair(net, i, l)
+    matrix = net.matrix(i, l)
     if matrix is not None and not net.edges[k]:
         return _kron(turned(matrix), turned(transposed(net.column(k))))
-    matrix = _pair(net, k, l)
+    matrix = net.matrix(k, l)
     if matrix is not None and not net.edges[i]:
         return turned((*net.column(i), *transposed(_vec(matrix))))
     return None
@@ -601,39 +558,21 @@ def _diagonal(
     net: Network, node: Contraction, first: tuple[int, ...], second: tuple[int, ...]
 ) -> Chain | None:
     """f'(X)_ij d_ik d_jl: a diagonal matrix."""
-    deltas = {
-        labels
-        for operand, labels in zip(node.children, node.inputs, strict=True)
-        if isinstance(operand, Delta)
-    }
-    pairs = set(zip(first, second, strict=True))
-    if {tuple(sorted(d)) for d in deltas} != {tuple(sorted(p)) for p in pairs}:
+    operands = list(zip(node.children, node.inputs, strict=True))
+    deltas = {frozenset(labels) for operand, labels in operands if isinstance(operand, Delta)}
+    if deltas != {frozenset(pair) for pair in zip(first, second, strict=True)}:
         return None
-    kept = [
-        (operand, labels)
-        for operand, labels in zip(node.children, node.inputs, strict=True)
-        if not isinstance(operand, Delta)
-    ]
+    kept = [(op, labels) for op, labels in operands if not isinstance(op, Delta)]
     if not any(set(labels) == set(first) for _, labels in kept):
         return None
     inner = contract([op for op, _ in kept], [labels for _, labels in kept], first)
-    hints = Hints()
-    form = MatrixPrinter(hints, {}, inner).form(inner)
+    form = MatrixPrinter(Hints(), {}, inner).form(inner)
     net.scalars.append(form.scalars())
     return (Atom(call_tree("diag", chain_tree(_vec(form.chain))), symmetric=True),)
 
 
-def _pair(net: Network, a: int, b: int) -> Chain | None:
-    return net.matrix(a, b)
-
-
-def _apart(net: Network, one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Do no edges lead from one pair to the other?"""
-    return all(edge.other(a) not in other for a in one for edge in net.edges[a])
-
-
 def _kron(a: Chain, b: Chain) -> Chain:
-    return (Atom(Call("kron", None, (chain_tree(a), chain_tree(b)), None, NOWHERE, NOWHERE)),)
+    return (Atom(call_tree("kron", chain_tree(a), chain_tree(b))),)
 
 
 def _vec(a: Chain) -> Chain:

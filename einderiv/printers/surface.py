@@ -9,7 +9,7 @@ summation convention alone would read another sum.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain, count
 from typing import NamedTuple
@@ -17,7 +17,6 @@ from typing import NamedTuple
 from ..notations import Call, Definition, Group, Hints, Index, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
-    COMPARISONS,
     ONE,
     SPECIAL_TENSORS,
     WHOLE,
@@ -52,18 +51,19 @@ from .named import (
     raw_fold,
     shared_nodes,
 )
+from .text import to_text
 from .trees import (
     NOWHERE,
     as_base,
     call_tree,
+    comparison_tree,
     entry,
     fraction_tree,
     number_tree,
     partial,
     powered,
+    step_tree,
 )
-
-_SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 
 
 class Place(NamedTuple):
@@ -223,30 +223,22 @@ class TreeWriter:
             terms.append((minus, inner))
         return syntax.Sum(tuple(terms), NOWHERE)
 
-    def _mapped(self, place: Place, raw: Mapped) -> Visit:
-        if raw.function in COMPARISON_NAMES:
-            condition = yield from self._comparison(place, raw)
-            return call_tree("where", condition, number_tree(ONE), number_tree(Fraction(0)))
+    def _mapped(self, place: Place, raw: Mapped, is_condition: bool = False) -> Visit:
+        wanted = self._shown_by_all(raw.arguments, place.kept)
         arguments: list[Node] = []
-        for argument in self._arguments(place, raw):
-            inner = argument.raw
-            if raw.function == "where" and not arguments and _is_comparison(inner):
-                arguments.append((yield from self._comparison(argument, inner)))
+        for argument in raw.arguments:
+            inner = Place(argument, place.kept, wanted if self.free[argument] else ())
+            is_first = raw.function == "where" and not arguments
+            if is_first and isinstance(argument, Mapped) and argument.function in COMPARISON_NAMES:
+                arguments.append((yield from self._mapped(inner, argument, is_condition=True)))
             else:
-                arguments.append((yield argument))
+                arguments.append((yield inner))
+        if raw.function in COMPARISON_NAMES:
+            condition = comparison_tree(raw.function, *arguments)
+            return condition if is_condition else step_tree(condition)
         if raw.function == "pow":
             return syntax.Power(as_base(arguments[0]), as_base(arguments[1]), NOWHERE)
         return call_tree(raw.function, *arguments)
-
-    def _comparison(self, place: Place, raw: Raw) -> Visit:
-        assert isinstance(raw, Mapped)
-        left, right = self._arguments(place, raw)
-        one, other = (yield left), (yield right)
-        return syntax.Comparison(_SYMBOL[raw.function], one, other, NOWHERE)
-
-    def _arguments(self, place: Place, raw: Mapped) -> list[Place]:
-        wanted = self._shown_by_all(raw.arguments, place.kept)
-        return [Place(a, place.kept, wanted if self.free[a] else ()) for a in raw.arguments]
 
     def _applied(self, place: Place, raw: Applied) -> Visit:
         behind = None
@@ -274,10 +266,6 @@ def _bracketed(raw: Raw, tree: Node) -> Node:
 
 def _base_and_exponent(raw: Raw) -> tuple[Raw, Fraction]:
     return (raw.base, raw.exponent) if isinstance(raw, Power) else (raw, ONE)
-
-
-def _is_comparison(raw: Raw) -> bool:
-    return isinstance(raw, Mapped) and raw.function in COMPARISON_NAMES
 
 
 def _indices(names: Sequence[str]) -> tuple[Index, ...]:
@@ -315,16 +303,8 @@ def _whole_name(raw: Applied) -> Node | None:
 
 def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
     """The surface tree of a term: declarations and definitions if they are needed, then the result."""
-    taken = {*hints.variables, *hints.declared, *SPECIAL_TENSORS}
-    nodes = postorder([root])
-    taken.update(str(dim) for node in nodes for dim in node.shape)
-    lets: dict[Expr, Variable] = {}
-    numbers = (f"t{k}" for k in count(1) if f"t{k}" not in taken)
-    for node in shared_nodes(root):
-        known = hints.definitions.get(node)
-        name = next(numbers) if known is None else _fresh_name(known, taken)
-        lets[node] = Variable(name, node.shape)
-        taken.add(name)
+    names_of, taken = with_names(root, shared_nodes(root), hints, SPECIAL_TENSORS)
+    lets = {node: Variable(name, node.shape) for node, name in names_of.items()}
     statements: list[syntax.Declaration | Definition] = []
     extents: set[str] = set()
 
@@ -348,13 +328,39 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
         state(node, u.name, None, keeps=True)
     left = hints.name if hints.name and hints.name not in taken else _fresh_name("Y", taken)
     state(root, left, names, keeps=False)
-    present = [node for node in nodes if isinstance(node, Variable)]
+    present = [node for node in postorder([root]) if isinstance(node, Variable)]
     return syntax.Text("", (*_declarations(extents, present, hints), *statements))
+
+
+def with_names(
+    root: Expr, parts: Iterable[Expr], hints: Hints, special: Iterable[str] = ()
+) -> tuple[dict[Expr, str], set[str]]:
+    """Names for parts of a term, the user's or t1, t2, ...; and all names in use, `special` ones too."""
+    taken = {*hints.variables, *hints.declared, *special}
+    taken.update(str(dim) for node in postorder([root]) for dim in node.shape)
+    found: dict[Expr, str] = {}
+    numbers = (f"t{k}" for k in count(1) if f"t{k}" not in taken)
+    for node in parts:
+        known = hints.definitions.get(node)
+        found[node] = next(numbers) if known is None else _fresh_name(known, taken)
+        taken.add(found[node])
+    return found, taken
 
 
 def _fresh_name(wanted: str, taken: set[str]) -> str:
     names = chain([wanted], (f"{wanted}{k}" for k in count(1)))
     return next(name for name in names if name not in taken)
+
+
+def on_one_line(term: Expr, hints: Hints, names: Names = ()) -> str:
+    """A term in index notation as an error shows it, its first axes called `names`."""
+    letters = [c for c in "ijklmpqrstuvwabcdefgh" if c not in hints.declared]
+    chosen = list(names)
+    for dim in term.shape[len(chosen) :]:
+        own = [*hints.letters.get(dim, ()), *letters]
+        chosen.append(next((c for c in own if c not in chosen), f"i{len(chosen)}"))
+    text = to_text(unparse(term, tuple(chosen), hints)).split("\n")[-1]
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _needs_left(root: Expr) -> bool:

@@ -12,8 +12,10 @@ from fractions import Fraction
 from typing import cast
 
 from ..notations import Access, Call, Group, Index, Name, Node, Number, syntax
+from ..terms import COMPARISONS, ONE
 
 NOWHERE = (0, 0)
+_SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 
 
 def number_tree(value: Fraction) -> Node:
@@ -45,6 +47,16 @@ def call_tree(name: str, *arguments: Node) -> Node:
     return Call(name, None, tuple(arguments), None, NOWHERE, NOWHERE)
 
 
+def comparison_tree(name: str, left: Node, right: Node) -> Node:
+    """`a < b` for the function `less`."""
+    return syntax.Comparison(_SYMBOL[name], left, right, NOWHERE)
+
+
+def step_tree(condition: Node) -> Node:
+    """A comparison as a number: 1 if it holds, else 0."""
+    return call_tree("where", condition, number_tree(ONE), number_tree(Fraction(0)))
+
+
 def as_base(tree: Node) -> Node:
     """A tree that may stand in a power: brackets around anything but names, numbers and calls."""
     if isinstance(tree, Name | Number | Access | Call | Group):
@@ -69,7 +81,7 @@ def powered(tree: Node, exponent: Fraction) -> Node:
 def fraction_tree(above: list[Node], below: list[Node], coefficient: Fraction) -> Node:
     """above / below with a rational coefficient, signs in front."""
     lead, last = coefficient_trees(abs(coefficient))
-    above, below = [*lead, *above] or [Number(Fraction(1), NOWHERE)], [*below, *last]
+    above, below = [*lead, *above] or [Number(ONE, NOWHERE)], [*below, *last]
     tree = above[0]
     if len(above) > 1 or below:
         factors = [(False, as_factor(f)) for f in above] + [(True, as_factor(f)) for f in below]
