@@ -7,6 +7,7 @@ Invariant: a name stands for one extent in a derivation, and a summed name is no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -360,9 +361,9 @@ def closed_parts_inlined(
     """
     dims: dict[Label, Dim] = {}
     flat: list[tuple[Expr, Subscript]] = []
-    stack = [(op, labels) for op, labels in zip(node.children, node.inputs, strict=True)][::-1]
+    stack = list(zip(node.children, node.inputs, strict=True))[::-1]
     fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
-    times = {child: node.children.count(child) for child in node.children}
+    times = Counter(node.children)
     while stack:
         operand, labels = stack.pop()
         if (
@@ -370,51 +371,44 @@ def closed_parts_inlined(
             and not operand.shape
             and any(operand.inputs)
             and operand not in lets
-            and times.get(operand, 1) == 1
+            and times[operand] <= 1
             and _reads_back_inline(operand, hazard)
         ):
-            for inner, own in reversed(list(zip(operand.children, operand.inputs, strict=True))):
-                stack.append((inner, tuple(label + fresh for label in own)))
+            pairs = list(zip(operand.children, operand.inputs, strict=True))[::-1]
+            stack += [(inner, tuple(label + fresh for label in own)) for inner, own in pairs]
             fresh += 1 + max((label for own in operand.inputs for label in own), default=-1)
             continue
         dims.update(zip(labels, operand.shape, strict=True))
         flat.append((operand, labels))
-    return _with_counts(flat, set(node.output)), dims
+    return _with_counts(flat, node.output), dims
 
 
 def _reads_back_inline(node: Contraction, hazard: Mapping[Expr, frozenset[int]]) -> bool:
     """Does the convention alone sum all labels of a closed product?"""
-    places: dict[Label, int] = {}
+    places: Counter[Label] = Counter()
     for operand, labels in zip(node.children, node.inputs, strict=True):
-        if any(axis in hazard.get(operand, ()) for axis in range(len(labels))):
+        repeats = len(set(labels)) < len(labels)
+        if hazard.get(operand) or (repeats and not Factor(operand, labels, 1).is_access(())):
             return False
-        for label in set(labels):
-            if labels.count(label) > 1 and not Factor(operand, labels, 1).is_access(()):
-                return False
-            places[label] = places.get(label, 0) + labels.count(label)
+        places.update(labels)
     return all(count > 1 for count in places.values())
 
 
-def _with_counts(flat: list[tuple[Expr, Subscript]], output: set[Label]) -> list[Factor]:
+def _with_counts(flat: list[tuple[Expr, Subscript]], output: Subscript) -> list[Factor]:
     """Equal factors as a power, but for dot products: r_a r_a rather than sum[a](r_a^2)."""
-    counts: dict[tuple[Expr, Subscript], int] = {}
-    for factor in flat:
-        counts[factor] = counts.get(factor, 0) + 1
+    counts = Counter(flat)
+    places = Counter(label for _, labels in counts for label in set(labels))
     factors: list[Factor] = []
-    places: dict[Label, int] = {}  # label -> how many distinct factors have it
-    for _, labels in counts:
-        for label in set(labels):
-            places[label] = places.get(label, 0) + 1
     for (operand, labels), count in counts.items():
         dotted = labels and all(label not in output and places[label] == 1 for label in labels)
-        if count == 2 and dotted and shown_length(operand) <= _LONG:
+        if count == 2 and dotted and _length(operand) <= _LONG:
             factors += [Factor(operand, labels, 1)] * 2
         else:
             factors.append(Factor(operand, labels, count))
     return factors
 
 
-def shown_length(expr: Expr) -> int:
+def _length(expr: Expr) -> int:
     """About how many characters a term takes, looking three levels down."""
     level, total = [expr], 0
     for _ in range(3):
@@ -424,22 +418,13 @@ def shown_length(expr: Expr) -> int:
     return total + 4 * len(level)
 
 
-_KIND = {
-    Literal: 0,
-    Extent: 0,
-    Variable: 2,
-    Map: 3,
-    Apply: 3,
-    Contraction: 3,
-    Sum: 4,
-    Delta: 5,
-    Ones: 6,
-}
+_KIND = {Literal: 0, Extent: 0, Variable: 1, Sum: 3}  # the order of scalars; others are 2
 
 
 def arranged_factors(factors: list[Factor], output: Subscript) -> list[Factor]:
     """Scalars, then a chain: what holds the first free index, then what shares a summed label with it."""
-    scalars = sorted((f for f in factors if not f.labels), key=_scalar_key)
+    scalars = [f for f in factors if not f.labels]
+    scalars.sort(key=lambda f: (_KIND.get(type(f.operand), 2), f.operand.order))
     rest = [f for f in factors if f.labels]
     position = {label: place for place, label in enumerate(output)}
     chain: list[Factor] = []
@@ -450,10 +435,6 @@ def arranged_factors(factors: list[Factor], output: Subscript) -> list[Factor]:
         chain.append(best)
         last = tuple(label for label in best.labels if label not in position) or last
     return [*scalars, *chain]
-
-
-def _scalar_key(factor: Factor) -> tuple[int, tuple[int, str, bytes]]:
-    return _KIND.get(type(factor.operand), 3), factor.operand.order
 
 
 def _chain_key(
@@ -654,18 +635,15 @@ def hazards(root: Expr, lets: Container[Expr]) -> dict[Expr, frozenset[int]]:
 
 
 def _of_product(node: Contraction, known: list[frozenset[int]]) -> frozenset[int]:
-    places: dict[Label, set[tuple[Expr, tuple[int, ...]]]] = {}
-    found: set[Label] = set()
-    for operand, labels, hazard in zip(node.children, node.inputs, known, strict=True):
-        if isinstance(operand, Ones | Literal | Extent):
-            continue
-        for label in labels:
-            places.setdefault(label, set()).add((operand, labels))
-            if labels.count(label) > 1:
-                found.add(label)
-        found.update(labels[axis] for axis in hazard)
-    found.update(label for label, where in places.items() if len(where) > 1)
-    return frozenset(axis for axis, label in enumerate(node.output) if label in found)
+    operands = list(zip(node.children, node.inputs, strict=True))
+    distinct = {pair for pair in operands if not isinstance(pair[0], Ones | Literal | Extent)}
+    places = Counter(label for _, labels in distinct for label in labels)
+    inside = {
+        labels[axis] for (_, labels), found in zip(operands, known, strict=True) for axis in found
+    }
+    return frozenset(
+        axis for axis, label in enumerate(node.output) if places[label] > 1 or label in inside
+    )
 
 
 # Engine terms as trees with named indices: a node with a name of its own (`lets`) stays a leaf.
