@@ -43,6 +43,7 @@ from .chains import (
     Atom,
     Chain,
     Form,
+    Network,
     chain_tree,
     dim_tree,
     flips,
@@ -55,7 +56,6 @@ from .chains import (
     transposed,
 )
 from .named import arranged_terms, flipped, shared_nodes
-from .network import Network
 from .surface import on_one_line, with_names
 from .text import tree_text
 from .trees import NOWHERE, call_tree, comparison_tree, powered, step_tree
@@ -567,7 +567,7 @@ def _diagonal(
         return None
     inner = contract([op for op, _ in kept], [labels for _, labels in kept], first)
     form = MatrixPrinter(Hints(), {}, inner).form(inner)
-    net.scalars.append(form.scalars())
+    net.scalars = net.scalars.times(form)
     return (Atom(call_tree("diag", chain_tree(_vec(form.chain))), symmetric=True),)
 
 
