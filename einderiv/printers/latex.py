@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 
 from ..notations import (
     Access,
@@ -30,7 +29,7 @@ from ..notations import (
     syntax,
     tree_nodes,
 )
-from ..terms import functions
+from ..terms import ONE, functions
 from .text import (
     ATOM,
     BASE,
@@ -70,15 +69,16 @@ _SYMBOL = {
     "logdet": r"\log\det",
 }
 _SIZED = ("eye", "ones")  # their arguments are extents
+_ONE = Number(ONE, NOWHERE)
 _BRACKETS = (r"\left(", r"\right)")
 
 
 def to_latex(text: syntax.Text) -> str:
     """The statements of a surface tree."""
+    definitions = [s for s in text.statements if isinstance(s, syntax.Definition)]
     lines = [
-        (_left(s), tree_latex(s.expression))
-        for s in text.statements
-        if isinstance(s, syntax.Definition)
+        (name_latex(s.name) + _subscript(s.indices) if s.name else "", tree_latex(s.expression))
+        for s in definitions
     ]
     if len(lines) == 1:
         left, body = lines[0]
@@ -104,12 +104,6 @@ def matrix_latex(root: Node) -> str:
     {x}^{\mathsf{T}} x
     """
     return rendered(root, _matrix_pieces, _binds, _BRACKETS)
-
-
-def _left(statement: syntax.Definition) -> str:
-    if statement.name is None:
-        return ""
-    return name_latex(statement.name) + _subscript(statement.indices)
 
 
 def name_latex(name: str) -> str:
@@ -163,11 +157,14 @@ def _pieces(node: Node | Partial) -> Iterable[Task]:
     """A node as texts, and children with the place that they stand in."""
     match node:
         case Number():
-            yield _number(number_text(node.value))
+            digits, e, exponent = number_text(node.value).partition("e")
+            yield f"{digits} \\cdot 10^{{{exponent}}}" if e else digits
         case Name():
             yield name_latex(node.name)
+        case Access(name="size"):
+            yield f"n_{{{name_latex(node.indices[0].name)}}}"
         case Access():
-            yield from _access(node)
+            yield _SPECIAL.get(node.name, name_latex(node.name)) + _subscript(node.indices)
         case Group() if isinstance(node.inner, Partial):
             yield node.inner, SUM
         case Group():
@@ -210,39 +207,45 @@ def _inside(node: Node) -> Node:
     return node.inner if isinstance(node, Group) else node
 
 
-def _number(text: str) -> str:
-    digits, e, exponent = text.partition("e")
-    return f"{digits} \\cdot 10^{{{exponent}}}" if e else digits
-
-
-def _access(node: Access) -> Iterable[Task]:
-    if node.name == "size":
-        yield f"n_{{{name_latex(node.indices[0].name)}}}"
-    else:
-        yield _SPECIAL.get(node.name, name_latex(node.name)) + _subscript(node.indices)
-
-
 def _product(node: Product) -> Iterable[Task]:
-    above = [factor for divides, factor in node.factors if not divides]
-    below = [factor for divides, factor in node.factors if divides]
+    above, below = _sides(node)
     if below and _shares_an_index(below):  # \frac{1}{x_i y_i} would sum below the line
         above = [f for f in above if not (isinstance(f, Number) and f.value == 1)]
-        if len(above) == 1:
-            yield above[0], FACTOR  # with its brackets: what follows is multiplied
-        elif above:
-            yield from _juxtaposed(above)
+        yield from _juxtapose(above, FACTOR)  # with brackets: what follows is multiplied
         for factor in below:
-            yield r" \frac{1}{"
-            yield from _juxtaposed([factor])
-            yield "}"
+            yield from (r" \frac{1}{", *_juxtapose([factor]), "}")
     elif below:
-        yield r"\frac{"
-        yield from _juxtaposed(above)
-        yield "}{"
-        yield from _juxtaposed(below)
-        yield "}"
+        yield from (r"\frac{", *_juxtapose(above or [_ONE]), "}{", *_juxtapose(below), "}")
     else:
-        yield from _juxtaposed(above)
+        yield from _juxtapose(above)
+
+
+def _matrix_product(node: Product) -> Iterable[Task]:
+    """Numbers and scalars that lead and divide make a fraction; matrices stay in their order."""
+    above, below = _sides(node)
+    lead = []
+    while below and above and isinstance(above[0], Number):
+        lead.append(above.pop(0))
+    if below:
+        yield from (r"\frac{", *_juxtapose(lead or [_ONE]), "}{", *_juxtapose(below), "} ")
+    yield from _juxtapose(above, TERM if below else SUM)
+
+
+def _sides(node: Product) -> tuple[list[Node], list[Node]]:
+    """The factors above and below the fraction line."""
+    above = [factor for divides, factor in node.factors if not divides]
+    return above, [factor for divides, factor in node.factors if divides]
+
+
+def _juxtapose(factors: Sequence[Node], alone: int = SUM) -> Iterable[Task]:
+    """Factors side by side; one that is alone stands in the place `alone`."""
+    for position, factor in enumerate(factors):
+        if position:
+            yield r" \cdot " if isinstance(factor, Number) else " "
+        if len(factors) > 1:
+            yield factor, FACTOR
+        else:
+            yield _inside(factor) if alone == SUM else factor, alone
 
 
 def _shares_an_index(factors: Sequence[Node]) -> bool:
@@ -254,37 +257,6 @@ def _shares_an_index(factors: Sequence[Node]) -> bool:
             return True
         seen |= own
     return False
-
-
-def _juxtaposed(factors: Sequence[Node]) -> Iterable[Task]:
-    if not factors:
-        yield "1"
-    alone = len(factors) == 1
-    for position, factor in enumerate(factors):
-        if position:
-            yield r" \cdot " if isinstance(factor, Number) else r" "
-        inner = _inside(factor) if alone else factor
-        yield inner, SUM if alone else FACTOR
-
-
-def _matrix_product(node: Product) -> Iterable[Task]:
-    """Numbers and scalars that lead and divide make a fraction; matrices stay in their order."""
-    below = [factor for divides, factor in node.factors if divides]
-    above = [factor for divides, factor in node.factors if not divides]
-    lead = []
-    while below and above and isinstance(above[0], Number):
-        lead.append(above.pop(0))
-    if below:
-        yield from (r"\frac{", *_chain(lead or [Number(Fraction(1), NOWHERE)]))
-        yield from ("}{", *_chain(below), "} ")
-    yield from _chain(above)
-
-
-def _chain(factors: Sequence[Node]) -> Iterable[Task]:
-    for position, factor in enumerate(factors):
-        if position:
-            yield r" \cdot " if isinstance(factor, Number) else " "
-        yield factor, FACTOR if len(factors) > 1 else SUM
 
 
 def _call(node: Call) -> Iterable[Task]:
