@@ -60,7 +60,7 @@ class Coverage:
                 self.steps[f"{type(step).__name__} {name}".strip()] += 1
                 if isinstance(step, Contract):
                     self.kernels[step.kernel] += 1
-            layout = storage.layout(program, sizes, takes_out(program), True)
+            layout = storage.layout(program, sizes, takes_out(program))
             self.memory["plans"] += 1
             self.memory["loops"] += len(program.loops)
             self.memory["written over an operand"] += len(layout.over)

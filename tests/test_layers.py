@@ -49,8 +49,8 @@ THIRD_PARTY = {
     "networkx":    (("printers.pictures.layout",),        True),
 }  # fmt: skip
 
-# They compile programs from syntax trees over names minted by us; no text of a user's gets there.
-MAY_EXECUTE = ("programs.backends.numpy", "programs.backends.scalars")
+# It compiles programs from syntax trees over names minted by us; no text of a user's gets there.
+MAY_EXECUTE = ("programs.backends.python_code",)
 
 
 @cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
+from itertools import count
 
 from ..terms import (
     Contraction,
@@ -20,6 +21,7 @@ from ..terms import (
     Variable,
     add,
     contract,
+    factors_at,
     fold,
     postorder,
     rebuild,
@@ -115,7 +117,7 @@ def _flattened_product(
     changed = children != node.children
     operands: list[Expr] = []
     inputs: list[Subscript] = []
-    fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
+    fresh = count(1 + max((label for labels in node.inputs for label in labels), default=-1))
     coefficient = Fraction(1)
     for old, child, labels in zip(node.children, children, node.inputs, strict=True):
         factor, term = split_scale(child)
@@ -128,14 +130,9 @@ def _flattened_product(
             total += len(term.children) - 1
             changed = True
             coefficient *= factor
-            names = dict(zip(term.output, labels, strict=True))
-            for inner in term.inputs:
-                for label in inner:
-                    if label not in names:
-                        names[label] = fresh
-                        fresh += 1
-            operands += term.children
-            inputs += [tuple(names[label] for label in inner) for inner in term.inputs]
+            inside = factors_at(term, labels, fresh)
+            operands += [operand for operand, _ in inside]
+            inputs += [own for _, own in inside]
         else:
             operands.append(child)
             inputs.append(labels)

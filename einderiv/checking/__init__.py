@@ -3,9 +3,8 @@
 In: an expression, a variable, a claim. Out: `Verdict`: right or wrong, the likely mistake, a counterexample.
 """
 
-from .checker import check
+from .checker import check, equal
 from .claims import read_expression
-from .comparing import equal
 from .quotients import check_derivative
 from .verdicts import Verdict
 

@@ -1,7 +1,7 @@
-"""Is a claimed derivative right? A verdict on what somebody derived by hand.
+"""Is a claimed derivative right, and are two expressions equal?
 
 In: an expression, what to differentiate by, the claim. Out: `Verdict`.
-Invariant: "correct" only where `deciding.decide` says so of the derivative and the claim as it was stated.
+Invariant: "correct" only where `decide` says so of the derivative and the claim as it was stated.
 Order of the questions: correct, transposed, sign, factor, shape, terms, wrong; see `mistakes.py` for the
 sentences and `claims.py` for how a claim is read.
 """
@@ -9,28 +9,66 @@ sentences and `claims.py` for how a claim is read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from ..calculus import expand, simplify
-from ..equality import Decision, Samples, TooLargeError, decide, same_values
+from ..calculus import expand, simplify, with_assumptions
+from ..equality import Decision, Samples, decide
 from ..errors import NotationError
 from ..expressions import Expression
-from ..notations import named
-from ..terms import Apply, Delta, Expr, Literal, add, contract, is_zero, postorder, power
-from .claims import Question, in_order, posed, read_expression
+from ..terms import Delta, Expr, Literal, add, contract, is_zero, postorder, power, scale, united
+from .claims import Question, question_about, read_expression
 from .mistakes import (
+    INVERSE,
     Case,
-    agree_if_symmetric,
     factor_between,
-    forgotten_factor,
+    has_function,
     missing_terms,
-    rewriting,
+    probable_mistakes,
     scalars_of,
     symmetry_needed,
-    term_with_other_coefficient,
 )
-from .verdicts import Counterexample, Verdict, both_forms, counterexample, formula
+from .verdicts import Verdict, counterexample
+
+_FACTORS = {
+    Fraction(1, 2): "a factor 2 is forgotten: a square, or a variable that stands in two places",
+    Fraction(2): "there is a factor 2 too many",
+}
+
+
+def equal(first: Expression, second: Expression, how: bool = False) -> bool | tuple[bool, str]:
+    """Do two expressions agree for all arrays? Axes are compared in order, index names do not matter.
+
+    With `how=True`: the answer and how it was found: "identity", "expansion", "modular" (exact evaluation
+    modulo a prime at random points) or "floating point" (agreement to 1e-8 at random points).
+    Raises DimensionError where a tensor has different ranks in the two.
+
+    >>> from einderiv import parse
+    >>> equal(parse("(a + b)^2"), parse("a^2 + 2*a*b + b^2"), how=True)
+    (True, 'expansion')
+    """
+    for one in (first, second):
+        if not isinstance(one, Expression):
+            raise NotationError(
+                f"an object of type {type(one).__name__} is compared",
+                hint="pass Expressions: ed.parse(...)",
+            )
+    answer = _equal(first, second)
+    return answer if how else answer[0]
+
+
+def _equal(first: Expression, second: Expression) -> tuple[bool, str]:
+    if len(first.shape) != len(second.shape):
+        return False, "identity"
+    if first == second:
+        return True, "identity"
+    same = [((0, a), (1, b)) for a, b in zip(first.shape, second.shape, strict=True)]
+    terms, _ = united([(e._term, e._context.variables) for e in (first, second)], same)
+    assumed = {**first._context.assumptions}
+    for name, words in second._context.assumptions.items():
+        assumed[name] = assumed.get(name, frozenset()) | words  # tensors of one name are one
+    a, b = (with_assumptions(term, assumed) for term in terms)
+    decision = decide(a, b, "quick")
+    return decision.equal, "expansion" if decision.how == "identity" else decision.how
 
 
 def check(
@@ -58,348 +96,89 @@ def check(
     >>> v.kind, v.factor
     ('factor', Fraction(1, 2))
     """
-    e = _expression_of(expression)
-    targets = [wrt] if isinstance(wrt, str) else list(wrt)
-    question = posed(e, targets, claimed, notation, order, layout)
-    return _Check(question, targets).verdict()
-
-
-def _expression_of(given: Expression | str) -> Expression:
-    if isinstance(given, Expression):
-        return given
-    if not isinstance(given, str):
+    if isinstance(expression, str):
+        expression = read_expression(expression)
+    elif not isinstance(expression, Expression):
         raise NotationError(
             "what is differentiated is no expression",
-            facts=[f"it is of type {type(given).__name__}"],
+            facts=[f"it is of type {type(expression).__name__}"],
             hint="pass a text or an Expression",
         )
-    return read_expression(given)
+    targets = [wrt] if isinstance(wrt, str) else list(wrt)
+    return _verdict(question_about(expression, targets, claimed, notation, order, layout))
 
 
-@dataclass
-class _Check:
-    """One question on its way to a verdict."""
+def _verdict(q: Question) -> Verdict:
+    if q.claimed is None:
+        headline = "wrong shape: the axes of the claim do not fit together"
+        return _new_verdict(q, "shape", None, headline, str(q.refusal).splitlines())
+    if q.merged:
+        pairs = ", ".join(f"{a} = {b}" for a, b in q.merged)
+        headline = f"wrong shape: the claim makes sense only for {pairs}"
+        return _new_verdict(q, "shape", None, headline)
+    if not q.readings:
+        return _shape_verdict(q, q.claimed)
+    samples = Samples([q.truth, q.claimed], q.variables)
+    cases = [Case(q, q.truth, term, samples) for term in q.readings]
+    first: Decision | None = None
+    for case in cases:
+        is_stated = q.stated and case is cases[0]
+        if not is_stated and samples.agree(q.truth, case.claimed) is False:
+            continue
+        decision = decide(q.truth, case.claimed)
+        if decision.equal and is_stated:
+            headline = f"correct: this is the derivative by {' and '.join(q.wrt)}"
+            return _new_verdict(q, "correct", decision, headline)
+        if decision.equal:
+            return _transpose_verdict(cases[0], decision)
+        if case is cases[0]:
+            first = decision
+    first = first or decide(q.truth, q.readings[0])
+    for case in cases:
+        factor = factor_between(case, scalars_of(case)) if samples else None
+        if factor is not None:
+            other_axes = case is not cases[0] or not q.stated
+            return _multiple_verdict(case, factor, first, ["it is transposed, too"] * other_axes)
+    if not q.stated:
+        return _shape_verdict(q, q.claimed)
+    return _wrong_verdict(cases[0], first) if samples else _new_verdict(q, "wrong", first, "wrong")
 
-    question: Question
-    wrt: Sequence[str]
 
-    def verdict(self) -> Verdict:
-        q = self.question
-        if q.claimed is None:
-            return self._shape_refused()
-        if q.merged or not q.orders:
-            return self._wrong_shape()
-        samples = self._samples()
-        decisions: dict[tuple[int, ...], Decision] = {}
-        for axes in q.orders:
-            term = in_order(q.claimed, axes)
-            is_stated = q.stated and axes == q.orders[0]
-            if not is_stated and samples is not None:
-                wanted, found = samples.values(q.truth), samples.values(term)
-                if wanted is not None and found is not None and not same_values(wanted, found):
-                    continue
-            decision = decide(q.truth, term, q.variables)
-            decisions[axes] = decision
-            if decision.equal and is_stated:
-                return self._made("correct", decision, headline=self._correct_headline())
-            if decision.equal:
-                return self._transposed(decision)
-        decision = decisions.get(q.orders[0]) or decide(
-            q.truth, in_order(q.claimed, q.orders[0]), q.variables
-        )
-        if samples is not None:
-            for axes in q.orders:
-                term = in_order(q.claimed, axes)
-                multiple = self._multiple(Case(q.truth, term, q.variables, samples), axes, decision)
-                if multiple is not None:
-                    return multiple
-        if not q.stated:
-            return self._wrong_shape()
-        if samples is None:
-            return self._made("wrong", decision, headline="wrong")
-        return self._different(
-            Case(q.truth, in_order(q.claimed, q.orders[0]), q.variables, samples), decision
-        )
-
-    # ------------------------------------------------------------ helpers
-
-    def _samples(self) -> Samples | None:
-        q = self.question
-        assert q.claimed is not None
-        try:
-            found = Samples([q.truth, q.claimed], q.variables)
-        except TooLargeError:
-            return None
-        return found if len(found) > 1 else None
-
-    def _made(
-        self,
-        kind: str,
-        decision: Decision | None,
-        *,
-        headline: str,
-        mistakes: Sequence[str] = (),
-        factor: Fraction | Expression | None = None,
-        difference: Expr | None = None,
-    ) -> Verdict:
-        q = self.question
-        example = None
-        if kind != "correct" and q.claimed is not None and q.orders:
-            term = in_order(q.claimed, q.orders[0])
-            example = self._example(term)
+def _new_verdict(
+    q: Question,
+    kind: str,
+    decision: Decision | None,
+    headline: str,
+    mistakes: Sequence[str] = (),
+    *,
+    factor: Fraction | Expression | None = None,
+    difference: Expr | None = None,
+) -> Verdict:
+    example, claim = None, q.given
+    if q.readings:
+        term = q.readings[0]
+        claim = q.as_expression(term)
+        if kind != "correct":
+            numbers = ", ".join(str(n) for n in q.numbers.values())
+            note = f"with small extents in place of {numbers}, " if numbers else ""
+            truth, ours = (q.as_expression(t, generic=True) for t in (q.truth, term))
+            example = counterexample(truth, ours, q.variables, note)
             if difference is None:
                 difference = _shortest(add([(1, q.truth), (-1, term)], q.truth.shape))
-        claim = q.claim.expression
-        if q.claimed is not None and q.orders:
-            claim = q.as_expression(in_order(q.claimed, q.orders[0]))
-        if q.claim.note:
-            mistakes = [q.claim.note, *mistakes]
-        return Verdict(
-            kind=kind,
-            truth=q.derivative,
-            claim=claim,
-            text=q.claim.text,
-            notation=q.claim.notation,
-            method=decision.method if decision else "axes",
-            certainty=decision.certainty if decision else "",
-            factor=factor,
-            difference=None if difference is None else q.as_expression(difference),
-            mistakes=tuple(mistakes),
-            counterexample=example,
-            headline=headline,
-        )
-
-    def _example(self, term: Expr) -> Counterexample | None:
-        q = self.question
-        found = counterexample(
-            q.as_expression(q.truth, generic=True), q.as_expression(term, generic=True), q.variables
-        )
-        if found is not None and q.numbers:
-            numbers = ", ".join(str(n) for n in q.numbers.values())
-            return replace(found, note=f"with small extents in place of {numbers}, ")
-        return found
-
-    def _of(self) -> str:
-        return f"the derivative by {' and '.join(self.wrt)}"
-
-    def _shown(self, term: Expr) -> str:
-        return both_forms(self.question.as_expression(term), self.question.claim.notation)
-
-    def _part(self, term: Expr) -> str:
-        """A part of a term, with letters of its own."""
-        q = self.question
-        letters = tuple("ijklmnpq"[: term.rank])
-        return formula(Expression(term, letters, q.as_expression(q.truth)._context))
-
-    # ------------------------------------------------------------ kinds
-
-    def _correct_headline(self) -> str:
-        return f"correct: this is {self._of()}"
-
-    def _transposed(self, decision: Decision) -> Verdict:
-        q = self.question
-        assert q.claimed is not None
-        sentences = []
-        if q.truth.rank == 2:
-            rows = _sizes_in_words(q.truth.shape)
-            sentences.append(f"the derivative has the axes {rows}; the claim is its transpose")
-            if q.claim.notation == "matrix" and q.derivative._layout.ranks[0] == 0:
-                sentences.append("that is the numerator layout: check it with layout='numerator'")
-            elif q.claim.notation == "matrix":
-                other = "numerator" if q.derivative._layout.denominator else "denominator"
-                sentences.append(f"that is the other layout: check it with layout='{other}'")
-        else:
-            sentences.append(
-                "its axes stand in another order than the expression's, then the variable's"
-            )
-        if q.stated:
-            names = symmetry_needed(self._case_in_stated_order())
-            if names:
-                sentences.append(f"the two agree where {_listed(names)} symmetric")
-        return self._made(
-            "transposed",
-            decision,
-            headline="correct up to layout: the derivative, transposed",
-            mistakes=sentences,
-        )
-
-    def _case_in_stated_order(self) -> Case:
-        q = self.question
-        assert q.claimed is not None
-        samples = Samples([q.truth, q.claimed], q.variables)
-        return Case(q.truth, in_order(q.claimed, q.orders[0]), q.variables, samples)
-
-    def _multiple(self, case: Case, axes: tuple[int, ...], decision: Decision) -> Verdict | None:
-        """The claim is a scalar times the derivative."""
-        q = self.question
-        factor = factor_between(case, scalars_of(case, {named(text) for text in self.wrt}))
-        if factor is None:
-            return None
-        sentences = []
-        if axes != q.orders[0] or not q.stated:
-            sentences.append("it is transposed, too")
-        if isinstance(factor, Literal) and factor.value == -1:
-            if _has(q.truth, "inv"):
-                sentences.append(
-                    "the differential of an inverse has a minus: d inv(A) = -inv(A)*dA*inv(A)"
-                )
-            return self._made(
-                "sign",
-                decision,
-                headline="wrong sign: the claim is minus the derivative",
-                mistakes=sentences,
-                factor=Fraction(-1),
-            )
-        value = factor.value if isinstance(factor, Literal) else None
-        shown = str(value) if value is not None else formula(_scalar(q, factor))
-        if value is None:
-            inverse = formula(_scalar(q, power(factor, Fraction(-1))))
-            is_inverse = len(inverse) < len(shown)
-            advice = [f"multiply the claim by {inverse}" if is_inverse else f"divide it by {shown}"]
-        else:
-            advice = _factor_sentences(value)
-        sentences = [*advice, *sentences]
-        return self._made(
-            "factor",
-            decision,
-            headline=f"off by a factor: the claim is {shown} times the derivative",
-            mistakes=sentences,
-            factor=value if value is not None else _scalar(q, factor),
-        )
-
-    def _different(self, case: Case, decision: Decision) -> Verdict:
-        if is_zero(case.truth):
-            sentence = f"the expression does not depend on {' and '.join(self.wrt)} in this way"
-            return self._made(
-                "wrong", decision, headline="wrong: the derivative is 0", mistakes=[sentence]
-            )
-        if is_zero(case.claimed):
-            return self._made("wrong", decision, headline="wrong: the derivative is not 0")
-        part = missing_terms(case)
-        symmetric = symmetry_needed(case)
-        assumed = (
-            [f"the claim is right if {_listed(symmetric)} symmetric, which was not assumed"]
-            if symmetric
-            else []
-        )
-        if part is not None:
-            term, is_extra = part
-            word = "extra" if is_extra else "missing"
-            return self._made(
-                "missing term",
-                decision,
-                headline=f"{word} term: {' '.join(self._shown(term).split())}",
-                mistakes=assumed,
-                difference=_negated(term) if is_extra else term,
-            )
-        return self._made(
-            "wrong", decision, headline="wrong", mistakes=[*assumed, *self._probable(case)]
-        )
-
-    def _probable(self, case: Case) -> list[str]:
-        """Sentences about a claim that is neither a multiple nor a part of the derivative."""
-        q = self.question
-        one = term_with_other_coefficient(case)
-        if one is not None:
-            term, number = one
-            shown = self._shown(term)
-            if number == -1:
-                minus = ["d inv(A) = -inv(A)*dA*inv(A)"] if _has(term, "inv") else []
-                return [f"one term has the wrong sign; it should be {shown}", *minus]
-            return [f"one term is off by the factor {number}; it should be {shown}"]
-        changed = rewriting(case)
-        if changed is not None:
-            if changed.transposed:
-                return [f"a transpose is forgotten or too many: turn {changed.transposed[0]} round"]
-            names = ", ".join(changed.order)
-            rotated = ""
-            if not q.expression._term.rank:
-                rotated = "; a trace may be rotated, but its factors not exchanged"
-            return [
-                f"the factors {names} stand in the wrong order or are transposed wrongly{rotated}"
-            ]
-        inner = forgotten_factor(case)
-        if inner is not None:
-            term, is_extra = inner
-            if is_extra:
-                return [f"the factor {self._part(term)} is too many"]
-            return [
-                f"the factor {self._part(term)} is missing: the inner derivative of the chain rule?"
-            ]
-        return self._dependent_entries(case)
-
-    def _dependent_entries(self, case: Case) -> list[str]:
-        """G + G' - diag(G): the derivative by a symmetric matrix whose entries are tied."""
-        shape, x = case.truth.shape, case.variables[named(self.wrt[-1])]
-        if len(shape) != 2 or x.shape != shape or shape[0] != shape[1]:
-            return []
-        turned = in_order(case.truth, (1, 0))
-        diagonal = contract([case.truth, Delta(shape[0])], [(0, 1), (0, 1)], (0, 1))
-        tied = add([(1, case.truth), (1, turned), (-1, diagonal)], shape)
-        if agree_if_symmetric(tied, case.claimed, case.variables, [x.name]):
-            return [
-                f"this is G + G' - diag(G), the derivative G by a symmetric {x.name} whose entries above "
-                "and below the diagonal are one; here all entries count as independent"
-            ]
-        return []
-
-    # ------------------------------------------------------------ shapes
-
-    def _shape_refused(self) -> Verdict:
-        refusal = self.question.claim.refusal
-        assert refusal is not None
-        return self._made(
-            "shape",
-            None,
-            headline="wrong shape: the axes of the claim do not fit together",
-            mistakes=str(refusal).splitlines(),
-        )
-
-    def _wrong_shape(self) -> Verdict:
-        q = self.question
-        assert q.claimed is not None
-        if q.merged:
-            pairs = ", ".join(f"{a} = {b}" for a, b in q.merged)
-            return self._made(
-                "shape",
-                None,
-                headline=f"wrong shape: the claim makes sense only for {pairs}",
-            )
-        ours, theirs = (_sizes_in_words(t.shape) for t in (q.claimed, q.truth))
-        return self._made(
-            "shape",
-            None,
-            headline=f"wrong shape: the claim has the axes {ours}, the derivative {theirs}",
-            mistakes=self._shape_sentences(),
-        )
-
-    def _shape_sentences(self) -> list[str]:
-        q = self.question
-        assert q.claimed is not None
-        if q.truth.rank == 2 and q.claimed.rank == 1 and q.truth.shape[0] == q.truth.shape[1]:
-            pairs = [(contract([q.truth], [(0, 0)], (0,)), "the diagonal of the derivative")]
-            pairs.append((contract([q.truth], [(0, 1)], (0,)), "the sum of the derivative's rows"))
-            pairs.append((contract([q.truth], [(0, 1)], (1,)), "the sum of its columns"))
-            for term, words in pairs:
-                if term.shape == q.claimed.shape and decide(term, q.claimed, q.variables).equal:
-                    whole = contract([q.claimed, Delta(q.truth.shape[0])], [(0,), (0, 1)], (0, 1))
-                    is_all = (
-                        whole.shape == q.truth.shape and decide(whole, q.truth, q.variables).equal
-                    )
-                    return [f"the claim is {words}{': write diag(...)' if is_all else ' alone'}"]
-        if q.claimed.rank == 2 and q.truth.rank == 1 and q.claimed.shape[0] == q.claimed.shape[1]:
-            diagonal = contract([q.claimed], [(0, 0)], (0,))
-            if diagonal.shape == q.truth.shape and decide(diagonal, q.truth, q.variables).equal:
-                return ["the derivative is the diagonal of the claim"]
-        return []
-
-
-def _scalar(q: Question, factor: Expr) -> Expression:
-    return Expression(factor, (), q.as_expression(q.truth)._context)
-
-
-def _negated(term: Expr) -> Expr:
-    return add([(-1, term)], term.shape)
+    return Verdict(
+        kind=kind,
+        truth=q.derivative,
+        claim=claim,
+        text=q.text,
+        notation=q.notation,
+        method=decision.method if decision else "axes",
+        certainty=decision.certainty if decision else "",
+        factor=factor,
+        difference=None if difference is None else q.as_expression(difference),
+        mistakes=(q.note, *mistakes) if q.note else tuple(mistakes),
+        counterexample=example,
+        headline=headline,
+    )
 
 
 def _shortest(term: Expr) -> Expr:
@@ -409,23 +188,98 @@ def _shortest(term: Expr) -> Expr:
     return min((short, long), key=lambda t: len(postorder([t])))
 
 
-def _has(term: Expr, function: str) -> bool:
-    return any(isinstance(n, Apply) and n.function == function for n in postorder([term]))
+def _sizes(term: Expr) -> str:
+    return f"({', '.join(map(str, term.shape))})"
 
 
-def _listed(names: Sequence[str]) -> str:
-    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
+# ------------------------------------------------------------ kinds
 
 
-def _sizes_in_words(shape: Sequence[object]) -> str:
-    return f"({', '.join(map(str, shape))})"
+def _transpose_verdict(case: Case, decision: Decision) -> Verdict:
+    q = case.question
+    if q.truth.rank == 2:
+        sentences = [f"the derivative has the axes {_sizes(q.truth)}; the claim is its transpose"]
+        if q.notation == "matrix" and q.derivative._layout.ranks[0] == 0:
+            sentences.append("that is the numerator layout: check it with layout='numerator'")
+        elif q.notation == "matrix":
+            other = "numerator" if q.derivative._layout.denominator else "denominator"
+            sentences.append(f"that is the other layout: check it with layout='{other}'")
+    else:
+        sentences = ["its axes stand in another order than the expression's, then the variable's"]
+    symmetric = symmetry_needed(case) if q.stated else ""
+    if symmetric:
+        sentences.append(f"the two agree where {symmetric}")
+    headline = "correct up to layout: the derivative, transposed"
+    return _new_verdict(q, "transposed", decision, headline, sentences)
 
 
-def _factor_sentences(value: Fraction) -> list[str]:
-    if value == Fraction(1, 2):
-        return ["a factor 2 is forgotten: a square, or a variable that stands in two places"]
-    if value == 2:
-        return ["there is a factor 2 too many"]
-    if value < 0:
-        return [f"the sign is wrong, and the size by the factor {-value}"]
+def _multiple_verdict(
+    case: Case, factor: Expr, decision: Decision, sentences: list[str]
+) -> Verdict:
+    """The claim is a scalar times the derivative."""
+    q = case.question
+    if not isinstance(factor, Literal):
+        text, inverse = (case.part_text(power(factor, Fraction(e))) for e in (1, -1))
+        is_inverse = len(inverse) < len(text)
+        advice = f"multiply the claim by {inverse}" if is_inverse else f"divide it by {text}"
+        found: Fraction | Expression = q.as_part(factor)
+    elif factor.value == -1:
+        if has_function(q.truth, "inv"):
+            sentences.append(f"the differential of an inverse has a minus: {INVERSE}")
+        headline = "wrong sign: the claim is minus the derivative"
+        return _new_verdict(q, "sign", decision, headline, sentences, factor=Fraction(-1))
+    else:
+        found, text = factor.value, str(factor.value)
+        advice = f"the sign is wrong, and the size by the factor {-found}" if found < 0 else ""
+        advice = _FACTORS.get(found, advice)
+    sentences = [advice, *sentences] if advice else sentences
+    headline = f"off by a factor: the claim is {text} times the derivative"
+    return _new_verdict(q, "factor", decision, headline, sentences, factor=found)
+
+
+def _wrong_verdict(case: Case, decision: Decision) -> Verdict:
+    q = case.question
+    if is_zero(case.truth):
+        sentence = f"the expression does not depend on {' and '.join(q.wrt)} in this way"
+        return _new_verdict(q, "wrong", decision, "wrong: the derivative is 0", [sentence])
+    if is_zero(case.claimed):
+        return _new_verdict(q, "wrong", decision, "wrong: the derivative is not 0")
+    part = missing_terms(case)
+    symmetric = symmetry_needed(case)
+    mistakes = []
+    if symmetric:
+        mistakes.append(f"the claim is right if {symmetric}, which was not assumed")
+    if part is None:
+        return _new_verdict(q, "wrong", decision, "wrong", [*mistakes, *probable_mistakes(case)])
+    term, is_extra = part
+    headline = f"{'extra' if is_extra else 'missing'} term: {' '.join(case.text(term).split())}"
+    difference = scale(Fraction(-1), term) if is_extra else term
+    return _new_verdict(q, "missing term", decision, headline, mistakes, difference=difference)
+
+
+def _shape_verdict(q: Question, claimed: Expr) -> Verdict:
+    ours, theirs = _sizes(claimed), _sizes(q.truth)
+    headline = f"wrong shape: the claim has the axes {ours}, the derivative {theirs}"
+    return _new_verdict(q, "shape", None, headline, _shape_sentences(q.truth, claimed))
+
+
+def _shape_sentences(truth: Expr, claimed: Expr) -> list[str]:
+    """One of the two is a diagonal of the other, or sums of its rows or columns."""
+
+    def are_equal(a: Expr, b: Expr) -> bool:
+        return a.shape == b.shape and decide(a, b).equal
+
+    if truth.rank == 2 and claimed.rank == 1 and truth.shape[0] == truth.shape[1]:
+        for labels, output, words in (
+            ((0, 0), 0, "the diagonal of the derivative"),
+            ((0, 1), 0, "the sum of the derivative's rows"),
+            ((0, 1), 1, "the sum of its columns"),
+        ):
+            if are_equal(contract([truth], [labels], (output,)), claimed):
+                whole = contract([claimed, Delta(truth.shape[0])], [(0,), (0, 1)], (0, 1))
+                advice = ": write diag(...)" if are_equal(whole, truth) else " alone"
+                return [f"the claim is {words}{advice}"]
+    if claimed.rank == 2 and truth.rank == 1 and claimed.shape[0] == claimed.shape[1]:
+        if are_equal(contract([claimed], [(0, 0)], (0,)), truth):
+            return ["the derivative is the diagonal of the claim"]
     return []

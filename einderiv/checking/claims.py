@@ -1,7 +1,7 @@
 """A claim read as its author meant it, set beside the derivative that it is about.
 
 In: an expression, what to differentiate by, the claim as a text or an Expression. Out: a `Question`: both
-as terms over the same tensors, and the orders of the claim's axes that fit the derivative's.
+as terms over the same tensors, the claim with its axes in each order that fits the derivative's.
 Invariant: nothing is guessed silently. A name that the expression does not have is an error; an extent of
 the claim equals one of the derivative only where nothing else tells it.
 """
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from itertools import combinations, permutations
 
 from ..calculus import with_assumptions
@@ -30,20 +31,9 @@ from ..terms import (
     zero,
 )
 
-NOTATIONS = ("index", "matrix", "latex")  # tried in this order
+_NOTATIONS = ("index", "matrix", "latex")  # tried in this order
 _LETTERS = 8  # indices of a claim; beyond, none is kept but what the claim itself keeps
 _ORDERED = 5  # axes; beyond, only the reversed order is tried
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What was read, or why its axes do not fit together."""
-
-    text: str
-    notation: str | None
-    expression: Expression | None
-    refusal: DimensionError | None = None
-    note: str = ""  # how it was read, where that is not what the text alone says
 
 
 @dataclass(frozen=True)
@@ -51,19 +41,20 @@ class Question:
     """A derivative and a claim about it, over the same tensors."""
 
     expression: Expression
+    wrt: Sequence[str]
     derivative: Expression
-    claim: Claim
+    text: str  # the claim as it was given
+    notation: str | None
+    note: str  # how it was read, where that is not what the text alone says
     truth: Expr
-    claimed: Expr | None  # None where the axes do not fit together
     variables: Mapping[str, Variable]
-    orders: tuple[
-        tuple[int, ...], ...
-    ]  # orders of the claim's axes that fit; the first is the stated one
-    stated: bool  # does the stated order fit?
+    given: Expression | None = None  # the claim as it was read
+    claimed: Expr | None = None
+    refusal: DimensionError | None = None  # why the claim's axes do not fit together
+    readings: tuple[Expr, ...] = ()  # the claim with its axes in the orders that fit ...
+    stated: bool = False  # ... of which the first is the one that it states
     merged: tuple[tuple[Dim, Dim], ...] = ()  # extents that only the claim has equal
-    numbers: Mapping[str, Dim] = field(
-        default_factory=dict
-    )  # for which large extents symbols stand
+    numbers: Mapping[str, Dim] = field(default_factory=dict)  # large extents that symbols stand for
 
     def as_expression(self, term: Expr, generic: bool = False) -> Expression:
         """A term of the derivative's shape, with its names; with large extents as symbols if `generic`."""
@@ -74,12 +65,16 @@ class Question:
             variables = {x.name: x for x in tensors if isinstance(x, Variable)}
         context = replace(e._context, variables=variables, name=None)
         if term.rank != e._term.rank:
-            letters = tuple(f"i{k}" for k in range(term.rank))
-            return Expression(term, letters, context)
+            return Expression(term, tuple(f"i{k}" for k in range(term.rank)), context)
         return Expression(term, e.indices, context, e._layout)
 
+    def as_part(self, term: Expr) -> Expression:
+        """A part of a term, with letters of its own."""
+        context = self.as_expression(self.truth)._context
+        return Expression(term, tuple("ijklmnpq"[: term.rank]), context)
 
-def posed(
+
+def question_about(
     expression: Expression,
     wrt: Sequence[str],
     claimed: str | Expression,
@@ -89,63 +84,53 @@ def posed(
 ) -> Question:
     """The question whether `claimed` is the derivative of `expression` by `wrt`."""
     derivative = expression.diff(*wrt, order=order, layout=layout or "numerator")
-    claim = _read(expression, derivative, wrt, claimed, notation)
-    if claim.expression is None:
-        truth = derivative.term
-        variables = dict(derivative._context.variables)
-        return Question(expression, derivative, claim, truth, None, variables, (), False)
-    given = claim.expression
-    programs = [
-        (derivative._term, derivative._context.variables),
-        (given._term, given._context.variables),
-    ]
+    given, notation, note = _Reader(expression, derivative, wrt).read(claimed, notation)
+    question = partial(Question, expression, wrt, derivative, str(claimed), notation, note)
+    if isinstance(given, DimensionError):
+        return question(derivative._term, {}, refusal=given)
+    programs = [(e._term, e._context.variables) for e in (derivative, given)]
     (truth, own), together = united(programs)
-    merged = _merged(derivative._context.variables, together)
     assumed = derivative._context.assumptions
     if own.rank == 0 and is_zero(own):
         own = zero(truth.shape)  # 0 is the zero of every shape
-    names = list(together)
     (truth, own, *tensors), numbers = generalised([truth, own, *together.values()])
-    together = {n: x for n, x in zip(names, tensors, strict=True) if isinstance(x, Variable)}
-    variables = {n: Variable(n, x.shape, assumed.get(n, frozenset())) for n, x in together.items()}
-    known = {dim for x in variables.values() for dim in x.shape}
+    variables = {
+        name: Variable(name, x.shape, assumed.get(name, frozenset()))
+        for name, x in zip(together, tensors, strict=True)
+    }
+    known = {dim for x in tensors for dim in x.shape}
     stated = tuple(range(own.rank))
     if given._term.rank:
-        stated = _stated_order(derivative, wrt, claim, layout)
+        stated = _stated_order(derivative, wrt, given, notation, layout)
     orders: list[tuple[int, ...]] = []
-    dims: dict[str, Dim] = {}
-    for axes in _candidates(stated, truth.rank if truth.rank == own.rank else -1):
-        fitted = _fitted([own.shape[axis] for axis in axes], truth.shape, known)
-        if fitted is not None:
-            orders.append(axes)
-            dims = dims or fitted
-    (own,) = renamed_dims([own], dims)
-    orders = [
-        axes for axes in orders if tuple(own.shape[axis] for axis in axes) == truth.shape
-    ]  # what one order has named, the others obey
+    names: dict[str, Dim] = {}
+    if own.rank == truth.rank:
+        others = permutations(range(own.rank)) if own.rank < _ORDERED else [stated[::-1]]
+        for axes in dict.fromkeys([stated, *others]):
+            found = _new_names([own.shape[axis] for axis in axes], truth.shape, known)
+            if found is not None:
+                orders.append(axes)
+                names = names or found
+    (own,) = renamed_dims([own], names)
     truth, own = (with_assumptions(term, assumed) for term in (truth, own))
-    fits = bool(orders) and orders[0] == stated
-    question = Question(
-        expression,
-        derivative,
-        claim,
+    fitting = [(axes, transpose(own, axes)) for axes in orders]
+    # what one order has named, the others obey
+    fitting = [pair for pair in fitting if pair[1].shape == truth.shape]
+    return question(
         truth,
-        own,
         variables,
-        tuple(orders),
-        fits,
-        tuple(merged),
-        numbers,
+        given=given,
+        claimed=own,
+        readings=tuple(term for _, term in fitting),
+        stated=bool(fitting) and fitting[0][0] == stated,
+        merged=_forced_equalities(derivative._context.variables, together),
+        numbers=numbers,
     )
-    return question
 
 
-def in_order(term: Expr, axes: tuple[int, ...]) -> Expr:
-    """The term with its axes in another order."""
-    return term if axes == tuple(range(term.rank)) else transpose(term, axes)
-
-
-def _merged(before: Mapping[str, Variable], after: Mapping[str, Variable]) -> list[tuple[Dim, Dim]]:
+def _forced_equalities(
+    before: Mapping[str, Variable], after: Mapping[str, Variable]
+) -> tuple[tuple[Dim, Dim], ...]:
     """Pairs of extents of the expression that the claim needs to be one."""
     met: dict[Dim, Dim] = {}
     pairs = []
@@ -156,18 +141,10 @@ def _merged(before: Mapping[str, Variable], after: Mapping[str, Variable]) -> li
                 pairs.append((first, old))
             elif isinstance(new, int) and isinstance(old, str):
                 pairs.append((old, new))
-    return list(dict.fromkeys(pairs))
+    return tuple(dict.fromkeys(pairs))
 
 
-def _candidates(stated: tuple[int, ...], rank: int) -> list[tuple[int, ...]]:
-    """The stated order of axes, then the others."""
-    if rank < 0:
-        return []
-    others = list(permutations(range(rank))) if rank < _ORDERED else [stated[::-1]]
-    return list(dict.fromkeys([stated, *others]))
-
-
-def _fitted(shape: Sequence[Dim], wanted: Shape, known: set[Dim]) -> dict[str, Dim] | None:
+def _new_names(shape: Sequence[Dim], wanted: Shape, known: set[Dim]) -> dict[str, Dim] | None:
     """New names of the claim's extents with which `shape` is `wanted`, None if there are none.
 
     Only an extent that no tensor of the program has may be called otherwise.
@@ -182,87 +159,43 @@ def _fitted(shape: Sequence[Dim], wanted: Shape, known: set[Dim]) -> dict[str, D
     return names
 
 
-# ------------------------------------------------------------ axes
-
-
 def _stated_order(
-    derivative: Expression, wrt: Sequence[str], claim: Claim, layout: str | None
+    derivative: Expression,
+    wrt: Sequence[str],
+    claim: Expression,
+    notation: str | None,
+    layout: str | None,
 ) -> tuple[int, ...]:
     """The claim's axes in the order of the derivative's, as the claim itself states it.
 
     Matrix notation: by position, in the layout that was asked for. Indices: by position, too, but a claim
-    without a left-hand side, whose indices stand in the order in which they come, by name where it has all
-    names that were given to the derivative.
+    without a left-hand side, whose indices come in the order of the text, by name if it has all names that
+    were given to the derivative.
     """
-    e = claim.expression
-    assert e is not None
-    in_place = tuple(range(e._term.rank))
+    in_place = tuple(range(claim._term.rank))
     rank = derivative._term.rank
     if len(in_place) != rank:
         return in_place
-    if claim.notation == "matrix":
+    if notation == "matrix":
         turned = rank == 2 and layout is not None and derivative._layout.is_transposed(layout)
         return in_place[::-1] if turned else in_place
-    if claim.notation is None or e._context.name is not None:
-        return in_place
     given = _given_names(derivative, wrt)
-    if not given or not set(given) <= set(e.indices):
+    named = notation is not None and claim._context.name is None
+    if not named or not given or not set(given) <= set(claim.indices):
         return in_place
-    rest = iter([k for k in in_place if e.indices[k] not in given])
+    rest = iter([k for k in in_place if claim.indices[k] not in given])
     return tuple(
-        e.indices.index(name) if name in given else next(rest) for name in derivative.indices
+        claim.indices.index(name) if name in given else next(rest) for name in derivative.indices
     )
 
 
 def _given_names(derivative: Expression, wrt: Sequence[str]) -> list[str]:
     """Names of the derivative's axes that its author has chosen: the expression's, and those in x[i,j]."""
-    ranks = derivative._layout.ranks
-    groups = derivative.indices
-    named = [part.strip() for text in wrt for part in text.partition("[")[2].strip(" ]").split(",")]
-    if derivative._layout.denominator:
-        first = set(groups[len(groups) - ranks[0] :])
-    else:
-        first = set(groups[: ranks[0]])
-    return [name for name in groups if name in first or name in named]
-
-
-# ------------------------------------------------------------ reading
-
-
-def _read(
-    expression: Expression,
-    derivative: Expression,
-    wrt: Sequence[str],
-    claimed: str | Expression,
-    notation: str | None,
-) -> Claim:
-    if isinstance(claimed, Expression):
-        _check_names(claimed, expression, str(claimed))
-        return Claim(str(claimed), None, claimed)
-    if not isinstance(claimed, str):
-        raise NotationError(
-            "the claim is no expression",
-            facts=[f"it is of type {type(claimed).__name__}"],
-            hint="pass a text or an Expression: ed.check(e, 'x', '2*x[i]')",
-        )
-    errors: dict[str, EinderivError] = {}
-    for one in NOTATIONS if notation is None else (notation,):
-        try:
-            found, note = _read_in(expression, derivative, wrt, claimed, one)
-        except EinderivError as error:
-            errors[one] = error
-            continue
-        return Claim(claimed, one, found, None, note)
-    likely = notation or _likely_notation(claimed)
-    refused = errors[likely]
-    if isinstance(refused, DimensionError):
-        return Claim(claimed, likely, None, refused)
-    if notation is None:
-        refused.facts = (
-            *(f for f in refused.facts if not f.startswith("it reads as")),
-            f"the claim was read in {likely} notation, and in the others without success",
-        )
-    raise refused
+    names, rank = derivative.indices, derivative._layout.ranks[0]
+    bracketed = [text.partition("[")[2].strip(" ]").split(",") for text in wrt]
+    own = names[len(names) - rank :] if derivative._layout.denominator else names[:rank]
+    chosen = {*own, *(part.strip() for parts in bracketed for part in parts)}
+    return [name for name in names if name in chosen]
 
 
 def read_expression(
@@ -276,7 +209,7 @@ def read_expression(
     """
     found: dict[str, Expression] = {}
     errors: dict[str, EinderivError] = {}
-    for notation in NOTATIONS:
+    for notation in _NOTATIONS:
         if notation == "latex" and found:
             break
         try:
@@ -306,44 +239,149 @@ def _likely_notation(text: str) -> str:
     return "latex" if re.search(r"[\\{_]", text) else "matrix"
 
 
-def _read_in(
-    expression: Expression,
-    derivative: Expression,
-    wrt: Sequence[str],
-    text: str,
-    notation: str,
-) -> tuple[Expression, str]:
-    """The claim in one notation, and a note; the definitions of the expression's program may be used."""
-    words = set(re.findall(r"[^\W\d_][^\W_]*|[^\W\d]\w*", text))
-    definitions = {
-        name: term
-        for term, name in expression._context.definitions.items()
-        if name in words and name not in expression.variables and name not in _defined(text)
-    }
-    declared = re.findall(r"(?:^|[;\n])\s*([^\W\d]\w*)\s*:\s*\(", text)
-    alone = declared and notation != "matrix"  # it says what it needs, in extents of its own
-    given = {} if alone else expression.variables
-    shapes = {
-        **{name: shape for name, shape in given.items() if name not in declared},
-        **{name: term.shape for name, term in definitions.items()},
-    }
-    if notation in ("index", "latex"):
-        found, note = _read_indices(derivative, wrt, text, notation, shapes)
-    else:
-        found, note = _read_other(derivative, text, notation, shapes), ""
-    used = {name: definitions[name] for name in definitions if name in found.variables}
-    if used:
-        context = replace(expression._context, name=None)
-        places = {
-            name: Expression(term, tuple(f"i{k}" for k in range(term.rank)), context)
-            for name, term in used.items()
+@dataclass(frozen=True)
+class _Reader:
+    """Reads claims about one derivative."""
+
+    expression: Expression
+    derivative: Expression
+    wrt: Sequence[str]
+
+    def read(
+        self, claimed: str | Expression, notation: str | None
+    ) -> tuple[Expression | DimensionError, str | None, str]:
+        """The claim or why its axes do not fit together, its notation, and a note."""
+        if isinstance(claimed, Expression):
+            self._check_names(claimed, str(claimed))
+            return claimed, None, ""
+        if not isinstance(claimed, str):
+            raise NotationError(
+                "the claim is no expression",
+                facts=[f"it is of type {type(claimed).__name__}"],
+                hint="pass a text or an Expression: ed.check(e, 'x', '2*x[i]')",
+            )
+        errors: dict[str, EinderivError] = {}
+        for one in _NOTATIONS if notation is None else (notation,):
+            try:
+                found, note = self._read_in(claimed, one)
+                return found, one, note
+            except EinderivError as error:
+                errors[one] = error
+        likely = notation or _likely_notation(claimed)
+        refused = errors[likely]
+        if isinstance(refused, DimensionError):
+            return refused, likely, ""
+        if notation is None:
+            refused.facts = (
+                *(f for f in refused.facts if not f.startswith("it reads as")),
+                f"the claim was read in {likely} notation, and in the others without success",
+            )
+        raise refused
+
+    def _read_in(self, text: str, notation: str) -> tuple[Expression, str]:
+        """The claim in one notation, and a note; definitions of the expression's program may be used."""
+        context, variables = self.expression._context, self.expression.variables
+        words = set(re.findall(r"[^\W\d_][^\W_]*|[^\W\d]\w*", text))
+        definitions = {
+            name: term
+            for term, name in context.definitions.items()
+            if name in words and name not in variables and name not in _defined_names(text)
         }
-        found = found.substitute(places)
-    _check_names(found, expression, text)
-    return found, note
+        declared = re.findall(r"(?:^|[;\n])\s*([^\W\d]\w*)\s*:\s*\(", text)
+        alone = declared and notation != "matrix"  # it says what it needs, in extents of its own
+        shapes = {
+            **{n: shape for n, shape in variables.items() if not alone and n not in declared},
+            **{name: term.shape for name, term in definitions.items()},
+        }
+        note = ""
+        if notation in ("index", "latex"):
+            found, note = self._read_indices(text, notation, shapes)
+        else:
+            found = self._read_plainly(text, notation, shapes)
+        places = {
+            name: Expression(
+                term, tuple(f"i{k}" for k in range(term.rank)), replace(context, name=None)
+            )
+            for name, term in definitions.items()
+            if name in found.variables
+        }
+        if places:
+            found = found.substitute(places)
+        self._check_names(found, text)
+        return found, note
+
+    def _read_plainly(self, text: str, notation: str, shapes: Mapping[str, Shape]) -> Expression:
+        try:
+            return parse(text, notation, shapes=shapes)
+        except NotationError as error:
+            if notation != "matrix" or "nothing tells the size" not in error.message:
+                raise
+        # a claim such as eye, whose size is the derivative's: read as (claim) - G, then G = 0
+        derivative, name = self.derivative, _fresh_name(shapes, text)
+        body = re.split(r"[;\n]", text.strip())
+        lines = [*body[:-1], f"({body[-1].rpartition('=')[2]}) - {name}"]
+        both = parse("\n".join(lines), "matrix", shapes={**shapes, name: derivative.shape})
+        nothing = Expression(zero(derivative.shape), derivative.indices, derivative._context)
+        return both.substitute({name: nothing})
+
+    def _read_indices(
+        self, text: str, notation: str, shapes: Mapping[str, Shape]
+    ) -> tuple[Expression, str]:
+        """A claim in indices. Without a left-hand side it may mean an entry: cos(x[i])*y[i] about x[i].
+
+        If all axes of the derivative have names from its author, these are kept. Else the claim is read as
+        the text says; and if that has no meaning or too few axes, with the indices kept that make it fit, if
+        there is one such choice.
+        """
+        names, rank = self.derivative.indices, self.derivative._term.rank
+        if rank and set(_given_names(self.derivative, self.wrt)) == set(names):
+            entry = _entry(names, text, notation, shapes)
+            if entry is not None:
+                return entry, ""
+        plain: Expression | None = None
+        refusal: EinderivError | None = None
+        try:
+            plain = parse(text, notation, shapes=shapes)
+        except EinderivError as error:
+            refusal = error
+        if plain is None or plain._term.rank < rank:
+            letters = _index_letters(text, notation)
+            readings = {}
+            for kept in combinations(letters, rank) if len(letters) <= _LETTERS else ():
+                entry = _entry(kept, text, notation, shapes)
+                if entry is not None and entry.shape == self.derivative.shape:
+                    readings[kept] = entry
+            if len(readings) == 1:
+                ((kept, entry),) = readings.items()
+                return entry, f"read as the entry at {', '.join(kept)}: no sum over what is kept"
+        if plain is None:
+            assert refusal is not None
+            raise refusal
+        return plain, ""
+
+    def _check_names(self, claim: Expression, text: str) -> None:
+        """Every tensor of the claim is one of the expression's."""
+        variables = self.expression.variables
+        unknown = [name for name in claim.variables if name not in variables]
+        if not unknown:
+            return
+        near = get_close_matches(unknown[0], variables, n=1, cutoff=0.4)
+        hint = (
+            f"did you mean {near[0]}?" if near else "correct the name, or give it to the expression"
+        )
+        if not claim.variables[unknown[0]] and not near and any(variables.values()):
+            hint += f"; an extent is written size[i], or declared: x : ({unknown[0]})"
+        at = re.search(rf"(?<![^\W_]){re.escape(unknown[0])}(?![^\W_])", text)
+        raise NotationError(
+            f"the claim names {', '.join(unknown)}, which the expression does not have",
+            source=text,
+            spans=[at.span()] if at else (),
+            facts=[f"the expression has {', '.join(variables) or 'no tensors'}"],
+            hint=hint,
+        )
 
 
-def _defined(text: str) -> set[str]:
+def _defined_names(text: str) -> set[str]:
     """Names that the claim defines itself, as a printed derivative does: Y[i,p] = ..."""
     lefts = [part.partition("=")[0] for part in re.split(r"[;\n]", text) if "=" in part]
     words = [re.search(r"[^\W\d_][^\W_]*", left) for left in lefts]
@@ -351,55 +389,11 @@ def _defined(text: str) -> set[str]:
     return {m[0] for m in words if m} | {m[1] for m in plain if m}
 
 
-def _read_other(
-    derivative: Expression, text: str, notation: str, shapes: Mapping[str, Shape]
-) -> Expression:
-    try:
-        return parse(text, notation, shapes=shapes)
-    except NotationError as error:
-        if notation != "matrix" or "nothing tells the size" not in error.message:
-            raise
-        return _read_beside(text, derivative, shapes)
-
-
-def _read_indices(
-    derivative: Expression,
-    wrt: Sequence[str],
-    text: str,
-    notation: str,
-    shapes: Mapping[str, Shape],
-) -> tuple[Expression, str]:
-    """A claim in indices. Without a left-hand side it may mean an entry: cos(x[i])*y[i] about x[i].
-
-    Where all axes of the derivative have names from its author, these are kept. Else the claim is read as it
-    stands; and if that has no meaning or too few axes, with the indices kept that make it fit, if there is
-    one such choice.
-    """
-    names, rank = derivative.indices, derivative._term.rank
-    if rank and set(_given_names(derivative, wrt)) == set(names):
-        entry = _entry(names, text, notation, shapes)
-        if entry is not None:
-            return entry, ""
-    plain: Expression | None = None
-    refusal: EinderivError | None = None
-    try:
-        plain = parse(text, notation, shapes=shapes)
-    except EinderivError as error:
-        refusal = error
-    if refusal is not None or (plain is not None and plain._term.rank < rank):
-        letters = _letters(text, notation)
-        readings = {}
-        for kept in combinations(letters, rank) if len(letters) <= _LETTERS else ():
-            entry = _entry(kept, text, notation, shapes)
-            if entry is not None and entry.shape == derivative.shape:
-                readings[kept] = entry
-        if len(readings) == 1:
-            ((kept, entry),) = readings.items()
-            return entry, f"read as the entry at {', '.join(kept)}: no sum over what is kept"
-    if plain is None:
-        assert refusal is not None
-        raise refusal
-    return plain, ""
+def _fresh_name(taken: Mapping[str, Shape], text: str) -> str:
+    name = "G"
+    while name in taken or name in text:
+        name += "G"
+    return name
 
 
 def _entry(
@@ -409,56 +403,20 @@ def _entry(
     *body, last = re.split(r"[;\n]", text.strip().rstrip(";"))
     if "=" in last:
         return None
-    name = "G"
-    while name in shapes or name in text:
-        name += "G"
-    left = f"{name}[{','.join(kept)}]" if notation == "index" else f"{name}_{{{','.join(kept)}}}"
+    name, axes = _fresh_name(shapes, text), ",".join(kept)
+    left = f"{name}[{axes}]" if notation == "index" else f"{name}_{{{axes}}}"
     try:
         return parse("\n".join([*body, f"{left} = {last}"]), notation, shapes=shapes)
     except EinderivError:
         return None
 
 
-def _letters(text: str, notation: str) -> list[str]:
+def _index_letters(text: str, notation: str) -> list[str]:
     """Indices of the last statement, in the order in which they come."""
     last = re.split(r"[;\n]", text.strip().rstrip(";"))[-1]
     if notation == "index":
         groups = re.findall(r"\[([^\[\]]*)\]", last)
         found = [part.partition(":")[0].strip() for group in groups for part in group.split(",")]
         return list(dict.fromkeys(name for name in found if name.isidentifier()))
-    groups = re.findall(r"_\s*(?:\{([^{}]*)\}|(\w))", last)
-    return list(dict.fromkeys(c for pair in groups for c in "".join(pair) if c.isalpha()))
-
-
-def _read_beside(text: str, derivative: Expression, shapes: Mapping[str, Shape]) -> Expression:
-    """A claim such as eye, whose size is the derivative's: read as `(claim) - G`, then G = 0."""
-    name = "G"
-    while name in shapes or name in text:
-        name += "G"
-    body = re.split(r"[;\n]", text.strip())
-    last = body[-1].rpartition("=")[2]
-    lines = [*body[:-1], f"({last}) - {name}"]
-    both = parse("\n".join(lines), "matrix", shapes={**shapes, name: derivative.shape})
-    nothing = Expression(zero(derivative.shape), derivative.indices, derivative._context)
-    return both.substitute({name: nothing})
-
-
-def _check_names(claim: Expression, expression: Expression, text: str) -> None:
-    """Every tensor of the claim is one of the expression's."""
-    unknown = [name for name in claim.variables if name not in expression.variables]
-    if not unknown:
-        return
-    known = ", ".join(expression.variables) or "no tensors"
-    near = get_close_matches(unknown[0], expression.variables, n=1, cutoff=0.4)
-    dims = [d for shape in expression.variables.values() for d in shape]
-    hint = f"did you mean {near[0]}?" if near else "correct the name, or give it to the expression"
-    if not claim.variables[unknown[0]] and not near and dims:
-        hint += f"; an extent is written size[i], or declared: x : ({unknown[0]})"
-    at = re.search(rf"(?<![^\W_]){re.escape(unknown[0])}(?![^\W_])", text)
-    raise NotationError(
-        f"the claim names {', '.join(unknown)}, which the expression does not have",
-        source=text,
-        spans=[at.span()] if at else (),
-        facts=[f"the expression has {known}"],
-        hint=hint,
-    )
+    pairs = re.findall(r"_\s*(?:\{([^{}]*)\}|(\w))", last)
+    return list(dict.fromkeys(c for pair in pairs for c in "".join(pair) if c.isalpha()))

@@ -1,25 +1,28 @@
 """What probably went wrong in a claim that is not the derivative.
 
-In: the derivative, the claim, and points on which ideas are tried out. Out: factors, terms, sentences.
+In: a `Case`: the derivative, the claim, and points on which ideas are tried out. Out: factors, terms, and
+sentences about them.
 Invariant: a sentence is said only of what `decide` has confirmed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from itertools import combinations, islice, permutations, product
+from itertools import chain, combinations, islice, permutations, product
 from typing import Any
 
 import numpy as np
 
 from ..calculus import expand, simplify, with_assumptions
-from ..equality import DIGITS, Samples, context, decide, expanded_terms, same_values, to_fraction
+from ..equality import DIGITS, Samples, context, decide, expanded_terms, same_values
+from ..notations import variable_name
 from ..terms import (
     Apply,
     Contraction,
+    Delta,
     Expr,
     Literal,
     Subscript,
@@ -37,9 +40,11 @@ from ..terms import (
     symbolic_extents,
     transpose,
 )
+from .claims import Question
+from .verdicts import both_forms, formula
 
 Array = Any
-Variables = Mapping[str, Variable]
+Terms = list[tuple[Fraction, Expr]]
 
 _CLOSE = Decimal("1e-20")
 _TERMS = 10  # of a sum, whose subsets are tried
@@ -49,23 +54,43 @@ _WORK = 3_000  # nodes rebuilt while rewritings of a claim are tried ...
 _VARIANTS = 400  # ... which are at most so many
 _EXPANDED = 200  # terms
 _EXPONENTS = (Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2))
+INVERSE = "d inv(A) = -inv(A)*dA*inv(A)"
 
 
 @dataclass(frozen=True)
 class Case:
     """A derivative and a claim of its shape, with points to try ideas on."""
 
+    question: Question
     truth: Expr
     claimed: Expr
-    variables: Variables
     samples: Samples
 
-    def agrees(self, term: Expr) -> bool:
-        """Is the term the derivative? Tried first, then decided."""
-        wanted, found = self.samples.values(self.truth), self.samples.values(term)
-        if wanted is None or found is None or not same_values(wanted, found):
-            return False
-        return decide(self.truth, term, self.variables).equal
+    def is_truth(self, term: Expr) -> bool:
+        """Tried first, then decided."""
+        return self.samples.agree(self.truth, term) is True and decide(self.truth, term).equal
+
+    def agrees_if_symmetric(self, truth: Expr, names: Sequence[str]) -> bool:
+        """Is the claim `truth` once these tensors are symmetric?"""
+        variables = self.question.variables
+        words = {name: variables[name].assumptions | {"symmetric"} for name in names}
+        return decide(with_assumptions(truth, words), with_assumptions(self.claimed, words)).equal
+
+    def text(self, term: Expr) -> str:
+        """A term of the derivative's shape."""
+        return both_forms(self.question.as_expression(term), self.question.notation)
+
+    def part_text(self, term: Expr) -> str:
+        return formula(self.question.as_part(term))
+
+
+def probable_mistakes(case: Case) -> list[str]:
+    """Sentences about a claim that is neither a multiple nor a part of the derivative."""
+    return next(filter(None, (explain(case) for explain in _EXPLANATIONS)), [])
+
+
+def has_function(term: Expr, name: str) -> bool:
+    return any(isinstance(n, Apply) and n.function == name for n in postorder([term]))
 
 
 # ------------------------------------------------------------ factors
@@ -74,20 +99,12 @@ class Case:
 def factor_between(case: Case, scalars: Sequence[Expr]) -> Expr | None:
     """The scalar c with claimed = c * truth: a number, or a power of `scalars` times one."""
     values = _ratios(case)
-    if values is None:
-        return None
-    factor = _scalar_of(values, case, scalars)
+    factor = None if values is None else _scalar_of(values, case, scalars)
     if factor is None or is_zero(factor):
         return None
-    scaled = times(factor, case.truth)
-    return factor if decide(scaled, case.claimed, case.variables).equal else None
-
-
-def times(factor: Expr, term: Expr) -> Expr:
-    """A scalar times a term."""
-    axes = tuple(range(term.rank))
-    (result,) = simplify([contract([factor, term], [(), axes], axes)])
-    return result
+    axes = tuple(range(case.truth.rank))
+    (multiple,) = simplify([contract([factor, case.truth], [(), axes], axes)])
+    return factor if decide(multiple, case.claimed).equal else None
 
 
 def _ratios(case: Case) -> list[Decimal] | None:
@@ -99,10 +116,8 @@ def _ratios(case: Case) -> list[Decimal] | None:
     with localcontext(context(DIGITS)):
         for t, c in zip(truths, claims, strict=True):
             flat = list(np.ravel(t))
-            if not flat:
-                return None
-            place = max(range(len(flat)), key=lambda k: abs(flat[k]))
-            if not flat[place]:
+            place = max(range(len(flat)), key=lambda k: abs(flat[k]), default=None)
+            if place is None or not flat[place]:
                 return None
             ratio = np.ravel(c)[place] / flat[place]
             if not same_values([c], [np.asarray(t * ratio, dtype=object)]):
@@ -119,31 +134,21 @@ def _scalar_of(values: list[Decimal], case: Case, scalars: Sequence[Expr]) -> Ex
     bases = [(s, v) for s in scalars if (v := case.samples.values(s)) is not None][:_BASES]
     with localcontext(context(DIGITS)):
         powers = [
-            (power(s, e), [_raised(x[()], e) for x in v])
+            (power(s, e), [x[()] ** Decimal(float(e)) for x in v])
             for e in _EXPONENTS
             for s, v in bases
-            if not (e.denominator > 1 and any(x[()] <= 0 for x in v))
-            and not (e < 0 and any(not x[()] for x in v))
         ]
-        for term, at in powers:
+        products = (
+            (contract([s, t], [(), ()], ()), [x * y for x, y in zip(a, b, strict=True)])
+            for (s, a), (t, b) in combinations(powers[: 4 * len(bases)], 2)
+        )
+        for term, at in chain(powers, products):
             number = _constant(
                 [r / x if x else Decimal(0) for r, x in zip(values, at, strict=True)]
             )
             if number:
                 return scale(number, term)
-        first = [p for p in powers if len(powers) <= 200][: 4 * len(bases)]
-        for (s, a), (t, b) in combinations(first, 2):
-            ratios = [
-                r / (x * y) if x * y else Decimal(0) for r, x, y in zip(values, a, b, strict=True)
-            ]
-            number = _constant(ratios)
-            if number:
-                return scale(number, contract([s, t], [(), ()], ()))
     return None
-
-
-def _raised(x: Decimal, e: Fraction) -> Decimal:
-    return x.sqrt() ** int(2 * e) if e.denominator == 2 else x ** int(e)
 
 
 def _constant(values: Sequence[Decimal]) -> Fraction | None:
@@ -151,46 +156,35 @@ def _constant(values: Sequence[Decimal]) -> Fraction | None:
     if len(values) < 2 or not all(x.is_finite() for x in values):
         return None
     with localcontext(context(DIGITS)):
-        if any(abs(x - values[0]) > _CLOSE * abs(values[0]) for x in values):
-            return None
-        found = to_fraction(values[0])
-        near = abs(Decimal(found.numerator) / found.denominator - values[0])
-        return found if near <= _CLOSE * abs(values[0]) else None
+        found = Fraction(values[0]).limit_denominator(10**6)
+        number = Decimal(found.numerator) / found.denominator
+        near = all(abs(x - values[0]) <= _CLOSE * abs(values[0]) for x in (*values, number))
+    return found if near else None
 
 
-def scalars_of(case: Case, apart: set[str]) -> list[Expr]:
+def scalars_of(case: Case) -> list[Expr]:
     """Scalars a factor may be made of: extents, scalar tensors, and scalar parts where there are axes.
 
-    `apart`: tensors of which it must not be made (those differentiated by, where all is scalar).
+    Without the tensors differentiated by, where all is scalar.
     """
-    every = [case.truth, case.claimed]
-    found: dict[Expr, None] = {}
-    for dim in symbolic_extents([*every, *case.variables.values()]):
-        found.setdefault(extent(dim))
-    for x in case.variables.values():
-        if not x.shape and x.name not in apart:
-            found.setdefault(x)
+    every, variables = [case.truth, case.claimed], case.question.variables.values()
+    apart = {variable_name(text) for text in case.question.wrt}
+    found = [extent(dim) for dim in symbolic_extents([*every, *variables])]
+    found += [x for x in variables if not x.shape and x.name not in apart]
     if case.truth.rank:
-        for node in postorder(every):
-            if not node.rank and not isinstance(node, Literal):
-                found.setdefault(split_scale(node)[1])
-    return list(found)
+        scalars = [node for node in postorder(every) if not node.rank]
+        found += [split_scale(node)[1] for node in scalars if not isinstance(node, Literal)]
+    return list(dict.fromkeys(found))
 
 
 # ------------------------------------------------------------ terms
 
 
-Terms = list[tuple[Fraction, Expr]]
-
-
-def _terms(term: Expr) -> list[Terms]:
-    """The term as sums of terms: as it stands, and multiplied out; coarse ones first."""
-    (short,) = simplify([term])
-    forms = [short]
-    if expanded_terms(short) <= _EXPANDED:
-        (long,) = simplify([short])
-        (long,) = expand([long])
-        forms.append(long)
+def _sums(term: Expr) -> list[Terms]:
+    """The term as sums of terms: as it is, and multiplied out; coarse ones first."""
+    forms = simplify([term])
+    if expanded_terms(forms[0]) <= _EXPANDED:
+        forms = [*forms, *expand(simplify(forms))]
     found: list[Terms] = []
     for form in forms:
         outer, inside = split_scale(form)
@@ -217,108 +211,109 @@ def _summands(term: Expr) -> Terms:
 def missing_terms(case: Case) -> tuple[Expr, bool] | None:
     """Whole terms that the claim lacks, or (True) has beyond the derivative's."""
     for whole, is_extra in ((case.truth, False), (case.claimed, True)):
-        for terms in _terms(whole):
+        for terms in _sums(whole):
             for count in range(1, min(len(terms) - 1, _TOGETHER) + 1):
                 for chosen in combinations(terms, count):
                     part = add(chosen, whole.shape)
                     sign = -1 if is_extra else 1
-                    if case.agrees(add([(1, case.claimed), (sign, part)], whole.shape)):
+                    if case.is_truth(add([(1, case.claimed), (sign, part)], whole.shape)):
                         return part, is_extra
     return None
 
 
-def term_with_other_coefficient(case: Case) -> tuple[Expr, Fraction] | None:
-    """A term of the derivative, and by what number it is multiplied in the claim."""
+def _other_coefficient(case: Case) -> list[str]:
+    """A term of the derivative is multiplied by a number in the claim."""
     difference = add([(1, case.truth), (-1, case.claimed)], case.truth.shape)
-    for terms in _terms(case.truth):
+    for terms in _sums(case.truth):
         for c, term in terms:
-            if is_zero(term):
-                continue
             part = scale(c, term)
-            number = factor_between(Case(part, difference, case.variables, case.samples), ())
-            if isinstance(number, Literal) and number.value not in (0, 1):
-                return part, 1 - number.value
-    return None
+            rest = factor_between(replace(case, truth=part, claimed=difference), ())
+            if not isinstance(rest, Literal) or rest.value == 1:
+                continue
+            number, text = 1 - rest.value, case.text(part)
+            if number == -1:
+                minus = [INVERSE] if has_function(part, "inv") else []
+                return [f"one term has the wrong sign; it should be {text}", *minus]
+            return [f"one term is off by the factor {number}; it should be {text}"]
+    return []
 
 
 # ------------------------------------------------------------ assumptions
 
 
-def symmetry_needed(case: Case) -> tuple[str, ...] | None:
-    """The fewest square matrices that, were they symmetric, would make the claim right."""
-    square = [
-        x.name
-        for x in dict.fromkeys(
-            node for node in postorder([case.truth, case.claimed]) if isinstance(node, Variable)
-        )
-        if x.rank == 2 and x.shape[0] == x.shape[1] and not x.symmetric
-    ][:6]
+def symmetry_needed(case: Case) -> str:
+    """The fewest square matrices that, were they symmetric, would make the claim right, in words."""
+    nodes = postorder([case.truth, case.claimed])
+    variables = [node for node in nodes if isinstance(node, Variable)]
+    square = [x.name for x in variables if _is_square(x) and not x.symmetric][:6]
     for count in dict.fromkeys((1, len(square))):
         for names in combinations(square, count) if square else ():
-            if agree_if_symmetric(case.truth, case.claimed, case.variables, names):
-                return names
-    return None
+            if case.agrees_if_symmetric(case.truth, names):
+                return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} symmetric"
+    return ""
 
 
-def agree_if_symmetric(a: Expr, b: Expr, variables: Variables, names: Sequence[str]) -> bool:
-    """Are two terms equal once these tensors are symmetric?"""
-    words = {name: variables[name].assumptions | {"symmetric"} for name in names}
-    left, right = (with_assumptions(term, words) for term in (a, b))
-    together = {n: Variable(n, x.shape, words.get(n, x.assumptions)) for n, x in variables.items()}
-    return decide(left, right, together).equal
+def _dependent_entries(case: Case) -> list[str]:
+    """G + G' - diag(G): the derivative by a symmetric matrix whose entries are tied."""
+    shape, x = case.truth.shape, case.question.variables[variable_name(case.question.wrt[-1])]
+    if not _is_square(x) or x.shape != shape:
+        return []
+    turned = transpose(case.truth, (1, 0))
+    diagonal = contract([case.truth, Delta(shape[0])], [(0, 1), (0, 1)], (0, 1))
+    tied = add([(1, case.truth), (1, turned), (-1, diagonal)], shape)
+    if not case.agrees_if_symmetric(tied, [x.name]):
+        return []
+    return [
+        f"this is G + G' - diag(G), the derivative G by a symmetric {x.name} whose entries above "
+        "and below the diagonal are one; here all entries count as independent"
+    ]
 
 
 # ------------------------------------------------------------ rewritings of the claim
 
 
-@dataclass(frozen=True)
-class Rewriting:
-    """A change of the claim that makes it right."""
-
-    transposed: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
-
-
-def rewriting(case: Case) -> Rewriting | None:
-    """One transposition, or another order of the factors of one product, after which the claim is right."""
+def _rewriting(case: Case) -> list[str]:
+    """One transposition, or another order of the factors of one product, makes the claim right."""
     nodes = len(postorder([case.truth, case.claimed]))
-    count = min(_VARIANTS, _WORK // nodes)
-    for change, term in islice(_rewritings(case.claimed), count):
-        if term.shape == case.truth.shape and case.agrees(term):
-            return change
-    return None
+    for sentence, term in islice(_rewritings(case), min(_VARIANTS, _WORK // nodes)):
+        if term.shape == case.truth.shape and case.is_truth(term):
+            return [sentence]
+    return []
 
 
-def _rewritings(claimed: Expr) -> Iterator[tuple[Rewriting, Expr]]:
-    roots = [claimed]
-    if expanded_terms(claimed) <= _EXPANDED:
-        roots += [term for term in expand([claimed]) if term is not claimed]
+def _rewritings(case: Case) -> Iterator[tuple[str, Expr]]:
+    roots = [case.claimed]
+    if expanded_terms(case.claimed) <= _EXPANDED:
+        roots = list(dict.fromkeys([*roots, *expand(roots)]))
+    rotated = "; a trace may be rotated, but its factors not exchanged"
+    rotated = rotated * (not case.question.expression._term.rank)
     for root in roots:
         for node in postorder([root]):
-            if isinstance(node, Contraction):
-                changes = _of_product(node)
-            elif isinstance(node, Sum):
-                changes = _of_sum(node)
-            else:
-                continue
-            for change, other in changes:
+            for sentence, other in _changes(node, rotated):
                 if other is not node and other.shape == node.shape:
-                    yield change, substituted([root], {node: other})[0]
+                    yield sentence, substituted([root], {node: other})[0]
 
 
 def _is_square(term: Expr) -> bool:
     return term.rank == 2 and term.shape[0] == term.shape[1]
 
 
-def _of_product(node: Contraction) -> Iterator[tuple[Rewriting, Expr]]:
+def _changes(node: Expr, rotated: str) -> Iterator[tuple[str, Expr]]:
+    if not isinstance(node, Contraction | Sum):
+        return
+    for k, child in enumerate(node.children):
+        if _is_square(child):
+            children = (*node.children[:k], transpose(child, (1, 0)), *node.children[k + 1 :])
+            name = _name(child)
+            yield (
+                f"a transpose is forgotten or too many: turn {name} round",
+                add(zip(node.coefficients, children, strict=True), node.shape)
+                if isinstance(node, Sum)
+                else contract(children, node.inputs, node.output),
+            )
+    if isinstance(node, Sum):
+        return
     labels = node.inputs
-    turned = [k for k, child in enumerate(node.children) if _is_square(child)]
-    for k in turned:
-        inputs = (*labels[:k], labels[k][::-1], *labels[k + 1 :])
-        yield (
-            Rewriting(transposed=(named(node.children[k]),)),
-            contract(node.children, inputs, node.output),
-        )
     same: dict[object, list[int]] = {}
     for k, child in enumerate(node.children):
         if child.rank == 2:
@@ -326,17 +321,18 @@ def _of_product(node: Contraction) -> Iterator[tuple[Rewriting, Expr]]:
     for group in same.values():
         if not 2 <= len(group) <= 4:
             continue
-        names = tuple(dict.fromkeys(named(node.children[k]) for k in group))
+        names = ", ".join(dict.fromkeys(_name(node.children[k]) for k in group))
+        sentence = f"the factors {names} stand in the wrong order or are transposed wrongly"
         for order in permutations(group):
             for flips in product((False, True), repeat=len(group)):
                 moved: list[Subscript] = list(labels)
                 for k, other, flip in zip(group, order, flips, strict=True):
                     moved[k] = labels[other][::-1] if flip else labels[other]
-                if _fits(node.children, moved):
-                    yield Rewriting(order=names), contract(node.children, moved, node.output)
+                if _fit(node.children, moved):
+                    yield sentence + rotated, contract(node.children, moved, node.output)
 
 
-def _fits(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> bool:
+def _fit(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> bool:
     """Has every label one extent?"""
     dims: dict[int, object] = {}
     return all(
@@ -346,49 +342,45 @@ def _fits(operands: Sequence[Expr], inputs: Sequence[Subscript]) -> bool:
     )
 
 
-def _of_sum(node: Sum) -> Iterator[tuple[Rewriting, Expr]]:
-    for k, child in enumerate(node.children):
-        if _is_square(child):
-            children = (*node.children[:k], transpose(child, (1, 0)), *node.children[k + 1 :])
-            yield (
-                Rewriting(transposed=(named(child),)),
-                add(zip(node.coefficients, children, strict=True), node.shape),
-            )
-
-
-def named(term: Expr) -> str:
+def _name(term: Expr) -> str:
     """What to call a factor in a sentence."""
     if isinstance(term, Variable):
         return term.name
     if isinstance(term, Apply) and term.children:
-        return f"{term.function}({named(term.children[0])})"
+        return f"{term.function}({_name(term.children[0])})"
     return "the product" if isinstance(term, Contraction) else "the bracket"
 
 
 # ------------------------------------------------------------ chain rule
 
 
-def forgotten_factor(case: Case) -> tuple[Expr, bool] | None:
-    """A part u of the derivative with truth = u .* claimed, or (True) claimed = u .* truth."""
+def _forgotten_factor(case: Case) -> list[str]:
+    """A part u of the derivative with truth = u .* claimed, or claimed = u .* truth."""
     shape = case.truth.shape
-    if not shape:
-        return None
     axes = tuple(range(len(shape)))
-    for node in postorder([case.truth, case.claimed]):
+    for node in postorder([case.truth, case.claimed]) if shape else ():
         if node is case.truth or node is case.claimed or not node.rank:
             continue
         for own in permutations(axes, min(node.rank, len(axes))):
             if tuple(shape[axis] for axis in own) != node.shape:
                 continue
-            for whole, other, is_extra in (
-                (case.truth, case.claimed, False),
-                (case.claimed, case.truth, True),
-            ):
+            for whole, other in ((case.truth, case.claimed), (case.claimed, case.truth)):
                 if is_zero(other):
                     continue
-                product_term = contract([other, node], [axes, own], axes)
-                inner = Case(product_term, whole, case.variables, case.samples)
-                number = factor_between(inner, ())
+                times = contract([other, node], [axes, own], axes)
+                number = factor_between(replace(case, truth=times, claimed=whole), ())
                 if isinstance(number, Literal):
-                    return scale(number.value, node), is_extra
-    return None
+                    factor = f"the factor {case.part_text(scale(number.value, node))} is"
+                    if whole is case.claimed:
+                        return [f"{factor} too many"]
+                    return [f"{factor} missing: the inner derivative of the chain rule?"]
+    return []
+
+
+# the first that says something is heard
+_EXPLANATIONS: tuple[Callable[[Case], list[str]], ...] = (
+    _other_coefficient,
+    _rewriting,
+    _forgotten_factor,
+    _dependent_entries,
+)

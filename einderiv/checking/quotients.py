@@ -8,16 +8,16 @@ Invariant: the numerical derivative uses values of the expression alone: complex
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..equality import symmetric_names
+from ..equality import floats, symmetric_names
 from ..errors import DataError, DerivativeError
 from ..expressions import Expression
-from ..notations import named
+from ..notations import variable_name
 from ..terms import Variable, symbolic_extents
 from .claims import read_expression
 
@@ -57,7 +57,7 @@ def check_derivative(
         raise DerivativeError("no variable to differentiate by", hint="name one: 'x'")
     before = e.diff(*names[:-1]) if len(names) > 1 else e
     after = before.diff(names[-1])
-    name = named(names[-1])
+    name = variable_name(names[-1])
     given = {key: np.asarray(value) for key, value in {**(arrays or {}), **more}.items()}
     complex_ones = [key for key, value in given.items() if np.iscomplexobj(value)]
     if complex_ones:
@@ -67,32 +67,35 @@ def check_derivative(
             hint="pass real arrays; derivatives here are those of real functions",
         )
     errors = []
-    for at in _points(e, given, dict(sizes or {})):
-        extents = {k: v for k, v in (sizes or {}).items()}
-        extents.update(at.sizes)
+    for tensors, extents in _points(e, given, dict(sizes or {})):
 
-        def function(x: Array, at: _Point = at, told: Mapping[str, int] = extents) -> Array:
-            return np.asarray(before({**at.arrays, name: x}, sizes=_untold(before, told)))
+        def value(
+            x: Array,
+            of: Expression = before,
+            tensors: Mapping[str, Array] = tensors,
+            extents: Mapping[str, int] = extents,
+        ) -> Array:
+            dims = {d for shape in of.variables.values() for d in shape}  # these the arrays tell
+            untold = [dim for dim in symbolic_extents([of.term]) if dim not in dims]
+            return np.asarray(of({**tensors, name: x}, sizes={dim: extents[dim] for dim in untold}))
 
         try:
-            derivative = np.asarray(after(at.arrays, sizes=_untold(after, extents)))
+            derivative = value(tensors[name], after)
         except DataError:
             if len(given) == len(e.variables):
                 raise
             continue  # a matrix that happens to be singular
         if not (np.isfinite(derivative).all() and np.abs(derivative).max(initial=0.0) < _WILD):
             continue
-        numerical = numerical_derivative(function, at.arrays[name])
+        numerical = numerical_derivative(value, tensors[name])
         if numerical is not None:
-            scale = max(np.abs(numerical).max(initial=0.0), np.abs(derivative).max(initial=0.0))
+            scale = max(np.abs(x).max(initial=0.0) for x in (numerical, derivative))
             error = np.abs(derivative - numerical).max(initial=0.0)
             errors.append(float(error / scale) if scale else 0.0)
         if len(errors) == _POINTS:
             break
-    if errors:
-        return min(
-            errors
-        )  # some extents make a matrix singular; a wrong derivative is wrong at each point
+    if errors:  # some extents make a matrix singular; a wrong derivative is wrong at each point
+        return min(errors)
     raise DataError(
         "the derivative could not be compared: no point gave finite values",
         hint="pass arrays of the expression's domain",
@@ -133,17 +136,10 @@ def _central(function: Function, x: Array, place: tuple[int, ...]) -> Array:
     return np.asarray(rows[0])
 
 
-class _Point:
-    """Arrays, and the extents that these do not tell."""
-
-    def __init__(self, arrays: dict[str, Array], sizes: dict[str, int]) -> None:
-        self.arrays, self.sizes = arrays, sizes
-
-
-def _points(e: Expression, given: Mapping[str, Array], sizes: Mapping[str, int]) -> list[_Point]:
-    """Arrays to try: those given, the others drawn at random."""
-    variables: Sequence[Variable] = list(e._context.variables.values())
-    assumed = e._context.assumptions
+def _points(
+    e: Expression, given: Mapping[str, Array], sizes: dict[str, int]
+) -> Iterator[tuple[dict[str, Array], dict[str, int]]]:
+    """Arrays to try, and extents: those given, the others drawn at random."""
     unknown = [name for name in given if name not in e.variables]
     if unknown:
         raise DataError(
@@ -151,50 +147,22 @@ def _points(e: Expression, given: Mapping[str, Array], sizes: Mapping[str, int])
             facts=[f"the expression has {', '.join(e.variables) or 'no tensors'}"],
             hint="drop it, or correct the name",
         )
-    dims = symbolic_extents([e.term, *variables])
-    told = dict(sizes)
-    for x in variables:
-        if x.name in given:
-            shape = given[x.name].shape
-            told.update({d: n for d, n in zip(x.shape, shape, strict=False) if isinstance(d, str)})
-    cholesky = symmetric_names(e.term)
+    assumed = e._context.assumptions
+    variables = [
+        Variable(n, shape, assumed.get(n, frozenset())) for n, shape in e.variables.items()
+    ]
+    for name, value in given.items():
+        pairs = zip(e.variables[name], value.shape, strict=False)
+        sizes.update({dim: size for dim, size in pairs if isinstance(dim, str)})
+    symmetric = symmetric_names([e.term, *variables])
     rng, draw = np.random.default_rng(7), random.Random(7)
-    points = []
     for attempt in range(1 if len(given) == len(variables) else _ATTEMPTS):
-        extents = {dim: told.get(dim, draw.randrange(2, 5)) for dim in dims}
+        dims = symbolic_extents([e.term, *variables])
+        extents = {dim: sizes.get(dim, draw.randrange(2, 5)) for dim in dims}
         arrays = {
             x.name: given[x.name]
             if x.name in given
-            else _drawn(
-                x, extents, rng, attempt, assumed.get(x.name, frozenset()), x.name in cholesky
-            )
+            else floats(x, extents, rng, attempt % 3 == 2, x.name in symmetric)
             for x in variables
         }
-        points.append(_Point(arrays, extents))
-    return points
-
-
-def _drawn(
-    x: Variable,
-    extents: Mapping[str, int],
-    rng: np.random.Generator,
-    attempt: int,
-    words: frozenset[str],
-    cholesky: bool,
-) -> Array:
-    shape = tuple(extents[d] if isinstance(d, str) else d for d in x.shape)
-    value = rng.uniform(0.1, 0.9, size=shape)
-    if attempt % 3 == 2 and not words & {"positive", "nonnegative"}:
-        value = value * rng.choice([-1.0, 1.0], size=shape)
-    if len(shape) > 1 and shape[-1] == shape[-2]:
-        value = value + shape[-1] * np.eye(shape[-1])
-        if cholesky or words & {"symmetric", "spd"}:
-            value = (value + np.swapaxes(value, -1, -2)) / 2
-    return value
-
-
-def _untold(e: Expression, extents: Mapping[str, int]) -> dict[str, int]:
-    """The extents that no tensor of an expression has."""
-    dims = {d for shape in e.variables.values() for d in shape}
-    wanted = symbolic_extents([e.term])
-    return {dim: size for dim, size in extents.items() if dim in wanted and dim not in dims}
+        yield arrays, extents

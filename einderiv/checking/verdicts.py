@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from ..terms import Variable, postorder, symbolic_extents
 
 Array = Any
 
-KINDS = ("correct", "transposed", "sign", "factor", "shape", "missing term", "wrong")
 _SHOWN = 16  # entries of an array that are written out
 _WIDE = 240  # characters of a formula that are written out
 _BESIDE = 90  # formulas up to here are followed by their other form on the same line
@@ -37,22 +37,21 @@ class Counterexample:
     note: str = ""
 
     def __str__(self) -> str:
-        given = [f"{name} = {_written(value)}" for name, value in self.arrays.items()]
+        given = [f"{name} = {_array_text(value)}" for name, value in self.arrays.items()]
         given += [
             f"{name} = {size}" for name, size in self.sizes.items() if name not in self.arrays
         ]
-        if self.truth.size <= _SHOWN:
-            values = f"the claim gives {_written(self.claimed)}, "
-            values += f"the derivative is {_written(self.truth)}"
-        else:
+        place: Any = ...
+        at = ""
+        if self.truth.size > _SHOWN:
             place = np.unravel_index(np.argmax(np.abs(self.claimed - self.truth)), self.truth.shape)
-            at = ", ".join(str(int(k)) for k in place)
-            values = f"at [{at}] the claim gives {_written(self.claimed[place])}, "
-            values += f"the derivative is {_written(self.truth[place])}"
+            at = f"at [{', '.join(str(int(k)) for k in place)}] "
+        ours, theirs = (_array_text(value[place]) for value in (self.claimed, self.truth))
+        values = f"{at}the claim gives {ours}, the derivative is {theirs}"
         return f"{self.note}for {', '.join(given)}: {values}" if given else values
 
 
-def _written(value: Array) -> str:
+def _array_text(value: Array) -> str:
     array = np.asarray(value)
     if array.size > _SHOWN:
         return f"an array of shape {array.shape}"
@@ -98,7 +97,7 @@ class Verdict:
     def __str__(self) -> str:
         lines = [self.headline or self.kind]
         if not self.correct:
-            lines.append(f"  claimed:    {_shortened(' '.join(self.text.split()))}")
+            lines.append(f"  claimed:    {_shorten(' '.join(self.text.split()))}")
             lines.append(f"  derivative: {both_forms(self.truth, self.notation)}")
             lines += [
                 f"  {sentence}" for mistake in self.mistakes for sentence in mistake.split("\n")
@@ -151,32 +150,27 @@ def both_forms(e: Expression, notation: str | None = None) -> str:
     index = formula(e)
     matrix = matrix_or_none(e)
     if matrix is None:
-        return _shortened(index)
+        return _shorten(index)
     matrix = matrix.rpartition(" ; ")[2]
     first, second = (matrix, index) if notation == "matrix" else (index, matrix)
     if first == second:
-        return _shortened(first)
+        return _shorten(first)
     other = "in indices" if notation == "matrix" else "as matrices"
     gap = ",  " if len(first) + len(second) <= _BESIDE else ",\n              "
-    return f"{_shortened(first)}{gap}{other} {_shortened(second)}"
+    return f"{_shorten(first)}{gap}{other} {_shorten(second)}"
 
 
 def formula(e: Expression) -> str:
     """Index notation with its definitions, without the declarations that only say shapes."""
     lines = str(e).splitlines()
-    return "; ".join(line for line in lines[:-1] if "=" in line) + (
-        "; " * any("=" in line for line in lines[:-1]) + lines[-1]
-    )
+    return "; ".join([*(line for line in lines[:-1] if "=" in line), lines[-1]])
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= _WIDE else f"{text[: _WIDE - 4]} ..."
 
 
-# Small arrays on which a claim and the derivative differ.
-#
-# In: two expressions of one program. Out: `Counterexample`, or None where none is found.
-# Invariant: both values are computed by the program that a user would run, and differ in the first digits.
+# Small arrays on which a claim and the derivative differ in the first digits, as a user would compute them.
 
 _ATTEMPTS = 24
 _VISIBLE = 1e-3  # relative difference
@@ -185,68 +179,60 @@ _LARGEST = 10_000  # entries of an array
 
 
 def counterexample(
-    truth: Expression, claimed: Expression, variables: Mapping[str, Variable]
+    truth: Expression, claimed: Expression, variables: Mapping[str, Variable], note: str
 ) -> Counterexample | None:
     """Small whole numbers first, then others; the smallest extents first."""
     rng = np.random.default_rng(5)
     terms = [truth.term, claimed.term]
-    symmetric = symmetric_names(*terms)
-    named = dict.fromkeys((*truth.variables, *claimed.variables))
-    used = [variables[name] for name in named]
-    needed = symbolic_extents([*terms, *used])
+    symmetric = symmetric_names(terms)
+    used = [variables[name] for name in dict.fromkeys((*truth.variables, *claimed.variables))]
+    met = {node.name for node in postorder(terms) if isinstance(node, Variable)}
+    told = {dim for x in used for dim in x.shape}
     found = None
     for attempt in range(_ATTEMPTS):
-        sizes = {dim: _size(attempt, k) for k, dim in enumerate(needed)}
-        arrays = {x.name: _small(x, sizes, rng, attempt, x.name in symmetric) for x in used}
-        if any(array is None for array in arrays.values()):
+        # 2 for all extents first, 2 and 3 by turns then, 2 to 6 in the end
+        cycle = 1 if attempt < 4 else 2 if attempt < 16 else 5
+        dims = enumerate(symbolic_extents([*terms, *used]))
+        sizes = {dim: 2 + (k + attempt) % cycle for k, dim in dims}
+        shapes = [tuple(sizes[d] if isinstance(d, str) else d for d in x.shape) for x in used]
+        if any(prod(shape) > _LARGEST for shape in shapes):
             return None
-        told = {dim for x in used for dim in x.shape}
+        arrays = {
+            x.name: _small_array(x, shape, rng, attempt, x.name in symmetric)
+            for x, shape in zip(used, shapes, strict=True)
+        }
         more = {dim: size for dim, size in sizes.items() if dim not in told}
         try:
-            values = [
+            ours, theirs = (
                 np.asarray(e(arrays, sizes=more), dtype=float) + 0.0 for e in (claimed, truth)
-            ]
+            )
         except (EinderivError, TypeError, ValueError):
             continue
-        ours, theirs = values
-        if ours.shape != theirs.shape or not (
-            np.isfinite(ours).all() and np.isfinite(theirs).all()
-        ):
+        if ours.shape != theirs.shape or not np.isfinite([ours, theirs]).all():
             continue
         if np.any(np.abs(ours - theirs) > _VISIBLE * (np.abs(theirs) + np.abs(ours))):
-            met = {v.name for v in _variables(terms)}
             shown = {n: a for n, a in arrays.items() if n in met}
-            found = Counterexample(shown, ours, theirs, more)
-            if max(np.abs(ours).max(), np.abs(theirs).max()) < _READABLE:
+            found = Counterexample(shown, ours, theirs, more, note)
+            if np.abs([ours, theirs]).max() < _READABLE:
                 break
     return found
 
 
-def _size(attempt: int, number: int) -> int:
-    """2 for all extents first, 2 and 3 by turns then, 2 to 6 in the end."""
-    if attempt < 4:
-        return 2
-    return 2 + (number + attempt) % (2 if attempt < 16 else 5)
-
-
-def _variables(terms: list[Any]) -> list[Variable]:
-    return [node for node in postorder(terms) if isinstance(node, Variable)]
-
-
-def _small(
-    x: Variable, sizes: Mapping[str, int], rng: np.random.Generator, attempt: int, symmetric: bool
-) -> Array | None:
-    shape = tuple(sizes[d] if isinstance(d, str) else d for d in x.shape)
-    if int(np.prod(shape, dtype=int)) > _LARGEST:
-        return None
+def _small_array(
+    x: Variable,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    attempt: int,
+    symmetric: bool,
+) -> Array:
     value = rng.integers(1, 4, size=shape).astype(float)
     if attempt % 2 == 0 and not x.assumptions & {"positive", "nonnegative"}:
         value = value * rng.choice([-1.0, 1.0], size=shape)
     if attempt % 6 >= 4:
         value = value / 4
     if len(shape) > 1 and shape[-1] == shape[-2]:
-        if x.symmetric or symmetric:
+        if symmetric:
             value = np.tril(value) + np.swapaxes(np.tril(value, -1), -1, -2)
-        if attempt % 4 >= 2 or "spd" in x.assumptions or symmetric:
+        if attempt % 4 >= 2 or symmetric:
             value = value + 3 * shape[-1] * np.eye(shape[-1])
     return value

@@ -1,8 +1,8 @@
-"""The command `einderiv`: derive, print and run expressions from a shell.
+"""The command `einderiv`: derive, explain, check, draw and run expressions from a shell.
 
 In: arguments, standard input, files. Out: text on standard output, an exit code.
-Invariant: 0 fine, 2 bad input with one message on standard error; never a traceback.
-1 is left to wrong claims.
+Invariant: 0 fine, 1 a claim is not correct, 2 bad input with one message on standard error; never a
+traceback, and nothing binary on a terminal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,273 +28,12 @@ from ..expressions import Expression, compile, parse
 from ..notations import read_subscripts
 from ..printers import TARGETS, Drawn, Origin, function_code
 from ..programs import einsum_report
-from .datafiles import Array, check_output, read_arrays, write_array
+from .datafiles import Array, format_of, read_arrays, write_array
 from .demo import demo_text
 
-# `einderiv diff ... --to numpy|torch|jax`: a derivative as a standalone function.
-#
-# In: an expression and its derivative, what the command line asked for. Out: the function's text.
-# Invariant: the docstring names what was differentiated by what.
-
-CODE = tuple(TARGETS)
 _LONG = 70  # characters of an expression that is named by its text
-
-
-def code_text(
-    expression: Expression,
-    result: Expression,
-    target: str,
-    *,
-    wrt: Sequence[str],
-    order: int | None,
-    layout: str | None,
-    notation: str,
-    **_: object,
-) -> str:
-    """The derivative's code; without `wrt` that of the expression."""
-    hints = result._context.hints()
-    text = _formula(expression, notation).splitlines()[-1]
-    names = [name.partition("[")[0].strip() for name in wrt for _ in range(order or 1)]
-    origin = Origin(
-        len(names),
-        tuple(names),
-        hints.name or (text if len(text) <= _LONG else "the expression"),
-        layout == "denominator",
-    )
-    return function_code(result, hints, target, "f", False, origin).rstrip("\n")
-
-
-def _formula(expression: Expression, notation: str) -> str:
-    if notation == "matrix":
-        try:
-            return expression.matrix()
-        except NotMatrixFormError:
-            pass
-    return str(expression)
-
-
-# The command `einderiv check`: a verdict on a claimed derivative.
-#
-# In: the group of commands, and how it reads an expression. Out: one more command.
-# Invariant: exit code 0 for a correct claim only, 1 for every other verdict, 2 for bad input.
-
-Read = Callable[..., tuple[Expression, Expression]]
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-
-
-def add_check(
-    commands: click.Group,
-    expression_options: Decorator,
-    read: Read,
-    text_of: Callable[[str], str],
-    declared: Callable[[str], dict[str, tuple[str | int, ...]]],
-    assumed: Callable[[Sequence[str]], dict[str, list[str]]],
-) -> None:
-    """Registers `check` beside the other commands, with their options."""
-
-    @commands.command("check")
-    @expression_options
-    @click.option(
-        "--claim",
-        required=True,
-        metavar="TEXT",
-        help="The derivative that somebody claims; - and @file as for EXPR.",
-    )
-    @click.option(
-        "--claim-notation",
-        metavar="NAME",
-        help="The notation of the claim; without it index, matrix and LaTeX are tried.",
-    )
-    @click.option(
-        "--to", type=click.Choice(["text", "json"]), default="text", help="What to print."
-    )
-    @click.pass_context
-    def check_command(
-        context: click.Context,
-        /,
-        text: str,
-        claim: str,
-        claim_notation: str | None,
-        to: str,
-        wrt: Sequence[str],
-        order: int | None,
-        layout: str | None,
-        **options: Any,
-    ) -> None:
-        """Say whether a claimed derivative of EXPR is right, and what is the matter with it if not.
-
-        \b
-        einderiv check "J = (X[a,b]*th[b]-Y[a])*(X[a,c]*th[c]-Y[a])/n" --wrt th \\
-            --claim "2*X'*(X*th-Y)/n"
-        einderiv check "x'*A*x" --wrt x --claim "2*A*x" --assume "A symmetric"
-
-        Without --notation the notations are tried for EXPR, too. Exit codes: 0 the claim is correct as it
-        stands, 1 it is not (also if it is correct up to layout, that is, transposed), 2 bad input.
-        """
-        if not wrt:
-            raise click.UsageError("check needs --wrt", context)
-        source = context.get_parameter_source("notation")
-        if source == click.core.ParameterSource.DEFAULT and options["operands"] is None:
-            expression = read_expression(
-                text_of(text), declared(options["shapes"] or ""), assumed(options["assume"])
-            )
-        else:
-            expression, _ = read(text, wrt=(), order=None, layout=None, **options)
-        verdict = check(
-            expression,
-            wrt,
-            text_of(claim),
-            claim_notation,
-            order=1 if order is None else order,
-            layout=layout,
-        )
-        if to == "json":
-            print(json.dumps(verdict.facts(), ensure_ascii=False))
-        else:
-            print(verdict)
-        context.exit(0 if verdict.correct else 1)
-
-
-# The command `einderiv draw`, and pictures on standard output.
-#
-# In: the options of an expression. Out: Graphviz text, SVG, PNG or a pattern of zeros, printed or in a file.
-# Invariant: nothing binary is written to a terminal.
-
-Derived = Callable[..., tuple[Expression, Expression]]
-
-
-def add_draw(
-    commands: click.Group,
-    expression_options: Callable[[Command], Command],
-    derived: Derived,
-    sizes_of: Callable[[Sequence[str]], Mapping[str, int]],
-) -> None:
-    """Register `draw` with a group; the options are those of the other commands."""
-
-    @commands.command("draw")
-    @expression_options
-    @click.option(
-        "--what",
-        type=click.Choice(["network", "graph", "spy", "plan"]),
-        help="network: tensors joined by summed indices; graph: operations; spy: where a derivative "
-        "is zero; plan: the steps of the compiled program. By default network or graph, as fits.",
-    )
-    @click.option(
-        "--to",
-        type=click.Choice(["dot", "txt", "svg", "png"]),
-        help="Graphviz text (by default), for spy text (by default); pictures: svg, png.",
-    )
-    @click.option("--size", multiple=True, metavar="n=5", help="An extent, for --what spy.")
-    @click.option("--out", metavar="FILE", help="Write to .dot, .txt, .svg or .png.")
-    def draw_command(
-        text: str,
-        what: str | None,
-        to: str | None,
-        size: Sequence[str],
-        out: str | None,
-        **options: Any,
-    ) -> None:
-        """Draw EXPR, or its derivative.
-
-        \b
-        einderiv draw "A[i,j]*B[j,k]*x[k]" | dot -Tsvg > network.svg
-        einderiv draw "(X[a,b]*th[b] - Y[a])^2" --wrt th --what graph --out graph.png
-        einderiv draw "Y[i,p] = X[i,j]*B[j,p]" --wrt X --what spy
-        """
-        if size and what != "spy":
-            raise click.UsageError("--size needs --what spy", click.get_current_context())
-        expression, result = derived(text, **options)
-        chosen = result if options["wrt"] else expression
-        picture: Drawn
-        if what == "spy":
-            picture = chosen.spy(sizes_of(size))
-        else:
-            picture = compile(chosen).draw() if what == "plan" else chosen.draw(what)
-        write_picture(picture, to, out)
-
-
-def write_picture(picture: Drawn, to: str | None = None, out: str | None = None) -> None:
-    """Write to a file, of the kind that its name ends in; without one to standard output, as text first."""
-    kind = to or (Path(out).suffix.removeprefix(".").lower() if out else picture.text_kind)
-    data = picture.as_bytes(kind, out or "")
-    if out is not None:
-        picture.write(out, data)
-        return
-    if sys.stdout.isatty() and kind == "png":
-        raise DataError(
-            "a PNG is nothing that a terminal shows",
-            hint="pass --out picture.png, or redirect the output to a file",
-        )
-    stream = getattr(sys.stdout, "buffer", None)
-    if stream is None:
-        sys.stdout.write(data.decode())
-        return
-    sys.stdout.flush()
-    stream.write(data)
-    stream.flush()
-
-
-# The command `einderiv explain`: the steps from an expression to its derivative.
-#
-# In: the options of an expression. Out: a derivation as a ladder of text, LaTeX or HTML, printed.
-# Invariant: one variable, one derivative; bad input is refused as by the other commands.
-
-_FORMS: dict[str, Callable[[Derivation], str]] = {
-    "text": str,
-    "latex": Derivation.latex,
-    "html": Derivation.html,
-}
-
-
-def add_explain(
-    commands: click.Group, expression_options: Callable[[Command], Command], read: Read
-) -> None:
-    """Registers `explain` beside the other commands, with their options."""
-
-    @commands.command("explain")
-    @expression_options
-    @click.option(
-        "--method",
-        type=click.Choice(list(METHODS)),
-        default="index",
-        help="index (default): product and chain rule with Kronecker deltas.",
-    )
-    @click.option(
-        "--to", type=click.Choice(list(_FORMS)), default="text", help="What to print (text)."
-    )
-    @click.pass_context
-    def explain_command(
-        context: click.Context,
-        /,
-        text: str,
-        method: str,
-        to: str,
-        wrt: Sequence[str],
-        order: int | None,
-        layout: str | None,
-        **options: Any,
-    ) -> None:
-        """Print why the derivative of EXPR is what it is, step by step.
-
-        \b
-        einderiv explain "J = (X[a,b]*th[b]-Y[a])*(X[a,c]*th[c]-Y[a])/n" --wrt "th[d]"
-        einderiv explain "logdet(A)" --wrt A --to latex
-        """
-        if len(wrt) != 1:
-            raise click.UsageError("explain needs --wrt once", context)
-        if order is not None:
-            raise click.UsageError("explain takes no --order: explain a first derivative", context)
-        expression, _ = read(text, wrt=(), order=None, layout=None, **options)
-        derivation = expression.explain(wrt[0], method=method, layout=layout or "numerator")
-        print(_FORMS[to](derivation))
-
-
-# ----------------------------------------------------------------------
-
 INTERRUPTED = 130  # as a shell reports a process ended by SIGINT ...
 BROKEN_PIPE = 141  # ... and by SIGPIPE
-
-Command = Callable[..., None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -302,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # θ on an ASCII terminal is \u03b8, not a crash
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _invoked(list(sys.argv[1:] if arguments is None else arguments))
-        if sys.stdout is not None:  # it is None where the shell closed it
+        code = _run_command(list(sys.argv[1:] if arguments is None else arguments))
+        if sys.stdout is not None:  # it is None if the shell closed it
             sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -313,21 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "einderiv"
-        return _refused(
-            f"UsageError: {error.format_message()}\n  see {command} --help{_dash(error)}"
-        )
+        dash = "; an EXPR that begins with - stands after --"
+        advice = f"see {command} --help{dash if isinstance(error, click.NoSuchOption) else ''}"
+        return _refuse(f"UsageError: {error.format_message()}\n  {advice}")
     except EinderivError as error:
-        return _refused(f"{type(error).__name__}: {error}")
+        return _refuse(f"{type(error).__name__}: {error}")
     except MemoryError as error:
-        return _refused(f"ResourceLimitError: not enough memory: {error}")
+        return _refuse(f"ResourceLimitError: not enough memory: {error}")
     except OSError as error:
         _discard_output()
-        return _refused(f"DataError: cannot write the output: {error.strerror or error}")
+        return _refuse(f"DataError: cannot write the output: {error.strerror or error}")
     except Exception as error:
-        return _refused(_bug(error))
+        return _refuse(_bug(error))
 
 
-def _invoked(arguments: list[str]) -> int:
+def _run_command(arguments: list[str]) -> int:
     try:
         with commands.make_context("einderiv", arguments) as context:
             commands.invoke(context)
@@ -336,27 +76,18 @@ def _invoked(arguments: list[str]) -> int:
     return 0
 
 
-def _refused(message: str) -> int:
+def _refuse(message: str) -> int:
     if sys.stderr is not None:
         print(message, file=sys.stderr)
     return 2
 
 
-def _dash(error: click.UsageError) -> str:
-    if not isinstance(error, click.NoSuchOption):
-        return ""
-    return "; an EXPR that begins with - stands after --"
-
-
 def _bug(error: Exception) -> str:
     """One message for what should not happen, with the place a report needs."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    *_, place = traceback.extract_tb(error.__traceback__)
     kind = type(error).__name__
     advice = "this is a bug in einderiv, please report it with the expression"
-    return f"InternalError: {kind}: {error}{place}\n  {advice}"
+    return f"InternalError: {kind}: {error} at {place.filename}:{place.lineno}\n  {advice}"
 
 
 def _discard_output() -> None:
@@ -384,7 +115,7 @@ class _Commands(click.Group):
         return list(self.commands)
 
 
-def _expression_options(command: Command) -> Command:
+def _expression_options(command: Callable[..., None]) -> Callable[..., None]:
     """EXPR and what says how to read and to differentiate it."""
     options = (
         click.argument("text", metavar="EXPR"),
@@ -423,27 +154,27 @@ def _expression_options(command: Command) -> Command:
     return command
 
 
-def _derived(
-    text: str,
-    wrt: Sequence[str],
-    order: int | None,
-    layout: str | None,
-    shapes: str | None,
-    assume: Sequence[str],
-    notation: str,
-    operands: str | None,
+def _read(
+    text: str, shapes: str | None, assume: Sequence[str], notation: str, operands: str | None
+) -> Expression:
+    """The expression of a command line."""
+    return parse(
+        _program_text(text),
+        notation,
+        operands=None if operands is None else [name.strip() for name in operands.split(",")],
+        shapes=_declarations(shapes or ""),
+        assume=_assumptions(assume),
+    )
+
+
+def _derivative(
+    text: str, wrt: Sequence[str], order: int | None, layout: str | None, **options: Any
 ) -> tuple[Expression, Expression]:
     """The expression of a command line and its derivative; without --wrt the expression, simplified."""
     if not wrt and (order is not None or layout is not None):
         option = "--order" if order is not None else "--layout"
         raise click.UsageError(f"{option} needs --wrt", click.get_current_context())
-    expression = parse(
-        _program_text(text),
-        notation,
-        operands=None if operands is None else [name.strip() for name in operands.split(",")],
-        shapes=_declared(shapes or ""),
-        assume=_assumed(assume),
-    )
+    expression = _read(text, **options)
     if not wrt:
         return expression, expression.simplify()
     order = 1 if order is None else order
@@ -474,10 +205,10 @@ def _program_text(text: str) -> str:
 _DECLARATION = re.compile(r"\s*([^\W\d]\w*)\s*:\s*\(([\w\s,]*)\)\s*[;,]?\s*")
 
 
-def _declared(text: str) -> dict[str, tuple[str | int, ...]]:
+def _declarations(text: str) -> dict[str, tuple[str | int, ...]]:
     """Shapes by name.
 
-    >>> _declared("X:(n, 3) th:(3) c:()")
+    >>> _declarations("X:(n, 3) th:(3) c:()")
     {'X': ('n', 3), 'th': (3,), 'c': ()}
     """
     shapes: dict[str, tuple[str | int, ...]] = {}
@@ -499,10 +230,10 @@ def _declared(text: str) -> dict[str, tuple[str | int, ...]]:
     return shapes
 
 
-def _assumed(texts: Sequence[str]) -> dict[str, list[str]]:
+def _assumptions(texts: Sequence[str]) -> dict[str, list[str]]:
     """Assumptions by name.
 
-    >>> _assumed(["Q symmetric, x positive"])
+    >>> _assumptions(["Q symmetric, x positive"])
     {'Q': ['symmetric'], 'x': ['positive']}
     """
     assumptions: dict[str, list[str]] = {}
@@ -555,7 +286,7 @@ def commands() -> None:
 @_expression_options
 @click.option(
     "--to",
-    type=click.Choice(["index", "matrix", "latex", "einsum", *CODE, "dot", "png", "json"]),
+    type=click.Choice(["index", "matrix", "latex", "einsum", *TARGETS, "dot", "png", "json"]),
     help="What to print; without it the index form, with the matrix form as a comment (for EXPR in "
     "matrix notation the other way round).",
 )
@@ -567,13 +298,13 @@ def diff_command(text: str, to: str | None, as_json: bool, **options: Any) -> No
     einderiv diff "x[i]*Q[i,j]*x[j]" --wrt x --order 2 --assume "Q symmetric"
     einderiv diff "A[i,j]*x[j]" --wrt x --layout denominator --to latex
     """
-    expression, result = _derived(text, **options)
+    expression, result = _derivative(text, **options)
     if as_json or to == "json":
         print(json.dumps(_facts(expression, result, **options), ensure_ascii=False))
     elif to in ("dot", "png"):
-        write_picture(result.draw(), to)
-    elif to in CODE:
-        print(code_text(expression, result, to, **options))
+        _write_picture(result.draw(), to)
+    elif to in TARGETS:
+        print(_code_text(expression, result, to, **options))
     elif to is None:
         print(_both_forms(result, options["notation"], options["layout"]))
     else:
@@ -584,6 +315,26 @@ def diff_command(text: str, to: str | None, as_json: bool, **options: Any) -> No
             "matrix": lambda e: e.matrix(options["layout"]),
         }
         print(forms[to](result))
+
+
+def _code_text(
+    expression: Expression,
+    result: Expression,
+    target: str,
+    wrt: Sequence[str],
+    order: int | None,
+    layout: str | None,
+    notation: str,
+    **_: object,
+) -> str:
+    """The derivative as a function whose docstring names what was differentiated by what."""
+    hints = result._context
+    form = _matrix_or_none(expression, None) if notation == "matrix" else None
+    text = (form or str(expression)).splitlines()[-1]
+    names = tuple(name.partition("[")[0].strip() for name in wrt for _ in range(order or 1))
+    of = hints.name or (text if len(text) <= _LONG else "the expression")
+    origin = Origin(len(names), names, of, layout == "denominator")
+    return function_code(result, hints, target, "f", False, origin).rstrip("\n")
 
 
 def _matrix_or_none(result: Expression, layout: str | None) -> str | None:
@@ -660,8 +411,8 @@ def run_command(
         --data X=X.csv --data Y=Y.npy --data th=th.npy --data n=16
     """
     if out is not None:
-        check_output(out)
-    _, result = _derived(text, **options)
+        format_of(out, "write")  # before anything is computed
+    _, result = _derivative(text, **options)
     arrays = read_arrays(data, result.variables)
     value = np.asarray(result(arrays, sizes=_sizes(size)))
     if out is not None:
@@ -679,8 +430,7 @@ def _plain(value: Array) -> Any:
         value = np.stack([value.real, value.imag], axis=-1)
     if np.isfinite(value).all():
         return value.tolist()
-    flat = np.empty(value.shape, object)
-    flat[...] = value
+    flat = value.astype(object)
     flat[~np.isfinite(value)] = [str(x) for x in value[~np.isfinite(value)].tolist()]
     return flat.tolist()
 
@@ -738,6 +488,173 @@ def demo_command() -> None:
         print(part)
 
 
-add_check(commands, _expression_options, _derived, _program_text, _declared, _assumed)
-add_draw(commands, _expression_options, _derived, _sizes)
-add_explain(commands, _expression_options, _derived)
+@commands.command("check")
+@_expression_options
+@click.option(
+    "--claim",
+    required=True,
+    metavar="TEXT",
+    help="The derivative that somebody claims; - and @file as for EXPR.",
+)
+@click.option(
+    "--claim-notation",
+    metavar="NAME",
+    help="The notation of the claim; without it index, matrix and LaTeX are tried.",
+)
+@click.option("--to", type=click.Choice(["text", "json"]), default="text", help="What to print.")
+@click.pass_context
+def check_command(
+    context: click.Context,
+    /,
+    text: str,
+    claim: str,
+    claim_notation: str | None,
+    to: str,
+    wrt: Sequence[str],
+    order: int | None,
+    layout: str | None,
+    **options: Any,
+) -> None:
+    """Say whether a claimed derivative of EXPR is right, and what is the matter with it if not.
+
+    \b
+    einderiv check "J = (X[a,b]*th[b]-Y[a])*(X[a,c]*th[c]-Y[a])/n" --wrt th \\
+        --claim "2*X'*(X*th-Y)/n"
+    einderiv check "x'*A*x" --wrt x --claim "2*A*x" --assume "A symmetric"
+
+    Without --notation the notations are tried for EXPR, too. Exit codes: 0 the claim is correct as it
+    stands, 1 it is not (also if it is correct up to layout, that is, transposed), 2 bad input.
+    """
+    if not wrt:
+        raise click.UsageError("check needs --wrt", context)
+    source = context.get_parameter_source("notation")
+    if source == click.core.ParameterSource.DEFAULT and options["operands"] is None:
+        expression = read_expression(
+            _program_text(text),
+            _declarations(options["shapes"] or ""),
+            _assumptions(options["assume"]),
+        )
+    else:
+        expression = _read(text, **options)
+    verdict = check(
+        expression,
+        wrt,
+        _program_text(claim),
+        claim_notation,
+        order=1 if order is None else order,
+        layout=layout,
+    )
+    if to == "json":
+        print(json.dumps(verdict.facts(), ensure_ascii=False))
+    else:
+        print(verdict)
+    context.exit(0 if verdict.correct else 1)
+
+
+@commands.command("draw")
+@_expression_options
+@click.option(
+    "--what",
+    type=click.Choice(["network", "graph", "spy", "plan"]),
+    help="network: tensors joined by summed indices; graph: operations; spy: where a derivative "
+    "is zero; plan: the steps of the compiled program. By default network or graph, as fits.",
+)
+@click.option(
+    "--to",
+    type=click.Choice(["dot", "txt", "svg", "png"]),
+    help="Graphviz text (by default), for spy text (by default); pictures: svg, png.",
+)
+@click.option("--size", multiple=True, metavar="n=5", help="An extent, for --what spy.")
+@click.option("--out", metavar="FILE", help="Write to .dot, .txt, .svg or .png.")
+def draw_command(
+    text: str,
+    what: str | None,
+    to: str | None,
+    size: Sequence[str],
+    out: str | None,
+    **options: Any,
+) -> None:
+    """Draw EXPR, or its derivative.
+
+    \b
+    einderiv draw "A[i,j]*B[j,k]*x[k]" | dot -Tsvg > network.svg
+    einderiv draw "(X[a,b]*th[b] - Y[a])^2" --wrt th --what graph --out graph.png
+    einderiv draw "Y[i,p] = X[i,j]*B[j,p]" --wrt X --what spy
+    """
+    if size and what != "spy":
+        raise click.UsageError("--size needs --what spy", click.get_current_context())
+    expression, result = _derivative(text, **options)
+    chosen = result if options["wrt"] else expression
+    picture: Drawn
+    if what == "spy":
+        picture = chosen.spy(_sizes(size))
+    else:
+        picture = compile(chosen).draw() if what == "plan" else chosen.draw(what)
+    _write_picture(picture, to, out)
+
+
+def _write_picture(picture: Drawn, to: str | None = None, out: str | None = None) -> None:
+    """Write to a file, of the kind that its name ends in; without one to standard output, as text first."""
+    kind = to or (Path(out).suffix.removeprefix(".").lower() if out else picture.text_kind)
+    data = picture.as_bytes(kind, out or "")
+    if out is not None:
+        picture.write(out, data)
+        return
+    if sys.stdout.isatty() and kind == "png":
+        raise DataError(
+            "a PNG is nothing that a terminal shows",
+            hint="pass --out picture.png, or redirect the output to a file",
+        )
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None:
+        sys.stdout.write(data.decode())
+        return
+    sys.stdout.flush()
+    stream.write(data)
+    stream.flush()
+
+
+@commands.command("explain")
+@_expression_options
+@click.option(
+    "--method",
+    type=click.Choice(list(METHODS)),
+    default="index",
+    help="index (default): product and chain rule with Kronecker deltas.",
+)
+@click.option(
+    "--to",
+    type=click.Choice(["text", "latex", "html"]),
+    default="text",
+    help="What to print (text).",
+)
+@click.pass_context
+def explain_command(
+    context: click.Context,
+    /,
+    text: str,
+    method: str,
+    to: str,
+    wrt: Sequence[str],
+    order: int | None,
+    layout: str | None,
+    **options: Any,
+) -> None:
+    """Print why the derivative of EXPR is what it is, step by step.
+
+    \b
+    einderiv explain "J = (X[a,b]*th[b]-Y[a])*(X[a,c]*th[c]-Y[a])/n" --wrt "th[d]"
+    einderiv explain "logdet(A)" --wrt A --to latex
+    """
+    if len(wrt) != 1:
+        raise click.UsageError("explain needs --wrt once", context)
+    if order is not None:
+        raise click.UsageError("explain takes no --order: explain a first derivative", context)
+    expression = _read(text, **options)
+    derivation = expression.explain(wrt[0], method=method, layout=layout or "numerator")
+    forms: dict[str, Callable[[Derivation], str]] = {
+        "text": str,
+        "latex": Derivation.latex,
+        "html": Derivation.html,
+    }
+    print(forms[to](derivation))

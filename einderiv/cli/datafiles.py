@@ -10,11 +10,11 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from ..errors import DataError, EinderivError
 
 Array = NDArray[Any]
-Loader = Callable[[], Array]  # an array of a file, not loaded before it is wanted
 
 _NAMED = re.compile(r"([^\W\d]\w*)=(.+)", re.DOTALL)
 
@@ -38,32 +37,42 @@ def read_arrays(items: Sequence[str], wanted: Collection[str]) -> dict[str, Arra
     arrays: dict[str, Array] = {}
     origin: dict[str, str] = {}
     for item in items:
-        for name, load in _loaders(item, wanted).items():
-            if name in arrays:
-                raise DataError(
-                    f"{name} is given twice",
-                    facts=[f"by {origin[name]}", f"by {item}"],
-                    hint="drop one of them",
-                )
-            arrays[name], origin[name] = load(), item
+        named = _NAMED.fullmatch(item)
+        found = {named[1]: _one_array(*named.groups())} if named else _arrays(item, wanted)
+        twice = next((name for name in found if name in arrays), None)
+        if twice is not None:
+            raise DataError(
+                f"{twice} is given twice",
+                facts=[f"by {origin[twice]}", f"by {item}"],
+                hint="drop one of them",
+            )
+        arrays |= found
+        origin |= dict.fromkeys(found, item)
     return arrays
 
 
-def _loaders(item: str, wanted: Collection[str]) -> dict[str, Loader]:
-    named = _NAMED.fullmatch(item)
-    if named:
-        name, text = named.groups()
-        return {name: lambda: _one_array(name, text)}
-    suffix = _suffix(item, "read")
+def _arrays(item: str, wanted: Collection[str]) -> dict[str, Array]:
+    """What is wanted of a file that has names for what it holds."""
+    suffix = format_of(item, "read")
     if suffix == ".npy":
         raise DataError(f"{item} holds an array without a name", hint=f"name it: --data X={item}")
-    columns = _npz(item) if suffix == ".npz" else read_table(item).columns()
-    chosen = {name: load for name, load in columns.items() if name in wanted}
+    if suffix == ".csv":
+        table = read_table(item)
+        return {name: table.column(name) for name in _wanted_names(item, table.header(), wanted)}
+    with _open_arrays(item, suffix) as loaded:
+        return {
+            name: np.asarray(loaded[name]) for name in _wanted_names(item, loaded.files, wanted)
+        }
+
+
+def _wanted_names(item: str, names: Sequence[str], wanted: Collection[str]) -> list[str]:
+    """Those of a file's names that are wanted."""
+    chosen = [name for name in names if name in wanted]
     if not chosen:
         raise DataError(
             f"{item} has no array that is needed",
             facts=[
-                f"it has {_some(columns) or 'no names'}",
+                f"it has {_some(names) or 'no names'}",
                 f"the expression has {_some(wanted) or 'no tensors'}",
             ],
             hint=f"name what it holds: --data X={item}, or drop it",
@@ -75,41 +84,33 @@ def _one_array(name: str, text: str) -> Array:
     number = _number(text)
     if number is not None:
         return np.asarray(number)
-    match _suffix(text, "read"):
-        case ".csv":
-            return read_table(text).array()
-        case ".npy":
-            with _opened(text) as loaded:
-                if isinstance(loaded, np.ndarray):
-                    return loaded
-                raise DataError(f"{text} is no .npy file", hint="rename it if it is an .npz file")
-    arrays = _npz(text)
-    if name not in arrays and len(arrays) != 1:
-        raise DataError(
-            f"{text} has no array {name}",
-            facts=[f"it has {_some(arrays) or 'none'}"],
-            hint="correct the name, or save one array as .npy",
-        )
-    return arrays[name if name in arrays else next(iter(arrays))]()
-
-
-def _npz(path: str) -> dict[str, Loader]:
-    def member(name: str) -> Array:
-        with _opened(path) as loaded:
-            return np.asarray(loaded[name])
-
-    with _opened(path) as loaded:
+    suffix = format_of(text, "read")
+    if suffix == ".csv":
+        return read_table(text).array()
+    with _open_arrays(text, suffix) as loaded:
         if isinstance(loaded, np.ndarray):
-            raise DataError(f"{path} is no .npz file", hint="rename it if it is an .npy file")
-        return {name: lambda name=name: member(name) for name in loaded.files}  # type: ignore[misc]
+            return loaded
+        if name not in loaded and len(loaded) != 1:
+            raise DataError(
+                f"{text} has no array {name}",
+                facts=[f"it has {_some(loaded) or 'none'}"],
+                hint="correct the name, or save one array as .npy",
+            )
+        return np.asarray(loaded[name if name in loaded else next(iter(loaded))])
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def _open_arrays(path: str, suffix: str) -> Iterator[Any]:
     """What numpy.load makes of a file; whatever goes wrong in reading is a DataError."""
     try:
         with open(path, "rb") as file:
-            yield np.load(file, allow_pickle=False)
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray) != (suffix == ".npy"):
+                other = ".npz" if suffix == ".npy" else ".npy"
+                raise DataError(
+                    f"{path} is no {suffix} file", hint=f"rename it if it is an {other} file"
+                )
+            yield loaded
     except EinderivError:
         raise
     except OSError as error:
@@ -132,11 +133,11 @@ class Table:
     """A .csv file: the header's names (none if its first line is all numbers), and rows of cells."""
 
     place: str
-    names: tuple[str, ...]
-    rows: tuple[tuple[int, tuple[str, ...]], ...]  # with line numbers
+    names: list[str]
+    rows: list[tuple[int, list[str]]]  # with line numbers
 
-    def columns(self) -> dict[str, Loader]:
-        """A vector for each name of the header."""
+    def header(self) -> list[str]:
+        """The names of the columns; refused if a column has none of its own."""
         twice = {name for name in self.names if self.names.count(name) > 1}
         if twice or not self.names:
             raise DataError(
@@ -146,32 +147,28 @@ class Table:
                 hint="give each column its name in the first line, "
                 f"or read the table as a matrix: --data X={self.place}",
             )
-        return {
-            name: lambda k=k: np.array([self._number(row, k) for row in self.rows], float)  # type: ignore[misc]
-            for k, name in enumerate(self.names)
-        }
+        return self.names
 
     def column(self, name: str) -> Array:
         """One column as a vector."""
-        return self.columns()[name]()
+        return self._numbers(self.names.index(name))
 
     def array(self) -> Array:
         """All cells as a matrix; a table of one column as a vector."""
         width = len(self.rows[0][1]) if self.rows else len(self.names)
-        flat = [self._number(row, k) for row in self.rows for k in range(width)]
-        table = np.array(flat, float).reshape(len(self.rows), width)
-        return table[:, 0] if width == 1 else table
+        columns = [self._numbers(k) for k in range(width)]
+        return columns[0] if width == 1 else np.column_stack(columns)
 
-    def _number(self, row: tuple[int, tuple[str, ...]], k: int) -> float:
-        line, cells = row
-        number = _number(cells[k])
-        if number is None:
+    def _numbers(self, k: int) -> Array:
+        numbers = [_number(cells[k]) for _, cells in self.rows]
+        if None in numbers:
+            line, cells = self.rows[numbers.index(None)]
             column = f"column {self.names[k]}" if self.names else f"column {k + 1}"
             raise DataError(
                 f"{self.place}, line {line}, {column}: {cells[k]!r} is no number",
                 hint="write a number such as 2.5 (or nan), separate cells by commas",
             )
-        return number
+        return np.array(numbers, float)
 
 
 def read_table(path: str) -> Table:
@@ -193,32 +190,31 @@ def table_of(text: str, place: str) -> Table:
     >>> table_of("# two columns\\nx, y\\n1, 2\\n3, 4", "here").array().tolist()
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    rows: list[tuple[int, tuple[str, ...]]] = []
+    rows: list[tuple[int, list[str]]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
                 (cells,) = csv.reader([line], skipinitialspace=True)
             except csv.Error as error:
                 raise DataError(f"{place}, line {number}: {error}") from None
-            rows.append((number, tuple(cell.strip() for cell in cells)))
+            rows.append((number, [cell.strip() for cell in cells]))
+            if len(cells) != len(rows[0][1]):
+                raise DataError(
+                    f"{place}, line {number} has {len(cells)} cells, "
+                    f"line {rows[0][0]} has {len(rows[0][1])}",
+                    hint="give every line the same number of commas",
+                )
     if not rows:
         raise DataError(f"{place} is empty", hint="write a header line and rows of numbers")
-    width = len(rows[0][1])
-    for number, row in rows:
-        if len(row) != width:
-            raise DataError(
-                f"{place}, line {number} has {len(row)} cells, line {rows[0][0]} has {width}",
-                hint="give every line the same number of commas",
-            )
-    numbers = [_number(cell) is not None for cell in rows[0][1]]
+    first, cells = rows[0]
+    numbers = [_number(cell) is not None for cell in cells]
     if any(numbers) and not all(numbers):
         raise DataError(
-            f"{place}, line {rows[0][0]} is neither a header nor numbers",
-            facts=[f"it reads {', '.join(rows[0][1])}"],
+            f"{place}, line {first} is neither a header nor numbers",
+            facts=[f"it reads {', '.join(cells)}"],
             hint="write names only, or numbers only",
         )
-    headless = all(numbers)
-    return Table(place, () if headless else rows[0][1], tuple(rows[not headless :]))
+    return Table(place, [], rows) if all(numbers) else Table(place, cells, rows[1:])
 
 
 def _number(text: str) -> float | None:
@@ -236,18 +232,13 @@ def _number(text: str) -> float | None:
 # ------------------------------------------------------------ writing
 
 
-def check_output(path: str) -> None:
-    """Refuse a file name whose suffix says no known format, before anything is computed."""
-    _suffix(path, "write")
-
-
 def write_array(path: str, array: Array, comment: str = "") -> None:
-    """The array in a file; what stood there is replaced at once, by a whole file.
+    """The array in a file; what was there is replaced at once, by a whole file.
 
     .npy; .npz under the name `value`; .csv with up to two axes: a scalar, a column or a table of all
     digits, after `comment` in lines that start with #. Raises DataError.
     """
-    suffix = _suffix(path, "write")
+    suffix = format_of(path, "write")
     if suffix == ".csv" and (array.ndim > 2 or array.dtype.kind == "c"):
         what = "complex numbers" if array.ndim <= 2 else f"{array.ndim} axes"
         raise DataError(f"a .csv file cannot hold {what}", hint="write .npy or .npz instead")
@@ -256,7 +247,16 @@ def write_array(path: str, array: Array, comment: str = "") -> None:
     try:
         try:
             with open(draft, "xb") as file:
-                _write(file, suffix, array, comment)
+                if suffix == ".npy":
+                    np.save(file, array, allow_pickle=False)
+                elif suffix == ".npz":
+                    np.savez(file, value=array)
+                else:
+                    lines = [f"# {line}" for line in comment.splitlines()]
+                    table = array if array.ndim == 2 else array.reshape(-1, 1)
+                    lines += [",".join(map(repr, row)) for row in table.astype(float).tolist()]
+                    text = "".join(f"{line}\n" for line in lines)
+                    file.write(text.encode("utf-8", "backslashreplace"))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, target)
@@ -266,20 +266,8 @@ def write_array(path: str, array: Array, comment: str = "") -> None:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _write(file: IO[bytes], suffix: str, array: Array, comment: str) -> None:
-    match suffix:
-        case ".npy":
-            np.save(file, array, allow_pickle=False)
-        case ".npz":
-            np.savez(file, value=array)
-        case _:
-            lines = [f"# {line}" for line in comment.splitlines()]
-            table = array if array.ndim == 2 else array.reshape(-1, 1)
-            lines += [",".join(map(repr, row)) for row in table.astype(float).tolist()]
-            file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
-
-
-def _suffix(path: str, verb: str) -> str:
+def format_of(path: str, verb: str) -> str:
+    """The suffix that says in which format to `read` or `write`; DataError if it is none of these."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".npz", ".npy", ".csv"):
         raise DataError(

@@ -81,7 +81,7 @@ def longley() -> tuple[Array, Array]:
     return np.column_stack([np.ones(len(table)), table[:, 1:]]), table[:, 0].copy()
 
 
-def certified() -> Array:
+def certified_coefficients() -> Array:
     """NIST's coefficients B0 (intercept) to B6."""
     coefficients: Array = _table("longley_certified.csv").column("value")[:7]
     return coefficients
@@ -92,7 +92,7 @@ def _table(name: str) -> Table:
     return table_of(file.read_text(encoding="utf-8"), name)
 
 
-def fitted(steps: int = STEPS) -> Fit:
+def newton_fit(steps: int = STEPS) -> Fit:
     """Newton's method on the Longley data from th = 0, by our gradient and Hessian."""
     X, Y = longley()
     scale = 2.0 ** np.ceil(np.log2(X.max(axis=0)))
@@ -108,7 +108,7 @@ def fitted(steps: int = STEPS) -> Fit:
         points.append(th / scale)
         norms.append(float(np.linalg.norm(now["grad"])))
     conditions = float(np.linalg.cond(X)), float(np.linalg.cond(Z))
-    return Fit(tuple(points), certified(), tuple(norms), conditions)
+    return Fit(tuple(points), certified_coefficients(), tuple(norms), conditions)
 
 
 def demo_text() -> Iterator[str]:
@@ -118,7 +118,7 @@ def demo_text() -> Iterator[str]:
     yield LEAST_SQUARES
     for title, e in (("gradient by th[d]", J.diff("th[d]")), ("Hessian", J.diff("th[d]", "th[e]"))):
         yield f"\n{title}, axes {', '.join(e.indices)}\n  index  {e}\n  LaTeX  {e.latex()}"
-    fit = fitted()
+    fit = newton_fit()
     yield _heading("\n2. Real data")
     raw, scaled = fit.conditions
     yield INTRODUCTION.format(raw=raw, scaled=scaled)

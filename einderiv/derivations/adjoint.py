@@ -173,7 +173,7 @@ class _Listing:
     def __init__(self, question: Question) -> None:
         self.question = question
         context = question.context
-        self.hints = replace(context.hints(), definitions={})
+        self.hints = replace(context, definitions={})
         (self.root,) = simplify([question.term])
         self.x, self.rank = question.variable, self.root.rank
         self.moving = dependents([self.root], [self.x])

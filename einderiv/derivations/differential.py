@@ -234,7 +234,7 @@ class _Differential:
         context, x = question.context, question.variable
         self.assumptions = {n: w for n, w in context.assumptions.items() if n != x.name}
         self.root = with_assumptions(term, self.assumptions)
-        self.hints = replace(context.hints(), definitions={})
+        self.hints = replace(context, definitions={})
         taken = {
             *context.variables,
             *context.declared,
@@ -480,7 +480,7 @@ class _Differential:
     def _result_line(self) -> Line:
         """The engine's gradient in matrix notation, or in indices where it has no such form."""
         answer = self.question.answer
-        hints = self.question.context.hints()
+        hints = self.question.context
         try:
             *others, last = (
                 s

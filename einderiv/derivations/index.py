@@ -105,7 +105,7 @@ class Frame:
         self.question = question
         context, x = question.context, question.variable
         self.names = question.names
-        hints = context.hints()
+        hints = context
         letters = Letters(hints)
         self.dims: dict[str, Dim] = letters.dims
         for names, shape in ((question.indices, question.term.shape), (self.names, x.shape)):
@@ -561,7 +561,7 @@ class _Derivation(BlockRules):
     def result_line(self) -> Line:
         """The engine's result, with definitions of its own behind it."""
         answer = self.question.answer
-        shown = unparse(answer.term, answer.indices, self.question.context.hints())
+        shown = unparse(answer.term, answer.indices, self.question.context)
         *others, last = [s for s in shown.statements if isinstance(s, Definition)]
         text, latex = tree_text(last.expression), tree_latex(last.expression)
         for other in others:
@@ -589,7 +589,7 @@ class _Derivation(BlockRules):
         """A step to the matrix form, or why there is none."""
         answer = self.question.answer
         try:
-            shown = matrix_text_of(answer.term, self.question.context.hints())
+            shown = matrix_text_of(answer.term, self.question.context)
         except NotMatrixFormError as problem:
             rank = answer.term.rank
             return f"no matrix form: the result has {rank} axes" if rank > 2 else problem.message

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain, count
 
 from ..errors import DerivativeError
-from ..notations import Context, named
+from ..notations import Context, variable_name
 from . import index as index_method
 from .derivation import Derivation, Method, Question
 
@@ -52,7 +52,7 @@ def named_apart(text: str, context: Context, indices: tuple[str, ...]) -> str:
 
     So the user's own dummy indices stay what they are.
     """
-    name = named(text)
+    name = variable_name(text)
     x = context.variable(name)
     if "[" in text or not x.rank:
         return text

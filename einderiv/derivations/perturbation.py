@@ -17,8 +17,8 @@ from ..errors import NotMatrixFormError
 from ..notations import (
     Call,
     Comparison,
+    Context,
     Group,
-    Hints,
     Name,
     Negative,
     Node,
@@ -379,7 +379,7 @@ class Perturbation:
 
     def _printed_form(self, term: Expr, call: Node) -> Form:
         try:
-            return MatrixPrinter(Hints(), {}, term).form(term)
+            return MatrixPrinter(Context(), {}, term).form(term)
         except NotMatrixFormError:
             raise self.refuse(call) from None
 

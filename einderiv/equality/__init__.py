@@ -1,30 +1,32 @@
 """Decides whether two terms are equal, and says how surely.
 
-In: terms. Out: a verdict: by canonical form, by exact arithmetic at random points, or in floating point.
+In: terms. Out: a decision: by canonical form, by exact arithmetic at random points, in many digits, or in
+floating point.
 """
 
-from .checking import check_equal, how_equal
-from .deciding import DIGITS, Decision, Samples, decide, expanded_terms, same_values
-from .digits import context, to_fraction
-from .equality import _modular, agree_in_floats
-from .evaluating import TooLargeError
-from .points import symmetric_names
-from .reference import is_rational
+from .deciding import (
+    DIGITS,
+    Decision,
+    Samples,
+    check_equal,
+    decide,
+    expanded_terms,
+    how_equal,
+    same_values,
+)
+from .digits import context
+from .points import floats, symmetric_names
 
 __all__ = [
     "DIGITS",
     "Decision",
     "Samples",
-    "TooLargeError",
-    "_modular",
-    "agree_in_floats",
     "check_equal",
     "context",
     "decide",
     "expanded_terms",
+    "floats",
     "how_equal",
-    "is_rational",
     "same_values",
     "symmetric_names",
-    "to_fraction",
 ]

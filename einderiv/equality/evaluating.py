@@ -1,7 +1,7 @@
 """Values of terms in exact arithmetic: modulo a prime with functions as unknowns, or in many digits.
 
 In: a term, arrays of its variables, extents. Out: the value, an object array of numbers.
-Invariant: no floating point, and nothing shared with canonical form, simplifier or compiler.
+Invariant: no floating point, and nothing shared with canonical form, simplifier or compiled programs.
 `Modular`: a function is a random one that obeys the laws listed at it and no others, so terms that agree
 here agree for the true function too; those that differ may still be equal. `Precise`: both ways.
 """
@@ -9,16 +9,17 @@ here agree for the true function too; those that differ may still be equal. `Pre
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, getcontext
+from decimal import Decimal, localcontext
 from fractions import Fraction
-from functools import cache
 from hashlib import blake2b
-from itertools import permutations
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from ..programs import levi_civita
 from ..terms import (
+    WHOLE,
     Apply,
     Contraction,
     Delta,
@@ -29,27 +30,34 @@ from ..terms import (
     Literal,
     Map,
     Ones,
-    Subscript,
     Sum,
     Variable,
     postorder,
 )
-from . import digits
-from .reference import PoleError
+from .digits import FUNCTIONS, NAN, context, sign
 
 Array = Any
 Number = Any
 
 _LARGEST = 300_000  # entries of an intermediate array
-_KINKS = ("abs", "sign", "step", "relu", "max", "min", "where", "lt", "le", "gt", "ge")
+_KINKS = ("abs", "sign", "step", "relu", "max", "min", "lt", "le", "gt", "ge")
+
+
+class PoleError(ArithmeticError):
+    """A division by zero at this point: choose another one."""
 
 
 class TooLargeError(ArithmeticError):
     """More entries than exact arithmetic can afford."""
 
 
+def check_entries(shape: Sequence[int], largest: int = _LARGEST) -> None:
+    if prod(shape) > largest:
+        raise TooLargeError
+
+
 class Evaluator:
-    """The part that any field shares: contractions, sums, elimination."""
+    """What all fields share. A field has numbers `one` and `zero`, and the methods that fail here."""
 
     one: Number
     zero: Number
@@ -57,51 +65,55 @@ class Evaluator:
     def __init__(self, values: Mapping[Variable, Array], sizes: Mapping[str, int]) -> None:
         self.values, self.sizes = values, sizes
         self.known: dict[Expr, Array] = {}
-        # on which side of each kink of a piecewise function its entries lie, in order
-        self.sides: dict[Expr, list[int]] = {}
-        self.margins: dict[Expr, list[Number]] = {}  # how far they are from it
 
-    def value(self, term: Expr) -> Array:
-        """The value of a term; what several terms share is computed once."""
-        for node in postorder([term], self.known):
-            shape = tuple(self.size(dim) for dim in node.shape)
-            _check_entries(shape)
-            raw = self._node(node, shape, [self.known[child] for child in node.children])
-            result = np.empty(shape, dtype=object)
-            result[...] = raw
-            self.known[node] = self.reduced(result)
-        return self.known[term]
-
-    def size(self, dim: Dim) -> int:
-        return dim if isinstance(dim, int) else self.sizes[dim]
-
-    # what a field is
-
-    def reduced(self, array: Array) -> Array:
-        raise NotImplementedError
+    def reduce(self, array: Array) -> Array:
+        return np.asarray(array, dtype=object)  # arrays without axes too
 
     def number(self, value: Fraction) -> Number:
-        raise NotImplementedError
+        return self.quotient(self.one * value.numerator, self.one * value.denominator)
 
-    def divided(self, a: Number, b: Number) -> Number:
-        raise NotImplementedError
-
-    def function(self, name: str, arguments: Sequence[Number]) -> Number:
-        raise NotImplementedError
-
-    def whole(self, name: str, row: Sequence[Number]) -> Sequence[Number]:
-        """A function of an axis with no definition by field operations: max, softmax, ..."""
-        raise NotImplementedError
-
-    def matrix(self, name: str, argument: Array) -> Array:
-        """A function of a matrix with no definition by field operations."""
+    def quotient(self, a: Number, b: Number) -> Number:
         raise NotImplementedError
 
     def pivot(self, column: Sequence[Number]) -> int | None:
         """Which of these to divide by, None if all are zero."""
         raise NotImplementedError
 
-    # nodes
+    def function(self, name: str, arguments: Sequence[Number]) -> Number:
+        """A function of entries."""
+        raise NotImplementedError
+
+    def entry(self, node: Map, arguments: Sequence[Number]) -> Number:
+        return self.function(node.function, arguments)
+
+    def whole(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
+        """A function of whole axes, with a value of this shape."""
+        return WHOLE_AXES[node.function](self, argument)
+
+    def extreme(self, name: str, row: Sequence[Number]) -> Number:
+        """Maximum or minimum."""
+        raise NotImplementedError
+
+    def shift(self, row: Sequence[Number]) -> Number:
+        """What to subtract from exponents, so that exponentials do not overflow."""
+        return self.zero
+
+    def factor(self, matrix: Array) -> Array:
+        """The Cholesky factor of a symmetric matrix."""
+        raise NotImplementedError
+
+    def value(self, term: Expr) -> Array:
+        """The value of a term; what several terms share is computed once."""
+        for node in postorder([term], self.known):
+            shape = tuple(self.size(dim) for dim in node.shape)
+            check_entries(shape)
+            result = np.empty(shape, dtype=object)
+            result[...] = self._node(node, shape, [self.known[child] for child in node.children])
+            self.known[node] = self.reduce(result)
+        return self.known[term]
+
+    def size(self, dim: Dim) -> int:
+        return dim if isinstance(dim, int) else self.sizes[dim]
 
     def _node(self, node: Expr, shape: tuple[int, ...], children: list[Array]) -> Array:
         match node:
@@ -118,114 +130,57 @@ class Evaluator:
             case Contraction():
                 return self._contraction(node, children)
             case Sum():
-                total = np.full(shape, self.zero, dtype=object)
-                for coefficient, child in zip(node.coefficients, children, strict=True):
-                    total = self.reduced(total + self.number(coefficient) * child)
-                return total
+                pairs = zip(node.coefficients, children, strict=True)
+                return sum((self.number(c) * child for c, child in pairs), self.zero)
             case Map():
-                return self._map(node, shape, children)
+                result = np.empty(shape, dtype=object)
+                arguments = [np.broadcast_to(child, shape) for child in children]
+                for place in np.ndindex(*shape):
+                    result[place] = self.entry(node, [argument[place] for argument in arguments])
+                return result
+            case Apply() if node.function == "eps":
+                signs = levi_civita(node.width)
+                return np.where(signs > 0, self.one, np.where(signs < 0, -self.one, self.zero))
             case Apply():
-                return self._apply(node, shape, children)
+                (argument,) = children
+                core = 2 if WHOLE[node.function].matrix else node.width
+                batch = argument.shape[: argument.ndim - core]
+                own = shape[len(batch) :]
+                result = np.empty(shape, dtype=object)
+                for place in np.ndindex(*batch):
+                    found = self.whole(node, argument[place], own)
+                    result[place] = np.asarray(found, dtype=object).reshape(own)[()]
+                return result
         raise AssertionError(node)
-
-    def _map(self, node: Map, shape: tuple[int, ...], children: list[Array]) -> Array:
-        result = np.empty(shape, dtype=object)
-        arguments = [np.broadcast_to(child, shape) for child in children]
-        for place in np.ndindex(*shape):
-            own = [argument[place] for argument in arguments]
-            if node.function in _KINKS:
-                self._note_side(node, own)
-            result[place] = self.function(node.function, own)
-        return result
-
-    def _note_side(self, node: Map, own: Sequence[Number]) -> None:
-        """Which branch a piecewise function took; only ordered fields can tell."""
-
-    def _note_extreme(self, node: Apply, row: Array) -> None:
-        """Which entry a maximum or minimum is; only ordered fields can tell."""
 
     def _contraction(self, node: Contraction, children: list[Array]) -> Array:
         """Operands multiplied one by one, each label summed as soon as no other operand has it."""
-        waiting = [_diagonal(a, ls) for a, ls in zip(children, node.inputs, strict=True)]
-        product: tuple[Array, Subscript] = (np.array(self.one, dtype=object), ())
+        waiting = list(zip(children, node.inputs, strict=True))
+        array = np.array(self.one, dtype=object)
+        labels: tuple[Label, ...] = ()
         while waiting:
-            own = set(product[1])
-            k = max(range(len(waiting)), key=lambda j: (len(own & set(waiting[j][1])), -j))
-            product = self._multiplied(product, waiting.pop(k))
-            needed = set(node.output).union(*(labels for _, labels in waiting))
-            array, labels = product
-            axes = tuple(k for k, label in enumerate(labels) if label not in needed)
-            if axes:
-                array = self.reduced(np.sum(array, axis=axes))
-            product = array, tuple(label for label in labels if label in needed)
-        array, labels = product
+            k = max(range(len(waiting)), key=lambda j: (len(set(labels) & set(waiting[j][1])), -j))
+            other, own = waiting.pop(k)
+            needed = set(node.output).union(*(rest for _, rest in waiting))
+            sizes: dict[Label, int] = dict(
+                zip((*labels, *own), (*array.shape, *other.shape), strict=True)
+            )
+            check_entries(list(sizes.values()))
+            number = {label: k for k, label in enumerate(sizes)}  # NumPy takes small ones only
+            kept = tuple(label for label in sizes if label in needed)
+            first, second, third = (
+                [number[label] for label in group] for group in (labels, own, kept)
+            )
+            array, labels = self.reduce(np.einsum(array, first, other, second, third)), kept
         return np.transpose(array, [labels.index(label) for label in node.output])
 
-    def _multiplied(
-        self, left: tuple[Array, Subscript], right: tuple[Array, Subscript]
-    ) -> tuple[Array, Subscript]:
-        labels = tuple(dict.fromkeys((*left[1], *right[1])))
-        a, b = (_spread(array, own, labels) for array, own in (left, right))
-        _check_entries(np.broadcast_shapes(a.shape, b.shape))
-        return self.reduced(a * b), labels
-
-    def _apply(self, node: Apply, shape: tuple[int, ...], children: list[Array]) -> Array:
-        if node.function == "eps":
-            return self._levi_civita(node.width)
-        (argument,) = children
-        if node.function in ("inv", "det", "logdet", "cholesky", "tril"):
-            core, apply = 2, self._of_matrix
-        else:
-            core, apply = node.width, self._of_axis
-        batch = argument.shape[: argument.ndim - core]
-        result = np.empty(shape, dtype=object)
-        for place in np.ndindex(*batch):
-            result[place] = apply(node.function, argument[place])
-            if node.function in ("max", "min"):
-                self._note_extreme(node, argument[place].reshape(-1))
-        return result
-
-    def _of_matrix(self, name: str, argument: Array) -> Array:
-        if name == "tril":
-            return np.where(np.tri(len(argument), dtype=bool), argument, self.zero)
-        if name in ("inv", "det"):
-            inverse, determinant = self.eliminated(argument)
-            return determinant if name == "det" else inverse
-        if name == "cholesky":  # of the symmetric part, as the program computes it
-            half = self.number(Fraction(1, 2))
-            argument = self.reduced(half * (argument + argument.T))
-        return self.matrix(name, argument)
-
-    def _of_axis(self, name: str, argument: Array) -> Array:
-        row = list(argument.reshape(-1))
-        if name == "prod":
-            return self._product(row)
-        if name == "prodexcept":
-            values: Sequence[Number] = [
-                self._product(row[:k] + row[k + 1 :]) for k in range(len(row))
-            ]
-        else:
-            values = self.whole(name, row)
-        if name in ("max", "min", "logsumexp"):
-            return values[0]
-        result = np.empty(len(row), dtype=object)
-        result[:] = values
-        return result.reshape(argument.shape)
-
-    def _product(self, row: Sequence[Number]) -> Number:
-        value = np.array(self.one, dtype=object)
+    def product(self, row: Sequence[Number]) -> Number:
+        value = self.one
         for number in row:
-            value = self.reduced(value * number)
-        return value[()]
+            value = self.reduce(value * number)[()]
+        return value
 
-    def _levi_civita(self, rank: int) -> Array:
-        result = np.full((rank,) * rank, self.zero, dtype=object)
-        for order in permutations(range(rank)):
-            swaps = sum(order[i] > order[j] for j in range(rank) for i in range(j))
-            result[order] = self.number(Fraction(-1 if swaps % 2 else 1))
-        return result
-
-    def eliminated(self, matrix: Array) -> tuple[Array, Number]:
+    def eliminate(self, matrix: Array) -> tuple[Array, Number]:
         """Inverse and determinant by Gauss and Jordan; PoleError where there is no inverse."""
         n = len(matrix)
         unit = np.where(np.eye(n, dtype=bool), self.one, self.zero)
@@ -238,42 +193,52 @@ class Evaluator:
             if found:
                 rows[[column, column + found]] = rows[[column + found, column]]
                 determinant = -determinant
-            determinant = self._product([determinant, rows[column, column]])
-            factor = self.divided(self.one, rows[column, column])
-            rows[column] = self.reduced(rows[column] * factor)
+            determinant = self.product([determinant, rows[column, column]])
+            factor = self.quotient(self.one, rows[column, column])
+            rows[column] = self.reduce(rows[column] * factor)
             for r in range(n):
                 if r != column:
-                    rows[r] = self.reduced(rows[r] - rows[r, column] * rows[column])
+                    rows[r] = self.reduce(rows[r] - rows[r, column] * rows[column])
         return rows[:, n:], determinant
 
 
-def _check_entries(shape: Sequence[int]) -> None:
-    entries = 1
-    for size in shape:
-        entries *= size
-    if entries > _LARGEST:
-        raise TooLargeError
+def _softmax(f: Evaluator, row: Array) -> list[Number]:
+    shift = f.shift(row.flat)
+    powers = [f.function("exp", [x - shift]) for x in row.flat]
+    total = f.reduce(sum(powers, f.zero))[()]
+    return [f.quotient(x, total) for x in powers]
 
 
-def _diagonal(array: Array, labels: Subscript) -> tuple[Array, Subscript]:
-    """An operand with each of its labels once."""
-    kept = tuple(dict.fromkeys(labels))
-    if len(kept) < len(labels):
-        sizes = {label: size for label, size in zip(labels, array.shape, strict=True)}
-        grid = np.ix_(*(range(sizes[label]) for label in kept))
-        array = array[tuple(grid[kept.index(label)] for label in labels)]
-    return array, kept
+def _logsumexp(f: Evaluator, row: Array) -> Number:
+    shift = f.shift(row.flat)
+    total = sum((f.function("exp", [x - shift]) for x in row.flat), f.zero)
+    return shift + f.function("log", [f.reduce(total)[()]])
 
 
-def _spread(array: Array, own: Subscript, labels: Sequence[Label]) -> Array:
-    """The array with axes in the order of `labels`, of size 1 where it has none."""
-    array = np.transpose(array, [own.index(label) for label in labels if label in own])
-    sizes = dict(zip(sorted(own, key=list(labels).index), array.shape, strict=True))
-    return array.reshape([sizes.get(label, 1) for label in labels])
+# Functions of whole axes; the argument has these axes only.
+WHOLE_AXES: dict[str, Callable[[Evaluator, Array], Any]] = {
+    "prod": lambda f, x: f.product(list(x.flat)),
+    "prodexcept": lambda f, x: [f.product([*x.flat[:k], *x.flat[k + 1 :]]) for k in range(x.size)],
+    "max": lambda f, x: f.extreme("max", list(x.flat)),
+    "min": lambda f, x: f.extreme("min", list(x.flat)),
+    "logsumexp": _logsumexp,
+    "softmax": _softmax,
+    "logsoftmax": lambda f, x: x - _logsumexp(f, x),
+    "inv": lambda f, x: f.eliminate(x)[0],
+    "det": lambda f, x: f.eliminate(x)[1],
+    "logdet": lambda f, x: f.function("log", [f.function("abs", [f.eliminate(x)[1]])]),
+    # of the symmetric part, as the program computes it
+    "cholesky": lambda f, x: f.factor(f.reduce(f.number(Fraction(1, 2)) * (x + x.T))),
+    "tril": lambda f, x: np.where(np.tri(len(x), dtype=bool), x, f.zero),
+}
+RATIONAL = ("prod", "prodexcept", "inv", "det", "tril")
 
 
 class Modular(Evaluator):
-    """Integers modulo a prime; a function is unknown but for the laws that `_LAWS` gives it."""
+    """Integers modulo a prime; a function is unknown but for the laws that `LAWS` gives it.
+
+    Without `laws` it is unknown altogether, unless it is rational.
+    """
 
     def __init__(
         self,
@@ -281,18 +246,17 @@ class Modular(Evaluator):
         sizes: Mapping[str, int],
         prime: int,
         salt: int,
+        laws: bool,
     ) -> None:
         super().__init__(values, sizes)
-        self.prime, self.salt = prime, salt
+        self.prime, self.salt, self.laws = prime, salt, laws
         self.one, self.zero = 1, 0
+        self.is_rational = True  # so far: have all functions been rational?
 
-    def reduced(self, array: Array) -> Array:
-        return np.asarray(array % self.prime, dtype=object)  # arrays without axes too
+    def reduce(self, array: Array) -> Array:
+        return np.asarray(array % self.prime, dtype=object)
 
-    def number(self, value: Fraction) -> int:
-        return self.divided(value.numerator, value.denominator)
-
-    def divided(self, a: int, b: int) -> int:
+    def quotient(self, a: int, b: int) -> int:
         if not b % self.prime:
             raise PoleError
         return int(a) * pow(int(b), -1, self.prime) % self.prime
@@ -300,8 +264,22 @@ class Modular(Evaluator):
     def pivot(self, column: Sequence[int]) -> int | None:
         return next((k for k, x in enumerate(column) if x % self.prime), None)
 
+    def function(self, name: str, arguments: Sequence[int]) -> int:
+        reduced = [x % self.prime for x in arguments]
+        self.is_rational &= name == "pow"
+        if self.laws or name == "pow":
+            return LAWS[name](self, *reduced)
+        return self.unknown(name, *reduced)
+
+    def whole(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
+        self.is_rational &= node.function in RATIONAL
+        if self.laws or node.function in RATIONAL:
+            return super().whole(node, argument, shape)
+        return [self.unknown(f"{node.function}{k}", *argument.flat) for k in range(prod(shape))]
+
     def unknown(self, name: str, *arguments: int) -> int:
         """A random number, the same for the same function and arguments."""
+        self.is_rational = False
         text = f"{self.salt}|{name}|{'|'.join(str(int(x)) for x in arguments)}"
         found = int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big")
         return found % (self.prime - 1) + 1
@@ -314,22 +292,17 @@ class Modular(Evaluator):
 
     def exp(self, x: int) -> int:
         """exp(-x) = 1/exp(x)."""
+        x %= self.prime
         if not x:
             return 1
         if 2 * x < self.prime:
             return self.unknown("exp", x)
-        return self.divided(1, self.unknown("exp", self.prime - x))
+        return self.quotient(1, self.unknown("exp", self.prime - x))
 
     def log(self, x: int) -> int:
         return 0 if x % self.prime == 1 else self.unknown("log", x % self.prime)
 
-    def function(self, name: str, arguments: Sequence[int]) -> int:
-        if name == "pow":
-            return self._power(*arguments)
-        law = _LAWS.get(name)
-        return self.unknown(name, *arguments) if law is None else law(self, *arguments)
-
-    def _power(self, x: int, p: int) -> int:
+    def power(self, x: int, p: int) -> int:
         whole = p if 2 * p < self.prime else p - self.prime
         if abs(whole) > 10**6:
             return self.unknown("pow", x, p)
@@ -337,48 +310,44 @@ class Modular(Evaluator):
             raise PoleError
         return pow(x, whole, self.prime)
 
-    def whole(self, name: str, row: Sequence[int]) -> Sequence[int]:
-        if name in ("max", "min"):
-            return [self.unknown(name, *sorted(row))]
-        powers = [self.exp(x) for x in row]
-        total = sum(powers) % self.prime
-        if name == "softmax":
-            return [self.divided(x, total) for x in powers]
-        logarithm = self.log(total)
-        return [logarithm] if name == "logsumexp" else [x - logarithm for x in row]
+    def extreme(self, name: str, row: Sequence[int]) -> int:
+        return self.unknown(name, *sorted(row))
 
-    def matrix(self, name: str, argument: Array) -> Array:
-        if name == "logdet":  # a function of the determinant
-            return self.unknown(name, self.eliminated(argument)[1] % self.prime)
-        flat = [int(x) for x in argument.reshape(-1)]
-        result = np.zeros(argument.shape, dtype=object)
-        for i, j in zip(*np.tril_indices(len(argument)), strict=True):
-            result[i, j] = self.unknown(f"{name}{i},{j}", *flat)
+    def factor(self, matrix: Array) -> Array:
+        result = np.zeros(matrix.shape, dtype=object)
+        for i, j in zip(*np.tril_indices(len(matrix)), strict=True):
+            result[i, j] = self.unknown(f"cholesky{i},{j}", *matrix.flat)
         return result
 
 
 def _half_angle(f: Modular, x: int) -> tuple[int, int]:
     """sin(x) = 2 t/(1 + t^2) and cos(x) = (1 - t^2)/(1 + t^2)."""
     t = f.odd("half angle", x)
-    return f.divided(2 * t, 1 + t * t), f.divided(1 - t * t, 1 + t * t)
+    return f.quotient(2 * t, 1 + t * t), f.quotient(1 - t * t, 1 + t * t)
 
 
-# Laws of the functions, each true of the real function wherever both of its sides are defined.
-_LAWS: dict[str, Callable[..., int]] = {
+def _no_law(name: str) -> Callable[..., int]:
+    return lambda f, *arguments: f.unknown(name, *arguments)
+
+
+# Laws of the functions of entries, each true of the real function wherever both of its sides are defined.
+LAWS: dict[str, Callable[..., int]] = {
+    **{name: _no_law(name) for name in ("pi", "sqrt", "atan2", "lgamma", "polygamma", "step")},
+    "pow": lambda f, x, p: f.power(x, p),
     "exp": lambda f, x: f.exp(x),
     "expm1": lambda f, x: f.exp(x) - 1,
-    "sigmoid": lambda f, x: f.divided(1, 1 + f.exp(-x % f.prime)),
-    "sinh": lambda f, x: f.divided(f.exp(x) - f.exp(-x % f.prime), 2),
-    "cosh": lambda f, x: f.divided(f.exp(x) + f.exp(-x % f.prime), 2),
-    "tanh": lambda f, x: f.divided(f.exp(x) - f.exp(-x % f.prime), f.exp(x) + f.exp(-x % f.prime)),
+    "sigmoid": lambda f, x: f.quotient(1, 1 + f.exp(-x)),
+    "sinh": lambda f, x: f.quotient(f.exp(x) - f.exp(-x), 2),
+    "cosh": lambda f, x: f.quotient(f.exp(x) + f.exp(-x), 2),
+    "tanh": lambda f, x: f.quotient(f.exp(x) - f.exp(-x), f.exp(x) + f.exp(-x)),
     "log": lambda f, x: f.log(x),
     "log1p": lambda f, x: f.log(1 + x),
     "softplus": lambda f, x: f.log(1 + f.exp(x)),
     "sin": lambda f, x: _half_angle(f, x)[0],
     "cos": lambda f, x: _half_angle(f, x)[1],
-    "tan": lambda f, x: f.divided(*_half_angle(f, x)),
+    "tan": lambda f, x: f.quotient(*_half_angle(f, x)),
     "asin": lambda f, x: f.odd("asin", x),
-    "acos": lambda f, x: f.divided(f.unknown("pi"), 2) - f.odd("asin", x),
+    "acos": lambda f, x: f.quotient(f.unknown("pi"), 2) - f.odd("asin", x),
     "atan": lambda f, x: f.odd("atan", x),
     "erf": lambda f, x: f.odd("erf", x),
     "erfc": lambda f, x: 1 - f.odd("erf", x),
@@ -399,19 +368,23 @@ _LAWS: dict[str, Callable[..., int]] = {
 
 
 class Precise(Evaluator):
-    """Decimals in the context of the caller; entries outside a domain are NaN."""
+    """Decimals of so many digits; entries outside a domain are NaN."""
 
-    def __init__(self, values: Mapping[Variable, Array], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, values: Mapping[Variable, Array], sizes: Mapping[str, int], digits: int
+    ) -> None:
         super().__init__(values, sizes)
+        self.digits = digits
         self.one, self.zero = Decimal(1), Decimal(0)
+        # on which side of each kink of a piecewise function its entries lie, in order
+        self.sides: dict[Expr, list[int]] = {}
+        self.margins: dict[Expr, list[Decimal]] = {}  # how far they are from it
 
-    def reduced(self, array: Array) -> Array:
-        return np.asarray(array, dtype=object)
+    def value(self, term: Expr) -> Array:
+        with localcontext(context(self.digits)):
+            return super().value(term)
 
-    def number(self, value: Fraction) -> Decimal:
-        return _decimal(value, getcontext().prec)
-
-    def divided(self, a: Decimal, b: Decimal) -> Decimal:
+    def quotient(self, a: Decimal, b: Decimal) -> Decimal:
         return a / b
 
     def pivot(self, column: Sequence[Decimal]) -> int | None:
@@ -421,45 +394,37 @@ class Precise(Evaluator):
         return largest if column[largest] else None
 
     def function(self, name: str, arguments: Sequence[Decimal]) -> Decimal:
-        return digits.FUNCTIONS[name](*arguments)
+        return FUNCTIONS[name](*arguments)
 
-    def _note_side(self, node: Map, own: Sequence[Decimal]) -> None:
-        if node.function == "where":
-            return  # its condition is a node of its own
-        value = own[0] - own[1] if len(own) > 1 else own[0]
-        self.sides.setdefault(node, []).append(int(digits.sign(value)) if value == value else 0)
-        self.margins.setdefault(node, []).append(value)
+    def entry(self, node: Map, arguments: Sequence[Decimal]) -> Decimal:
+        if node.function in _KINKS:
+            margin = arguments[0] - arguments[1] if len(arguments) > 1 else arguments[0]
+            self.sides.setdefault(node, []).append(side(margin))
+            self.margins.setdefault(node, []).append(margin)
+        return self.function(node.function, arguments)
 
-    def _note_extreme(self, node: Apply, row: Array) -> None:
-        chosen = (np.argmax if node.function == "max" else np.argmin)(row)
-        self.sides.setdefault(node, []).append(int(chosen))
+    def whole(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
+        if node.function in ("max", "min"):
+            chosen = (np.argmax if node.function == "max" else np.argmin)(argument)
+            self.sides.setdefault(node, []).append(int(chosen))
+        return super().whole(node, argument, shape)
 
-    def whole(self, name: str, row: Sequence[Decimal]) -> Sequence[Decimal]:
+    def extreme(self, name: str, row: Sequence[Decimal]) -> Decimal:
         if any(x.is_nan() for x in row):
-            return [digits.NAN] * len(row)
-        largest = max(row)
-        if name in ("max", "min"):
-            return [largest if name == "max" else min(row)]
-        total = sum(((x - largest).exp() for x in row), Decimal(0))
-        if name == "softmax":
-            return [(x - largest).exp() / total for x in row]
-        logarithm = largest + total.ln()
-        return [logarithm] if name == "logsumexp" else [x - logarithm for x in row]
+            return NAN
+        return max(row) if name == "max" else min(row)
 
-    def matrix(self, name: str, argument: Array) -> Array:
-        if name == "logdet":
-            return digits.FUNCTIONS["log"](abs(self.eliminated(argument)[1]))
-        n = len(argument)
-        lower = np.full((n, n), Decimal(0), dtype=object)
-        for i in range(n):
-            for j in range(i + 1):
-                rest = argument[i, j] - sum(
-                    (lower[i, k] * lower[j, k] for k in range(j)), Decimal(0)
-                )
-                lower[i, j] = rest.sqrt() if i == j else rest / lower[j, j]
+    def shift(self, row: Sequence[Decimal]) -> Decimal:
+        return max(row)
+
+    def factor(self, matrix: Array) -> Array:
+        lower = np.full(matrix.shape, self.zero, dtype=object)
+        for i, j in zip(*np.tril_indices(len(matrix)), strict=True):
+            rest = matrix[i, j] - lower[i, :j] @ lower[j, :j] if j else matrix[i, j]
+            lower[i, j] = rest.sqrt() if i == j else rest / lower[j, j]
         return lower
 
 
-@cache
-def _decimal(value: Fraction, precision: int) -> Decimal:
-    return digits.from_fraction(value)
+def side(margin: Decimal) -> int:
+    """Of a kink: -1 or 1, 0 on it or where there is no number."""
+    return 0 if margin.is_nan() else int(sign(margin))

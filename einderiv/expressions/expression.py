@@ -24,7 +24,7 @@ from ..calculus import (
 )
 from ..derivations import Derivation, Question
 from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
-from ..notations import Context, Meaning, meaning_of, named
+from ..notations import Context, meaning_of, variable_name
 from ..printers import (
     EinsumText,
     Origin,
@@ -207,7 +207,7 @@ class Differentiable(Symbolic):
         >>> print(ed.parse("x[i]*Q[i,j]*x[j]").hessian("x"))
         Q[i,j] + Q[j,i]
         """
-        name = named(variable)
+        name = variable_name(variable)
         self._check_scalar("Hessian", f"e.diff({name!r}, {(name if other is None else other)!r})")
         return self.diff(variable, name if other is None else other)
 
@@ -235,7 +235,7 @@ class Differentiable(Symbolic):
             )
         moving, context = {}, self._context
         for name, direction in tangents.items():
-            x = self._context.variable(named(name))
+            x = self._context.variable(variable_name(name))
             moving[x], context = context.with_tensor(direction, x.shape)
         (term,) = simplify([self._term])
         (result,) = simplify(pushforward([term], moving))
@@ -256,7 +256,7 @@ class Differentiable(Symbolic):
 
     def hvp(self, variable: str, vector: str) -> Self:
         """The Hessian of a scalar times a new tensor of the variable's shape, without the Hessian."""
-        name = named(variable)
+        name = variable_name(variable)
         result: Self = self.grad(variable).jvp({name: vector})
         return result
 
@@ -308,7 +308,7 @@ class Differentiable(Symbolic):
         >>> print(ed.parse("a[i]*X[i,j]*b[j]").differential("X"))
         a[i]*dX[i,j]*b[j]
         """
-        name = named(variable)
+        name = variable_name(variable)
         return self.jvp({name: f"d{name}"})
 
 
@@ -350,19 +350,7 @@ def parse(
     >>> print(parse("x[i]*Q[i,j]*x[j]").grad("x[d]"))
     (Q[d,i] + Q[i,d])*x[i]
     """
-    return _of_meaning(meaning_of(text, notation, operands, shapes, assume))
-
-
-def _of_meaning(meaning: Meaning) -> Expression:
-    context = Context(
-        meaning.variables,
-        {name: words for name, words in meaning.assumptions.items() if words},
-        meaning.letters,
-        meaning.definitions,
-        meaning.declared,
-        meaning.name,
-    )
-    return Expression(meaning.term, meaning.indices, context)
+    return Expression(*meaning_of(text, notation, operands, shapes, assume))
 
 
 class Expression(PythonOperators, Differentiable):
@@ -440,7 +428,7 @@ class Expression(PythonOperators, Differentiable):
 
     def __str__(self) -> str:
         """Index notation that `parse` reads back to an equal expression."""
-        return to_text(unparse(self.term, self._indices, self._context.hints()))
+        return to_text(unparse(self.term, self._indices, self._context))
 
     def __repr__(self) -> str:
         axes = ", ".join(f"{i}: {dim}" for i, dim in zip(self._indices, self.shape, strict=True))
@@ -452,7 +440,7 @@ class Expression(PythonOperators, Differentiable):
         >>> print(parse("A[i,j]*x[j]").latex())
         A_{ij} x_{j}
         """
-        return to_latex(unparse(self.term, self._indices, self._context.hints()))
+        return to_latex(unparse(self.term, self._indices, self._context))
 
     def matrix(self, layout: str | None = None, *, declarations: bool = False) -> str:
         """Matrix notation that `parse(..., notation="matrix", shapes=e.variables)` reads back.
@@ -469,7 +457,7 @@ class Expression(PythonOperators, Differentiable):
         """
         if layout is not None:
             check_layout(layout)
-        hints = self._context.hints()
+        hints = self._context
         if self.term.rank > 2:
             rows = next((rank for rank in self._layout.ranks if rank), 2)
             form = nearest_form(self.term, rows, hints)
@@ -496,7 +484,7 @@ class Expression(PythonOperators, Differentiable):
         >>> print(parse("2*A[i,j]*x[j]").einsum())
         2*einsum("ij,j->i", A, x)
         """
-        return to_einsum(self.term, self._indices, self._context.hints())
+        return to_einsum(self.term, self._indices, self._context)
 
     def code(
         self, target: str = "numpy", name: str = "f", with_grad: bool | str | Sequence[str] = False
@@ -511,7 +499,7 @@ class Expression(PythonOperators, Differentiable):
         """
         layout = self._layout
         origin = Origin(len(layout.ranks) - 1, layout.by, denominator=layout.denominator)
-        hints = self._context.hints()
+        hints = self._context
         return function_code(self, hints, target, name, with_grad, origin)
 
     def _repr_latex_(self) -> str:
@@ -529,7 +517,7 @@ class Expression(PythonOperators, Differentiable):
         >>> parse("A[i,j]*x[j]").draw()
         <Picture network: 3 nodes, 2 edges; .dot .svg() .png() .save(path)>
         """
-        return picture_of(self.term, self._indices, self._context.hints(), str(self), kind)
+        return picture_of(self.term, self._indices, self._context, str(self), kind)
 
     def spy(self, sizes: Mapping[str, int] | None = None, rows: int | None = None) -> Spy:
         """Where a derivative can be other than zero, as a matrix; known from its deltas, not evaluated.
@@ -542,7 +530,7 @@ class Expression(PythonOperators, Differentiable):
         """
         layout, rank = self._layout, self.term.rank
         rows = row_axes(layout.ranks, rank, rows, layout.denominator)
-        return Spy(self.term, self._indices, self._context.hints(), rows, sizes)
+        return Spy(self.term, self._indices, self._context, rows, sizes)
 
     # ------------------------------------------------------------ evaluating
 
@@ -637,7 +625,7 @@ def _substituted(expr: Expression, given: Mapping[str, str | Expression]) -> Exp
     same = []
     targets = []
     for name, text in given.items():
-        x = context.variable(named(name))
+        x = context.variable(variable_name(name))
         if not isinstance(text, str | Expression):
             raise NotationError(
                 f"the replacement of {name} is no expression",

@@ -7,7 +7,7 @@ reader chose.
 """
 
 from . import complaints, syntax
-from .context import Context, Hints, Meaning, named
+from .context import Context, variable_name
 from .einsum import ELLIPSIS, LETTERS, Labels, Subscripts, fresh_letters, read_subscripts
 from .index import elaborate, parse_index
 from .matrix.reading import elaborate_matrix
@@ -43,10 +43,8 @@ __all__ = [
     "Context",
     "Definition",
     "Group",
-    "Hints",
     "Index",
     "Labels",
-    "Meaning",
     "Name",
     "Negative",
     "Node",
@@ -64,10 +62,10 @@ __all__ = [
     "fresh_letters",
     "indices_of",
     "meaning_of",
-    "named",
     "parse_index",
     "parts",
     "read_subscripts",
     "syntax",
     "tree_nodes",
+    "variable_name",
 ]

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import chain, count
+from typing import NamedTuple
 
 from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
-from ..terms import Dim, Expr, Shape, Variable
+from ..terms import INDICES, Dim, Expr, Shape, Variable, free_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +28,18 @@ class Context:
     declared: frozenset[str] = frozenset()
     name: str | None = None
 
-    def hints(self) -> Hints:
-        """What printers need to know of the program."""
-        variables = {
+    @cached_property
+    def assumed(self) -> dict[str, Variable]:
+        """The tensors with what is assumed of them."""
+        return {
             name: Variable(name, x.shape, self.assumptions.get(name, frozenset()))
             for name, x in self.variables.items()
         }
-        return Hints(self.letters, self.definitions, self.declared, variables, self.name)
+
+    @cached_property
+    def all_letters(self) -> frozenset[str]:
+        """Every letter that stood at some extent."""
+        return frozenset(chain(*self.letters.values()))
 
     def variable(self, name: str) -> Variable:
         """The tensor of a name; DerivativeError if the program has none."""
@@ -58,60 +64,44 @@ class Context:
 
     def target(self, text: str, used: Sequence[str]) -> tuple[Variable, tuple[str, ...]]:
         """The variable that `x` or `x[i,j]` names, and names for its axes beside the indices `used`."""
-        name = named(text)
+        name = variable_name(text)
         _, bracket, rest = text.partition("[")
         x = self.variable(name)
         if not bracket:
             return x, self.free_letters(x, used)
         names = tuple(part.strip() for part in rest.rstrip().removesuffix("]").split(","))
-        if not rest.rstrip().endswith("]") or not all(part.isidentifier() for part in names):
-            raise DerivativeError(
-                f"{text!r} does not name indices",
-                facts=["one name for each axis is wanted, in brackets and separated by commas"],
-                hint=f"write {self._example(x, used)}",
-            )
-        if len(names) != x.rank:
-            raise DimensionError(
-                f"{name} has {axes_in_words(x.rank)}, "
-                f"{text} names {len(names)} {'index' if len(names) == 1 else 'indices'}",
-                hint=f"write {self._example(x, used)}",
-            )
+        example = f"{name}[{','.join(self.free_letters(x, used))}]" if x.rank else name
         twice = [part for part in names if names.count(part) > 1]
-        if twice:
-            raise DerivativeError(
-                f"index {twice[0]} stands twice in {text}",
-                facts=["each new axis of the derivative has a name of its own"],
-                hint=f"write {self._example(x, used)}",
-            )
         taken = [part for part in names if part in used]
-        if taken:
-            raise DerivativeError(
-                f"index {taken[0]} of {text} is already in use",
-                facts=[
-                    f"the expression has the {'indices' if len(used) > 1 else 'index'} "
-                    f"{', '.join(used)}"
-                ],
-                hint=f"choose another letter, for example {self._example(x, used)}",
-            )
-        return x, names
-
-    @cached_property
-    def _fresh(self) -> list[str]:
-        """Letters that the user has not used."""
-        own = {letter for letters in self.letters.values() for letter in letters}
-        return [letter for letter in "ijklmnpqrstuvwabcdefgh" if letter not in own]
-
-    def _example(self, x: Variable, used: Sequence[str]) -> str:
-        return f"{x.name}[{','.join(self.free_letters(x, used))}]" if x.rank else x.name
+        kind: type[DerivativeError] | type[DimensionError] = DerivativeError
+        facts, hint = list[str](), f"write {example}"
+        if not rest.rstrip().endswith("]") or not all(part.isidentifier() for part in names):
+            message = f"{text!r} does not name indices"
+            facts = ["one name for each axis is wanted, in brackets and separated by commas"]
+        elif len(names) != x.rank:
+            kind = DimensionError
+            indices = "index" if len(names) == 1 else "indices"
+            message = f"{name} has {axes_in_words(x.rank)}, {text} names {len(names)} {indices}"
+        elif twice:
+            message = f"index {twice[0]} stands twice in {text}"
+            facts = ["each new axis of the derivative has a name of its own"]
+        elif taken:
+            message = f"index {taken[0]} of {text} is already in use"
+            indices = "indices" if len(used) > 1 else "index"
+            facts = [f"the expression has the {indices} {', '.join(used)}"]
+            hint = f"choose another letter, for example {example}"
+        else:
+            return x, names
+        raise kind(message, facts=facts, hint=hint)
 
     def free_letters(self, x: Variable, used: Sequence[str]) -> tuple[str, ...]:
         """Letters for new axes: those that stood at the extent, else fresh ones."""
         chosen: list[str] = []
         for dim in x.shape:
             own = self.letters.get(dim, ())
-            numbered = (f"{c}{k}" for k in count(1) for c in "ijkl")
-            letters = chain(own, self._fresh, numbered)
-            chosen.append(next(c for c in letters if c not in used and c not in chosen))
+            fresh = (letter for letter in INDICES if letter not in self.all_letters)
+            more = (f"{c}{k}" for k in count(1) for c in "ijkl")
+            chosen.append(free_name(chain(own, fresh, more), {*used, *chosen}))
         return tuple(chosen)
 
     def with_tensor(self, name: str, shape: Shape) -> tuple[Variable, Context]:
@@ -133,7 +123,7 @@ class Context:
         return x, replace(self, variables={**self.variables, name: x})
 
 
-def named(text: object) -> str:
+def variable_name(text: object) -> str:
     """The variable's name in `x` or `x[i,j]`; DerivativeError where there is none."""
     name = text.partition("[")[0].strip() if isinstance(text, str) else ""
     if not name:
@@ -145,31 +135,9 @@ def named(text: object) -> str:
     return name
 
 
-@dataclass(frozen=True)
-class Hints:
-    """What a program knows that its terms do not: preferred letters, definitions, declared extents."""
-
-    letters: Mapping[Dim, Sequence[str]] = field(default_factory=dict)
-    definitions: Mapping[Expr, str] = field(default_factory=dict)
-    declared: frozenset[str] = frozenset()
-    variables: Mapping[str, Variable] = field(default_factory=dict)
-    name: str | None = None
-
-    @cached_property
-    def all_letters(self) -> frozenset[str]:
-        """Every letter that stood at some extent."""
-        return frozenset(letter for letters in self.letters.values() for letter in letters)
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a program says: its result, and everything an evaluation or a printer may ask for."""
+class Meaning(NamedTuple):
+    """What a program says: the term of its result, the names of its axes, and all that is known beside it."""
 
     term: Expr
     indices: tuple[str, ...]
-    variables: dict[str, Variable]
-    assumptions: dict[str, frozenset[str]]
-    definitions: dict[Expr, str]  # term -> the name the user gave it
-    declared: frozenset[str]  # extents with a name of the user's
-    letters: dict[Dim, tuple[str, ...]]  # extent -> the indices that stood there
-    name: str | None
+    context: Context

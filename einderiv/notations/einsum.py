@@ -1,34 +1,30 @@
-"""From an einsum string and the names of its operands to what it means.
+"""From an einsum string to labels, and with the names of its operands to what it means.
 
-In: a string in NumPy's rules, names, extents and assumptions given beside it. Out: `Meaning`.
+In: a string in NumPy's rules; names, extents and assumptions given beside it. Out: `Subscripts`; `Meaning`.
 Invariant: the term is the one that index notation gives for the same product; every label that is not in
-the output is summed. The string itself is read by `subscripts.py`; tensors and extents are `ranks.py`'s.
+the output is summed. Output labels stand once each and occur in the inputs; an operand holds one ellipsis
+at most. Tensors and extents are `ranks.py`'s.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, islice
-from typing import Any
+from itertools import chain
+from string import ascii_letters, ascii_uppercase
 
 from ..errors import DimensionError, NotationError, Span, axes_in_words
-from ..terms import Apply, Delta, Dim, Expr, Map, Ones, Subscript, contract, extent, functions, zero
+from ..terms import Dim, Subscript
 from . import complaints
 from .context import Meaning
-from .parser import Parser, Token, Transformer
+from .index import Statement, contraction
 from .ranks import Program
-from .syntax import Access, Definition, Index, Name, Node, Product, Text
-
-# Einsum equations as labels: letters, and integers once ranks are known.
-#
-# In: labels of every operand and of the output. Out: ranks checked, ellipses aligned, letters spelled out.
-# Invariant: output labels stand once each and occur in the inputs; an operand holds one ellipsis at most.
-# The string is read by `subscripts.py`, so that no parser is loaded where labels are all that is needed.
+from .syntax import Access, Definition, Index, Name, Product, Text, full_name
 
 ELLIPSIS = "..."
-LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # all that a string can use
+LETTERS = ascii_letters  # all that a string can use
 
 Labels = tuple[str, ...]
 
@@ -62,10 +58,10 @@ class Subscripts:
         """Does an operand or the output have axes that are not named?"""
         return any(ELLIPSIS in term for term in (*self.inputs, self.output))
 
-    def unnamed(self, ranks: Sequence[int]) -> tuple[int, ...]:
+    def count_unnamed(self, ranks: Sequence[int]) -> tuple[int, ...]:
         """How many axes the ellipsis of each operand stands for, for operands of these ranks.
 
-        >>> Subscripts((("...", "i"), ("i",)), ("...",)).unnamed([3, 1])
+        >>> Subscripts((("...", "i"), ("i",)), ("...",)).count_unnamed([3, 1])
         (2, 0)
 
         Raises NotationError on another number of operands, DimensionError where a rank does not fit.
@@ -75,12 +71,21 @@ class Subscripts:
         for place, (term, rank) in enumerate(zip(self.inputs, ranks, strict=True)):
             named = sum(label != ELLIPSIS for label in term)
             if rank < named or (rank > named and ELLIPSIS not in term):
-                raise self._wrong_rank(place, rank, named)
+                raise DimensionError(
+                    f"operand {place} has {axes_in_words(rank)}, "
+                    f"its subscripts {_quote(term)} name {named}",
+                    source=str(self),
+                    spans=[self.place(place)],
+                    facts=["each letter names one axis"],
+                    hint="add an ellipsis ... for axes without a letter"
+                    if rank > named
+                    else "drop a letter, or give the array more axes",
+                )
             counts.append(rank - named)
         if any(counts) and ELLIPSIS not in self.output:
             most = counts.index(max(counts))
             raise NotationError(
-                f"the output {self._shown(self.output)} has no ellipsis",
+                f"the output {_quote(self.output)} has no ellipsis",
                 facts=[f"the ellipsis of operand {most} stands for {axes_in_words(counts[most])}"],
                 hint="write ... in the output too, or letters for axes to be summed",
             )
@@ -91,22 +96,9 @@ class Subscripts:
         if count != len(self.inputs):
             raise NotationError(
                 f"{len(self.inputs)} operands are named, {count} given",
-                facts=[f"the terms are {', '.join(self._shown(term) for term in self.inputs)}"],
+                facts=[f"the terms are {', '.join(_quote(term) for term in self.inputs)}"],
                 hint="give one operand for each term between commas",
             )
-
-    def _wrong_rank(self, place: int, rank: int, named: int) -> DimensionError:
-        term = self.inputs[place]
-        return DimensionError(
-            f"operand {place} has {axes_in_words(rank)}, "
-            f"its subscripts {self._shown(term)} name {named}",
-            source=str(self),
-            spans=[self.place(place)],
-            facts=["each letter names one axis"],
-            hint="add an ellipsis ... for axes without a letter"
-            if rank > named
-            else "drop a letter, or give the array more axes",
-        )
 
     def place(self, operand: int, label: str | None = None) -> Span:
         """Where an operand stands in `str(self)`, or the first of its labels called `label`.
@@ -121,20 +113,16 @@ class Subscripts:
         start += len("".join(term[: term.index(label)]))
         return start, start + len(label)
 
-    @staticmethod
-    def _shown(term: Labels) -> str:
-        return repr("".join(term))
-
-    def resolved(self, ranks: Sequence[int]) -> tuple[tuple[Subscript, ...], Subscript]:
+    def resolve(self, ranks: Sequence[int]) -> tuple[tuple[Subscript, ...], Subscript]:
         """Integer labels for operands of these ranks, and those of the output.
 
         Axes of an ellipsis come first, aligned on the right as NumPy broadcasts; then the letters as they
         come in the text.
 
-        >>> Subscripts((("...", "i"), ("i", "...")), ("...",)).resolved([2, 3])
+        >>> Subscripts((("...", "i"), ("i", "...")), ("...",)).resolve([2, 3])
         (((1, 2), (2, 0, 1)), (0, 1))
         """
-        counts = self.unnamed(ranks)
+        counts = self.count_unnamed(ranks)
         most = max(counts, default=0)
         number = {letter: most + place for place, letter in enumerate(self.letters)}
 
@@ -145,17 +133,21 @@ class Subscripts:
         inputs = (labels(term, count) for term, count in zip(self.inputs, counts, strict=True))
         return tuple(inputs), labels(self.output, most)
 
-    def spelled(self, ranks: Sequence[int]) -> Subscripts:
+    def spell_out(self, ranks: Sequence[int]) -> Subscripts:
         """The same for operands of these ranks, with letters instead of ellipses.
 
-        >>> str(Subscripts((("...", "i"), ("i",)), ("...",)).spelled([3, 1]))
+        >>> str(Subscripts((("...", "i"), ("i",)), ("...",)).spell_out([3, 1]))
         'abi,i->ab'
         """
-        inputs, output = self.resolved(ranks)
-        unnamed = max(self.unnamed(ranks), default=0)
+        inputs, output = self.resolve(ranks)
+        unnamed = max(self.count_unnamed(ranks), default=0)
         names = [*fresh_letters(unnamed, self.letters), *self.letters]
         terms = tuple(tuple(names[label] for label in term) for term in inputs)
         return Subscripts(terms, tuple(names[label] for label in output))
+
+
+def _quote(term: Labels) -> str:
+    return repr("".join(term))
 
 
 def fresh_letters(count: int, used: Collection[str], first: str = "") -> list[str]:
@@ -174,13 +166,7 @@ def fresh_letters(count: int, used: Collection[str], first: str = "") -> list[st
     return letters[:count]
 
 
-# Einsum strings: from text to labels.
-#
-# In: a string such as `"ij,jk->ik"`, in NumPy's rules. Out: `Subscripts`.
-# Invariant: what is read is what numpy.einsum reads; a mistake shows its place.
-# What labels do: `equations.py`; what such a string means as a term: `einsum.py`.
-
-__all__ = ["Placed", "Subscripts", "placed", "read_subscripts"]
+_TOKEN = re.compile(r"(?P<LABEL>[A-Za-z]|\.\.\.)|(?P<COMMA>,)|(?P<ARROW>->)| +")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +178,10 @@ class Placed:
     labels: tuple[tuple[Span, ...], ...]  # of every operand
     terms: tuple[Span, ...]
 
+    def place_of_ellipsis(self, operand: int) -> Span:
+        """Where the ellipsis of an operand stands."""
+        return self.labels[operand][self.subscripts.inputs[operand].index(ELLIPSIS)]
+
 
 def read_subscripts(text: str) -> Subscripts:
     """The labels of an einsum string, in NumPy's rules.
@@ -202,10 +192,10 @@ def read_subscripts(text: str) -> Subscripts:
     >>> read_subscripts("ba").output
     ('a', 'b')
     """
-    return placed(text).subscripts
+    return places_of(text).subscripts
 
 
-def placed(text: str) -> Placed:
+def places_of(text: str) -> Placed:
     """`read_subscripts` with places."""
     if not isinstance(text, str):
         raise NotationError(
@@ -213,192 +203,74 @@ def placed(text: str) -> Placed:
             facts=[f"they are of type {type(text).__name__}"],
             hint="pass a string, for example 'ij,jk->ik'",
         )
-    terms, written = _PARSER.parsed(text)
-    for term in terms if written is None else (*terms, written):
-        _check_one_ellipsis(text, term)
-    inputs = tuple(tuple(str(token) for token in term) for term in terms)
-    if written is None:
-        output = _implicit_output(inputs)
-    else:
-        _check_output(text, terms, written)
-        output = tuple(str(token) for token in written)
-    return Placed(
-        text,
-        Subscripts(inputs, output, written is not None),
-        tuple(tuple(_span(token) for token in term) for term in terms),
-        tuple(_term_spans(text)),
-    )
-
-
-def _term_spans(text: str) -> Iterator[Span]:
-    """Where each operand stands, without the blanks around it."""
-    start = 0
-    for piece in text.partition("->")[0].split(","):
-        left = start + len(piece) - len(piece.lstrip(" "))
-        yield left, max(left, start + len(piece.rstrip(" ")))
-        start += len(piece) + 1
-
-
-def _implicit_output(inputs: Sequence[Labels]) -> Labels:
-    count = Counter(chain(*inputs))
-    dots = (ELLIPSIS,) if count.pop(ELLIPSIS, 0) else ()
-    return (*dots, *sorted(label for label, n in count.items() if n == 1))
-
-
-Tokens = tuple[Token, ...]
-
-
-class _Reader(Transformer[Token, Any]):
-    """One method for each rule of `grammar/einsum.lark`."""
-
-    def implicit(self, c: list[Any]) -> tuple[tuple[Tokens, ...], Tokens | None]:
-        return tuple(map(tuple, c[0])), None
-
-    def explicit(self, c: list[Any]) -> tuple[tuple[Tokens, ...], Tokens | None]:
-        return tuple(map(tuple, c[0])), tuple(c[2])
-
-    def first_term(self, c: list[Any]) -> list[list[Token]]:
-        return [c[0]]
-
-    def more_terms(self, c: list[Any]) -> list[list[Token]]:
-        terms: list[list[Token]] = c[0]
-        terms.append(c[2])
-        return terms
-
-    def scalar(self, c: list[Any]) -> list[Token]:
-        return []
-
-    def longer(self, c: list[Any]) -> list[Token]:
-        term: list[Token] = c[0]
-        term.append(c[1])
-        return term
-
-
-def _span(token: Token) -> Span:
-    return token.start_pos or 0, token.end_pos or 0
-
-
-def _check_one_ellipsis(text: str, term: Tokens) -> None:
-    dots = [token for token in term if token == ELLIPSIS]
-    if len(dots) > 1:
-        raise NotationError(
-            "a term has two ellipses",
-            source=text,
-            spans=[_span(token) for token in dots],
-            facts=["an ellipsis stands for all axes of the operand that have no letter"],
-            hint="leave one of them",
-        )
-
-
-def _check_output(text: str, terms: Sequence[Tokens], output: Tokens) -> None:
-    known = set(chain(*terms))
-    for place, token in enumerate(output):
-        if token in output[:place]:
+    terms: list[list[tuple[str, Span]]] = [[]]  # of the operands, and of the output
+    ends: list[int] = []  # of the operands
+    explicit, place = False, 0
+    while place < len(text):
+        token = _TOKEN.match(text, place)
+        if token is None:
+            raise complaints.unreadable("einsum", text, place)
+        kind = token.lastgroup
+        if explicit and kind in ("COMMA", "ARROW"):
+            raise complaints.answer({"einsum", "token", kind}, {}, text, [token.span()])
+        if kind == "LABEL":
+            terms[-1].append((token.group(), token.span()))
+        elif kind:
+            terms.append([])
+            ends.append(place)
+            explicit = kind == "ARROW"
+        place = token.end()
+    for term in terms:
+        dots = [span for label, span in term if label == ELLIPSIS]
+        if len(dots) > 1:
             raise NotationError(
-                f"label {token} stands twice in the output",
+                "a term has two ellipses",
                 source=text,
-                spans=[_span(other) for other in output if other == token],
+                spans=dots,
+                facts=["an ellipsis stands for all axes of the operand that have no letter"],
+                hint="leave one of them",
+            )
+    *inputs, output = (tuple(label for label, _ in term) for term in terms)
+    if explicit:
+        _check_output(text, list(chain(*inputs)), terms.pop())
+    else:
+        inputs, ends = [*inputs, output], [*ends, place]
+        count = Counter(chain(*inputs))
+        first = (ELLIPSIS,) if count.pop(ELLIPSIS, 0) else ()
+        output = (*first, *sorted(label for label, n in count.items() if n == 1))
+    labels = tuple(tuple(span for _, span in term) for term in terms)
+    spans = tuple(
+        (own[0][0], own[-1][1]) if own else (end, end)
+        for own, end in zip(labels, ends, strict=True)
+    )
+    return Placed(text, Subscripts(tuple(inputs), output, explicit), labels, spans)
+
+
+def _check_output(text: str, known: Sequence[str], output: Sequence[tuple[str, Span]]) -> None:
+    """Its labels are different, and those of operands."""
+    for label, span in output:
+        spans = [at for other, at in output if other == label]
+        if span != spans[0]:
+            raise NotationError(
+                f"label {label} stands twice in the output",
+                source=text,
+                spans=spans,
                 facts=["each axis of the output has a label of its own"],
                 hint="give one of them a new letter; a diagonal matrix is a product with an identity: "
                 "'i,ij->ij'",
             )
-        if token not in known and token != ELLIPSIS:
-            others = "".join(dict.fromkeys(x for x in chain(*terms) if x != ELLIPSIS))
+        if label not in known and label != ELLIPSIS:
+            others = "".join(x for x in dict.fromkeys(known) if x != ELLIPSIS)
             raise NotationError(
-                f"label {token} of the output is in no operand",
+                f"label {label} of the output is in no operand",
                 source=text,
-                spans=[_span(token)],
+                spans=[span],
                 facts=[f"the operands have the labels {others}" if others else "they have none"],
                 hint="drop it, or multiply by an array of ones that has it",
             )
 
 
-# ---------------------------------------------------------------- mistakes
-
-
-def _explained(source: str, mistake: Any) -> NotationError:
-    """The error for the place where the parser stopped."""
-    token = getattr(mistake, "token", None)
-    if token is None:
-        place = mistake.pos_in_stream
-        span = (place, place + 1)
-        found = next(answer for matches, answer in _STRANGERS if matches(source, place))
-    else:  # after the arrow only letters and dots may stand
-        span = _span(token)
-        found = _SECOND_ARROW if token.type == "ARROW" else _SECOND_OUTPUT
-    message, fact, hint = found
-    shown = source[span[0] : span[1]]
-    return NotationError(
-        message.format(shown if shown.isprintable() else repr(shown)),
-        source=source,
-        spans=[span],
-        facts=[fact],
-        hint=hint,
-    )
-
-
-Answer = tuple[str, str, str]  # what is wrong, what would be right, the way out
-
-_SECOND_ARROW = (
-    "a second arrow",
-    "the arrow stands once, before the output",
-    "write operands->output",
-)
-_SECOND_OUTPUT = ("a comma stands in the output", "there is one output", "drop the comma")
-
-_STRANGERS: tuple[tuple[Callable[[str, int], bool], Answer], ...] = (
-    (
-        lambda source, place: source[place] == ".",
-        (
-            "dots that are no ellipsis",
-            "an ellipsis is three dots, with no blank between them",
-            "write ...",
-        ),
-    ),
-    (
-        lambda source, place: source[place] in "-−>→=",
-        ("an arrow is not complete", "the output stands behind ->", "write ->"),
-    ),
-    (
-        lambda source, place: source[place].isspace(),
-        (
-            "white space {} between the labels",
-            "numpy.einsum takes blanks only",
-            "remove it, or write a blank",
-        ),
-    ),
-    (
-        lambda source, place: source[place] in "0123456789_",
-        (
-            "{} is no label",
-            "a label is one letter, a to z or A to Z",
-            "choose letters, or pass labels as numbers: ed.einsum(A, [0, 1], B, [1, 2], [0, 2])",
-        ),
-    ),
-    (
-        lambda source, place: source[place] in "[](){}*/+",
-        (
-            "{} stands in an einsum string",
-            "it holds the labels only: 'ij,j->i'",
-            'read A[i,j]*x[j] with notation="index"',
-        ),
-    ),
-    (
-        lambda source, place: True,
-        (
-            "{} is no label",
-            "a label is one letter, a to z or A to Z",
-            "an einsum string is letters, commas, ... and ->",
-        ),
-    ),
-)
-
-_PARSER = Parser("einsum.lark", _Reader, _explained, postlex=None)
-
-
-# ----------------------------------------------------------------------
-
-Letters = tuple[tuple[str, ...], ...]
+# ---------------------------------------------------------------- meaning
 
 
 def read_einsum(
@@ -414,45 +286,31 @@ def read_einsum(
     the same extents, except that an axis declared to be 1 is repeated.
     Raises NotationError or DimensionError with the place.
 
-    >>> read_einsum("ij,j->i", ("M", "x")).indices
-    ('i',)
+    >>> read_einsum("ij,jk->ik").indices
+    ('i', 'k')
     """
-    given = placed(text)
+    given = places_of(text)
     names = _names(operands, given)
-    declared = _checked_shapes(shapes)
-    letters, output = _spelled(given, names, declared)
-    nodes = [
-        _access(given, place, name, own)
-        for place, (name, own) in enumerate(zip(names, letters, strict=True))
-    ]
+    complaints.check_names({} if shapes is None else shapes, "shapes={'A': ('n', 3)}")
+    declared = {name: complaints.shape(name, axes) for name, axes in (shapes or {}).items()}
+    letters, output = _spell_out(given, names, declared)
+    nodes = [_access(given, *operand) for operand in enumerate(zip(names, letters, strict=True))]
     whole = (0, len(text))
-    product = Product(tuple((False, node) for node in nodes), whole)
-    source = Text(text, (Definition(None, None, product, whole, whole),))
-    program = Program(source, declared, assume or {})
-    labels = {
-        letter: place
-        for place, letter in enumerate(dict.fromkeys(x for own in letters for x in own))
-    }
-    term = contract(
-        [_term(program, node) for node in nodes],
-        [tuple(labels[x] for x in own) for own in letters],
-        tuple(labels[x] for x in output),
+    product = Definition(
+        None, None, Product(tuple((False, node) for node in nodes), whole), whole, whole
     )
-    dimensions = program.dimensions
-    return Meaning(
-        term,
-        output,
-        program.variables,
-        program.assumptions,
-        {},
-        frozenset(dimensions.declared),
-        dimensions.letters(),
-        None,
-    )
+    program = Program(Text(text, (product,)), declared, assume or {})
+    for node in nodes:
+        _check_operand(program, node)
+    statement = Statement(program, 0, product, {})
+    values = [statement.access(n) if isinstance(n, Access) else statement.scalar(n) for n in nodes]
+    term = contraction([(value.term, value.indices) for value in values], output)
+    return Meaning(term, output, program.context({}, None))
 
 
-def _access(given: Placed, place: int, name: str, own: tuple[str, ...]) -> Node:
+def _access(given: Placed, place: int, operand: tuple[str, Labels]) -> Access | Name:
     """The operand as it would stand in index notation, at its place in the string."""
+    name, own = operand
     span = given.terms[place]
     if not own:
         return Name(name, span)
@@ -465,72 +323,46 @@ def _access(given: Placed, place: int, name: str, own: tuple[str, ...]) -> Node:
     return Access(name, indices, span, span)
 
 
-def _term(program: Program, node: Node) -> Expr:
-    if isinstance(node, Access):
-        special = functions.ALIASES.get(node.name, node.name)
-        if special in functions.SPECIAL_TENSORS:
-            return _special_tensor(program, special, node)
-        return program.variables[node.name]
-    assert isinstance(node, Name)
-    if node.name in program.extents:
-        return extent(program.dimensions.number_behind(node.name))
-    if node.name not in program.variables:  # as in index notation
-        assert node.name == "pi"
-        return Map("pi", ())
-    term = program.variables[node.name]
-    if term.rank:
-        spans, how = program.rank_told(node.name)
-        raise DimensionError(
-            f"{node.name} has {axes_in_words(term.rank)} and stands without labels",
-            source=program.source,
-            spans=[*spans, node.span],
-            facts=[f"{axes_in_words(term.rank)} ({how}), no label here"],
-            hint=f"write {LETTERS[8 : 8 + term.rank]!r} in its place, or declare it a scalar",
+def _check_operand(program: Program, node: Access | Name) -> None:
+    """A tensor has its labels, and no operand is an extent's name with a label."""
+    if isinstance(node, Access) and full_name(node.name) == "size":
+        program.fail(
+            f"{node.name} is no tensor",
+            [node.span],
+            ["in index notation size[i] is the extent of i, a number"],
+            "give the operand another name",
         )
-    return term
-
-
-def _special_tensor(program: Program, name: str, node: Access) -> Expr:
-    """delta, ones, zeros, eps as operands; their extents are those of their labels."""
-    shape = tuple(program.dimensions.extent(("index", index.name, 0)) for index in node.indices)
-    if name == "delta":
-        return Delta(shape[0])
-    if name == "eps":
-        return Apply("eps", (), len(shape))
-    if name == "zeros":
-        return zero(shape)
-    if name == "ones":
-        axes = tuple(range(len(shape)))
-        return contract([Ones(dim) for dim in shape], [(axis,) for axis in axes], axes)
-    raise NotationError(
-        f"{node.name} is no tensor",
-        source=program.source,
-        spans=[node.span],
-        facts=["in index notation size[i] is the extent of i, a number"],
-        hint="give the operand another name",
-    )
-
-
-# ---------------------------------------------------------------- names and shapes
+    rank = 0 if isinstance(node, Access) else program.ranks.get(node.name, 0)
+    if rank:
+        spans, how = program.rank_told(node.name)
+        program.fail(
+            f"{node.name} has {axes_in_words(rank)} and stands without labels",
+            [*spans, node.span],
+            [f"{axes_in_words(rank)} ({how}), no label here"],
+            f"write {LETTERS[8 : 8 + rank]!r} in its place, or declare it a scalar",
+            DimensionError,
+        )
 
 
 def _names(operands: Sequence[str] | None, given: Placed) -> tuple[str, ...]:
     """A name for each operand."""
     wanted = len(given.subscripts.inputs)
+    default = tuple(map(operand_name, range(wanted)))
     if operands is None:
-        return default_names(wanted)
+        return default
+    hint = f"write operands={default!r}"
     if isinstance(operands, str) or not isinstance(operands, Sequence):
         raise NotationError(
             f"operands={operands!r} names no operands",
             facts=["it is a tuple of names, one for each operand"],
-            hint=f"write operands={default_names(wanted)!r}",
+            hint=hint,
         )
     for name in operands:
         if not isinstance(name, str) or not name.isidentifier():
             raise NotationError(
                 f"{name!r} is no name of an operand",
                 facts=["a name is a letter or _, then letters, digits and _"],
-                hint=f"write operands={default_names(wanted)!r}",
+                hint=hint,
             )
     if len(operands) != wanted:
         raise NotationError(
@@ -544,56 +376,53 @@ def _names(operands: Sequence[str] | None, given: Placed) -> tuple[str, ...]:
     return tuple(operands)
 
 
-def default_names(wanted: int) -> tuple[str, ...]:
+def operand_name(place: int) -> str:
     """A, B, ..., Z, A1, B1, ...
 
-    >>> default_names(3)
-    ('A', 'B', 'C')
+    >>> operand_name(1), operand_name(27)
+    ('B', 'B1')
     """
-    capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    names = (f"{letter}{number or ''}" for number in count() for letter in capitals)
-    return tuple(islice(names, wanted))
-
-
-def _checked_shapes(shapes: Mapping[str, Sequence[Dim]] | None) -> dict[str, tuple[Dim, ...]]:
-    given = {} if shapes is None else shapes
-    complaints.check_names(given, "shapes={'A': ('n', 3)}")
-    return {name: complaints.shape(name, axes) for name, axes in given.items()}
+    number, letter = divmod(place, 26)
+    return f"{ascii_uppercase[letter]}{number or ''}"
 
 
 # ---------------------------------------------------------------- ellipses
 
 
-def _spelled(
+def _spell_out(
     given: Placed, names: tuple[str, ...], shapes: Mapping[str, tuple[Dim, ...]]
-) -> tuple[Letters, tuple[str, ...]]:
+) -> tuple[tuple[Labels, ...], Labels]:
     """The labels with letters instead of ellipses; an axis of 1 that is repeated has a letter of its own."""
     subscripts = given.subscripts
     if not subscripts.has_ellipsis:
         return subscripts.inputs, subscripts.output
     ranks = _ranks(given, names, shapes)
-    counts = subscripts.unnamed(ranks)
-    spelled = subscripts.spelled(ranks)
-    met: dict[
-        str, dict[Dim, tuple[int, int]]
-    ] = {}  # letter -> its extents, each with operand and axis
-    alone: list[tuple[int, int, str]] = []  # axes of extent 1: operand, axis, letter
-    for place, (term, name, unnamed) in enumerate(
-        zip(subscripts.inputs, names, counts, strict=True)
-    ):
-        start = term.index(ELLIPSIS) if ELLIPSIS in term else 0
-        for axis in range(start, start + unnamed):
-            letter, dim = spelled.inputs[place][axis], shapes.get(name, ())[axis:][:1]
-            if dim == (1,):
-                alone.append((place, axis, letter))
-            elif dim:
-                met.setdefault(letter, {}).setdefault(dim[0], (place, axis))
-    for extents in met.values():
-        _check_one_extent(given, names, extents)
-    repeated = [(place, axis) for place, axis, letter in alone if letter in met]
-    own = fresh_letters(len(repeated), spelled.letters)
+    spelled = subscripts.spell_out(ranks)
     inputs = [list(term) for term in spelled.inputs]
-    for (place, axis), letter in zip(repeated, own, strict=True):
+    aligned: dict[str, list[tuple[Dim, int, int]]] = {}  # letter -> extents, at operand and axis
+    for place, unnamed in enumerate(subscripts.count_unnamed(ranks)):
+        start = subscripts.inputs[place].index(ELLIPSIS) if unnamed else 0
+        dims = shapes.get(names[place], ())[start : start + unnamed]
+        for axis, dim in enumerate(dims, start):
+            aligned.setdefault(inputs[place][axis], []).append((dim, place, axis))
+    repeated = []
+    for entries in aligned.values():
+        first = {dim: (place, axis) for dim, place, axis in reversed(entries) if dim != 1}
+        for kind in (int, str):
+            found = [(dim, *at) for dim, at in first.items() if isinstance(dim, kind)][::-1]
+            if len(found) > 1:
+                facts = [f"axis {axis + 1} of {names[k]} is {dim}" for dim, k, axis in found]
+                raise DimensionError(
+                    "two axes that the ellipses align have different extents",
+                    source=given.source,
+                    spans=sorted({given.place_of_ellipsis(k) for _, k, _ in found}),
+                    facts=[", ".join(facts)],
+                    hint="ellipses are aligned on the right; declare these axes alike, "
+                    "or one of them as 1",
+                )
+        repeated += [(place, axis) for dim, place, axis in entries if dim == 1 and first]
+    own = fresh_letters(len(repeated), spelled.letters)
+    for (place, axis), letter in zip(sorted(repeated), own, strict=True):
         inputs[place][axis] = letter
     return tuple(map(tuple, inputs)), spelled.output
 
@@ -612,7 +441,7 @@ def _ranks(
             raise NotationError(
                 f"the ellipsis of {name} stands for an unknown number of axes",
                 source=given.source,
-                spans=[given.labels[place][term.index(ELLIPSIS)]],
+                spans=[given.place_of_ellipsis(place)],
                 facts=[f"only the shape of {name} tells it"],
                 hint=f"give it, for example shapes={{{name!r}: ({axes})}}",
             )
@@ -620,22 +449,3 @@ def _ranks(
         len(term) if ELLIPSIS not in term else len(shapes[name]) if name in shapes else known[name]
         for name, term in zip(names, terms, strict=True)
     ]
-
-
-def _check_one_extent(
-    given: Placed, names: tuple[str, ...], extents: Mapping[Dim, tuple[int, int]]
-) -> None:
-    """Axes that ellipses align have one number and one name at most."""
-    for kind in (int, str):
-        found = [(dim, at) for dim, at in extents.items() if isinstance(dim, kind)]
-        if len(found) > 1:
-            terms = given.subscripts.inputs
-            facts = (f"axis {axis + 1} of {names[k]} is {dim}" for dim, (k, axis) in found)
-            places = (given.labels[k][terms[k].index(ELLIPSIS)] for _, (k, _) in found)
-            raise DimensionError(
-                "two axes that the ellipses align have different extents",
-                source=given.source,
-                spans=sorted(set(places)),
-                facts=[", ".join(facts)],
-                hint="ellipses are aligned on the right; declare these axes alike, or one of them as 1",
-            )

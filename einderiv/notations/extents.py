@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from ..errors import DimensionError, Span
-from ..terms import Dim
+from ..terms import Classes, Dim, free_name, numbered
 
 Slot = tuple[str, str, int]  # kind ("axis", "index", "extent"), name, axis or statement number
 
@@ -26,34 +27,24 @@ class Fixed:
 
 
 class Dimensions:
-    """Union-find over slots. `source` is the text that errors show."""
+    """Classes of slots. `source` is the text that errors show."""
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._parent: dict[Slot, Slot] = {}
+        self._same: Classes[Slot] = Classes()
         self._fixed: dict[Slot, tuple[Fixed, ...]] = {}
         self._letters: dict[Slot, list[str]] = {}  # root -> its indices in the order of the text
         self._first: dict[Slot, int] = {}
-        self._tensors: dict[
-            Slot, str
-        ] = {}  # root -> a tensor of the class, for a name of last resort
         self.declared: set[str] = set()
         self._names: dict[Slot, Dim] = {}
 
     def find(self, slot: Slot) -> Slot:
         """The slot that stands for the class of `slot`."""
-        parent = self._parent
-        if slot not in parent:
-            parent[slot] = slot
+        if slot not in self._first:
             self._first[slot] = len(self._first)
             if slot[0] == "index":
                 self._letters[slot] = [slot[1]]
-            elif slot[0] == "axis":
-                self._tensors[slot] = slot[1]
-        while parent[slot] != slot:
-            parent[slot] = parent[parent[slot]]
-            slot = parent[slot]
-        return slot
+        return self._same.find(slot)
 
     def known(self, slot: Slot) -> tuple[Fixed, ...]:
         """What fixes the extent of a slot so far."""
@@ -76,14 +67,12 @@ class Dimensions:
         if self._first[b] < self._first[a]:
             a, b = b, a
         fixed = self._agree(self._fixed.get(a, ()), self._fixed.get(b, ()), subject, span)
-        self._parent[b] = a
+        self._same.join(a, b)
         if fixed:
             self._fixed[a] = fixed
         letters = [letter for root in (a, b) for letter in self._letters.get(root, ())]
         if letters:
             self._letters[a] = list(dict.fromkeys(letters))
-        if b in self._tensors:
-            self._tensors.setdefault(a, self._tensors[b])
 
     def _agree(
         self,
@@ -93,45 +82,33 @@ class Dimensions:
         span: Span | None,
     ) -> tuple[Fixed, ...]:
         met = tuple(Fixed(entry.dim, entry.fact, entry.span or span) for entry in (*first, *second))
+        first_of = {entry.dim: entry for entry in reversed(met)}
         for kind in (int, str):
-            found = {entry.dim: entry for entry in reversed(met) if isinstance(entry.dim, kind)}
+            found = [entry for dim, entry in first_of.items() if isinstance(dim, kind)][::-1]
             if len(found) > 1:
-                self._clash(subject, list(found.values())[::-1], span)
-        return tuple({entry.dim: entry for entry in reversed(met)}.values())
-
-    def _clash(self, subject: str, found: list[Fixed], span: Span | None) -> None:
-        spans = [entry.span for entry in found if entry.span] + ([span] if span else [])
-        facts = ", ".join(entry.fact for entry in found)
-        raise DimensionError(
-            f"{subject} has two extents",
-            source=self.source,
-            spans=sorted(set(spans)),
-            facts=[facts],
-            hint="rename one of the indices, or declare both axes with the same extent",
-        )
+                raise DimensionError(
+                    f"{subject} has two extents",
+                    source=self.source,
+                    spans=sorted({at for at in (*(entry.span for entry in found), span) if at}),
+                    facts=[", ".join(entry.fact for entry in found)],
+                    hint="rename one of the indices, or declare both axes with the same extent",
+                )
+        return tuple(first_of.values())
 
     def settle(self, taken: Iterable[str]) -> None:
         """Give every class its name; extents that nobody named avoid the names `taken`."""
         used = {*self.declared, *taken}
-        roots = sorted(
-            {self.find(slot) for slot in list(self._parent)}, key=self._first.__getitem__
-        )
-        for root in roots:
-            fixed = self._fixed.get(root, ())
-            numbers = [entry.dim for entry in fixed if isinstance(entry.dim, int)]
-            names = [entry.dim for entry in fixed if isinstance(entry.dim, str)]
-            if numbers or names:
-                self._names[root] = (numbers or names)[0]
+        roots = [slot for slot in self._first if self.find(slot) == slot]
         letters = {letter for root in roots for letter in self._letters.get(root, ())}
-        unnamed = (name for name in _candidates() if name not in used and name not in letters)
+        candidates = chain("nmpqrst", islice(numbered("n"), 1, None))
+        unnamed = (name for name in candidates if name not in used and name not in letters)
         for root in roots:
-            if root in self._names:
+            dims = [entry.dim for entry in self._fixed.get(root, ())]
+            if dims:  # a number first
+                self._names[root] = min(dims, key=lambda dim: isinstance(dim, str))
                 continue
             own = self._letters.get(root)
-            wanted = own[0] if own else next(unnamed)
-            name, count = wanted, 2
-            while name in used:
-                name, count = f"{wanted}{count}", count + 1
+            name = free_name(numbered(own[0] if own else next(unnamed)), used)
             used.add(name)
             self._names[root] = name
 
@@ -150,12 +127,4 @@ class Dimensions:
     def number_behind(self, name: str) -> Dim:
         """A declared name's extent: the number it was joined with, else the name."""
         slot = ("extent", name, 0)
-        return self.extent(slot) if slot in self._parent else name
-
-
-def _candidates() -> Iterable[str]:
-    yield from "nmpqrst"
-    count = 2
-    while True:
-        yield f"n{count}"
-        count += 1
+        return self.extent(slot) if slot in self._first else name

@@ -1,28 +1,28 @@
-"""From what a text says to what it means: names become labels, scopes decide what is summed.
+"""From index notation to what it means: names become labels, scopes decide what is summed.
 
-In: a surface tree (`syntax.Text`), extents and assumptions given beside it.
+In: a text, or a surface tree (`syntax.Text`), with extents and assumptions given beside it.
 Out: `Meaning`: the term of the last statement, its index names, and all tensors of the program.
 Invariant: the summation convention of LANGUAGE section 1 is applied here and nowhere else. The passes:
-ranks (`ranks.py`), extents (`ranks.py`, `dimensions.py`), then terms, one statement after the other.
+ranks and extents (`ranks.py`, `extents.py`), then terms, one statement after the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import DimensionError, NotationError, Span, axes_in_words, indices_in_words
 from ..terms import (
+    INDICES,
     Apply,
     Delta,
     Dim,
     Expr,
     Map,
     Ones,
-    Shape,
     add,
     contract,
     elementwise,
@@ -38,7 +38,7 @@ from ..terms import (
 )
 from . import complaints, syntax
 from .context import Meaning
-from .parser import Indices, Parser, Token, TreeBuilder, over, short, span_of
+from .parser import Indices, Parser, Token, TreeBuilder, over, span_of
 from .ranks import Program
 from .syntax import (
     Access,
@@ -54,16 +54,30 @@ from .syntax import (
     Power,
     Product,
     Sum,
+    full_name,
     indices_of,
     tree_nodes,
     whole_chain,
 )
 
-# A statement's scopes: what the convention sums, how terms of different indices meet.
-#
-# In: values with named axes. Out: values with named axes.
-# Invariant: an index is summed only by `close` here and by products and reductions above; terms broadcast
-# only as LANGUAGE section 1, rule 4 allows.
+
+def elaborate(
+    text: syntax.Text,
+    shapes: Mapping[str, Sequence[Dim]] | None = None,
+    assume: Mapping[str, Iterable[str]] | None = None,
+) -> Meaning:
+    """The meaning of `text`; `shapes` and `assume` declare more tensors and assumptions."""
+    program = Program(text, shapes or {}, assume or {})
+    defined: dict[str, Value] = {}
+    value = name = None
+    for number, statement in enumerate(text.statements):
+        if isinstance(statement, Definition):
+            value, name = Statement(program, number, statement, defined).value(), statement.name
+            if name is not None:
+                defined[name] = value
+    assert value is not None  # the parser refuses a text without an expression
+    names = {v.term: name for name, v in defined.items() if v.term.children and v.term.rank}
+    return Meaning(value.term, value.indices, program.context(names, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,448 +95,54 @@ class Value:
     hidden: Mapping[str, Span] = field(default_factory=dict)
 
 
-Visit = Generator[tuple[Node, frozenset[str]], Value, Value]
+def contraction(factors: Iterable[tuple[Expr, Sequence[str]]], free: Sequence[str]) -> Expr:
+    """The product of terms whose axes have names, summed over all names but the free ones."""
+    terms, names = zip(*factors, strict=True)
+    labels = {
+        name: label for label, name in enumerate(dict.fromkeys(n for own in names for n in own))
+    }
+    inputs = [tuple(labels[name] for name in own) for own in names]
+    return contract(terms, inputs, tuple(labels[name] for name in free))
 
 
-class Scopes:
-    """What every construct of a statement uses: places, letters, closing, broadcasting."""
+Scope = tuple[
+    Node, frozenset[str]
+]  # a node, and the indices that the convention does not sum there
+Visit = Generator[Scope, Value, Value]
+
+# In a text these are written with signs or not at all; no message offers them.
+_UNSPOKEN = frozenset({"pi", "pow", "prodexcept", *functions.COMPARISONS.values()})
+_KNOWN = sorted(
+    {
+        *functions.ELEMENTWISE,
+        *functions.REDUCTIONS,
+        *functions.NORMALISATIONS,
+        *functions.MATRIX_FUNCTIONS,
+    }
+    - _UNSPOKEN
+)
+_OVER_INDICES = (*functions.REDUCTIONS, *functions.NORMALISATIONS)
+
+
+class Statement:
+    """One statement: its letters, its scopes, its term.
+
+    An index is summed by `close`, by products and by reductions only; terms broadcast only as LANGUAGE
+    section 1, rule 4 allows.
+    """
 
     def __init__(
         self, program: Program, number: int, statement: Definition, defined: dict[str, Value]
     ) -> None:
         self.program, self.number, self.statement = program, number, statement
         self.defined = defined
-        self.source = program.source
-
-    def text(self, span: Span) -> str:
-        """What the source says at `span`, on one line."""
-        return " ".join(self.source[span[0] : span[1]].split())
-
-    def fail(
-        self,
-        message: str,
-        spans: Sequence[Span],
-        facts: Sequence[str] = (),
-        hint: str | None = None,
-    ) -> None:
-        """Refuse the text, with the place."""
-        raise NotationError(message, source=self.source, spans=spans, facts=facts, hint=hint)
-
-    def dim(self, name: str) -> Dim:
-        """The extent of an index of this statement."""
-        return self.program.dimensions.extent(("index", name, self.number))
-
-    def close(self, value: Value, kept: frozenset[str]) -> Value:
-        """End a product of one factor: `A[i,i]` becomes the trace unless i is kept."""
-        summed = [name for name in value.indices if name in value.twice and name not in kept]
-        if not summed:
-            return Value(value.term, value.indices, value.span, frozenset(), value.hidden)
-        rest = tuple(name for name in value.indices if name not in summed)
-        numbers = {name: place for place, name in enumerate(value.indices)}
-        term = contract(
-            [value.term], [tuple(numbers.values())], tuple(numbers[name] for name in rest)
-        )
-        hidden = {**value.hidden, **dict.fromkeys(summed, value.span)}
-        return Value(term, rest, value.span, frozenset(), hidden)
-
-    def closed(
-        self, nodes: Iterable[Node], kept: frozenset[str]
-    ) -> Generator[tuple[Node, frozenset[str]], Value, list[Value]]:
-        """The values of several scopes."""
-        values = []
-        for node in nodes:
-            value = yield node, kept
-            values.append(self.close(value, kept))
-        return values
-
-    def tensor(self, name: str) -> Expr:
-        """The term of a named tensor."""
-        if name in self.defined:
-            return self.defined[name].term
-        return self.program.variables[name]
-
-    def subscripted(
-        self, term: Expr, names: tuple[str, ...], span: Span, hidden: Mapping[str, Span]
-    ) -> Value:
-        """`term[names]`: repeated names take the diagonal, to be summed by the product around."""
-        distinct = tuple(dict.fromkeys(names))
-        twice = frozenset(name for name in distinct if names.count(name) > 1)
-        if twice:
-            labels = {name: place for place, name in enumerate(distinct)}
-            term = contract([term], [tuple(labels[name] for name in names)], tuple(labels.values()))
-        return Value(term, distinct, span, twice, hidden)
-
-    def aligned(
-        self, values: Sequence[Value], span: Span, kept: frozenset[str]
-    ) -> tuple[list[Expr], tuple[str, ...]]:
-        """The terms with the same axes in the same order; scalars and kept indices broadcast."""
-        names = tuple(dict.fromkeys(name for value in values for name in value.indices))
-        left = [index.name for index in self.statement.indices or ()]
-        if len(names) == len(left) and set(names) == set(left):
-            names = tuple(left)  # the order in which the result is wanted
-        terms = []
-        for value in values:
-            lacking = [name for name in names if name not in value.indices]
-            if value.indices and lacking and not kept.issuperset(names):
-                other = next(v for v in values if lacking[0] in v.indices)
-                self._refuse_other_indices(value, other, lacking, names)
-            terms.append(self.spread(value, names))
-        return terms, names
-
-    def _refuse_other_indices(
-        self, value: Value, other: Value, lacking: Sequence[str], names: tuple[str, ...]
-    ) -> None:
-        ones = ",".join(lacking)
-        self.fail(
-            f"two terms with different indices: {self.text(value.span)} lacks {', '.join(lacking)}",
-            [value.span, other.span],
-            facts=[
-                f"{self.text(value.span)} has {free_in_words(value.indices)}, "
-                f"{self.text(other.span)} has {free_in_words(other.indices)}"
-            ],
-            hint=f"name all on the left, as in Y[{','.join(names)}] = ..., "
-            f"or repeat the term: {self.text(value.span)}*ones[{ones}]",
-        )
-
-    def spread(self, value: Value, names: tuple[str, ...]) -> Expr:
-        """The value's term with the axes `names`, repeated along those it lacks."""
-        if value.indices == names:
-            return value.term
-        labels = {name: place for place, name in enumerate(names)}
-        lacking = [name for name in names if name not in value.indices]
-        return contract(
-            [value.term, *(Ones(self.dim(name)) for name in lacking)],
-            [tuple(labels[n] for n in value.indices), *((labels[n],) for n in lacking)],
-            tuple(labels.values()),
-        )
-
-    def map(
-        self, function: str, values: Sequence[Value], span: Span, kept: frozenset[str]
-    ) -> Value:
-        """An elementwise function; arguments broadcast as the terms of a sum do."""
-        full = [value for value in values if value.indices]
-        hidden = together(values)
-        if not full:
-            term = elementwise(function, [value.term for value in values])
-            return Value(term, (), span, frozenset(), hidden)
-        aligned, names = self.aligned(full, span, kept)
-        terms = iter(aligned)
-        arguments = [next(terms) if value.indices else value.term for value in values]
-        return Value(elementwise(function, arguments), names, span, frozenset(), hidden)
-
-
-def together(values: Iterable[Value]) -> dict[str, Span]:
-    return {name: place for value in values for name, place in value.hidden.items()}
-
-
-def free_in_words(names: Sequence[str]) -> str:
-    """Free indices for a message.
-
-    >>> free_in_words(["i"]), free_in_words(["i", "j"])
-    ('the free index i', 'the free indices i, j')
-    """
-    if not names:
-        return "no free index"
-    return f"the free {'indices' if len(names) > 1 else 'index'} {', '.join(names)}"
-
-
-# Calls: elementwise functions, reductions, normalisations and matrix functions.
-#
-# In: a call and the values of its arguments. Out: its value.
-# Invariant: indices named in brackets are kept inside the argument; the trace, the mean and solve are
-# contractions, so that they equal what a user would write with indices.
-
-# In a text these are written with signs or not at all; no message offers them.
-_UNSPOKEN = frozenset({"pi", "pow", "prodexcept", *functions.COMPARISONS.values()})
-
-
-class Calls(Scopes):
-    """The values of calls; `visit` of the whole statement evaluates their arguments."""
-
-    def call(self, node: Call, kept: frozenset[str]) -> Visit:
-        name = functions.ALIASES.get(node.function, node.function)
-        brackets = node.kept is not None
-        if name in functions.MATRIX_FUNCTIONS:
-            return (yield from self.matrix_function(name, node, kept))
-        if node.subscript is not None:
-            self.fail(
-                f"the result of {node.function} is not indexed",
-                [node.subscript[0].span],
-                facts=["its axes are the indices that are free in its argument"],
-                hint="only matrix functions take indices behind them: inv(A)[i,j]",
-            )
-        if brackets and name in (*functions.REDUCTIONS, *functions.NORMALISATIONS):
-            return (yield from self.reduction(name, node, kept))
-        if name in functions.ELEMENTWISE and name != "pi" and not brackets:
-            return (yield from self.elementwise_call(name, node, kept))
-        self.refuse_function(name, node)
-        raise AssertionError(node)
-
-    def refuse_function(self, name: str, node: Call) -> None:
-        known = sorted(
-            {*functions.ELEMENTWISE, *functions.REDUCTIONS, *functions.NORMALISATIONS}
-            | {*functions.MATRIX_FUNCTIONS}
-        )
-        known = [word for word in known if word not in _UNSPOKEN]
-        if node.function in self.program.ranks:
-            rank = self.program.ranks[node.function]
-            spans, how = self.program.rank_told(node.function)
-            example = f"; its entries are {node.function}[{','.join('ijklmnpq'[:rank])}]"
-            self.fail(
-                f"{node.function} is a tensor, not a function",
-                [*spans, node.name_span],
-                facts=[f"a tensor with {axes_in_words(rank)} ({how})"],
-                hint="a product is written with *" + (example if rank else ""),
-            )
-        if name in (*functions.REDUCTIONS, *functions.NORMALISATIONS):
-            argument = node.arguments[0]
-            letters = ",".join(
-                dict.fromkeys(i.name for part in tree_nodes(argument) for i in indices_of(part))
-            )
-            self.fail(
-                f"{name} needs the indices it runs over",
-                [node.name_span],
-                facts=[f"its argument has {f'the indices {letters}' if letters else 'no indices'}"],
-                hint=f"write {name}[{letters}]({self.text(argument.span)})"
-                if letters
-                else f"write {name}[i](x[i])",
-            )
-        if name in functions.ELEMENTWISE:
-            self.fail(
-                f"{name} works entry by entry and takes no indices",
-                [index.span for index in node.kept or ()],
-                facts=["its result has the indices that are free in its argument"],
-                hint=f"write {name}({', '.join(self.text(a.span) for a in node.arguments)})",
-            )
-        near = get_close_matches(node.function, known, n=3, cutoff=0.6)
-        self.fail(
-            f"unknown function {node.function}",
-            [node.name_span],
-            facts=[] if near else [f"known are {', '.join(known)}"],
-            hint=f"did you mean {' or '.join(near)}?"
-            if near
-            else f"an entry is written {node.function}[i], a product with *",
-        )
-
-    def elementwise_call(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
-        wanted = len(functions.ELEMENTWISE[name].arguments)
-        given = len(node.arguments)
-        chained = name in ("max", "min") and given > 2
-        if given != wanted and not chained:
-            self.fail(
-                f"{name} takes {wanted} argument{'s' * (wanted > 1)}, {given} given",
-                [node.span],
-                hint=f"write {name}({', '.join(functions.ELEMENTWISE[name].arguments)})"
-                + (f", or {name}[i](...) over an index" if name in ("max", "min") else ""),
-            )
-        values = yield from self.closed(node.arguments, kept)
-        if name == "where" and not isinstance(node.arguments[0], Comparison):
-            zero_value = Value(literal(0), (), node.span)  # a condition holds where it is not zero
-            values[0] = self.map("ne", [values[0], zero_value], values[0].span, kept)
-        value = self.map(name, values[:wanted], node.span, kept)
-        for more in values[wanted:]:
-            value = self.map(name, [value, more], node.span, kept)
-        return value
-
-    def reduction(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
-        over = tuple(index.name for index in node.kept or ())
-        if len(node.arguments) != 1:
-            self.fail(
-                f"{name} over an index takes 1 argument, {len(node.arguments)} given",
-                [argument.span for argument in node.arguments],
-                hint=f"write {name}[{','.join(over)}](...) around each of them",
-            )
-        repeated = [i for place, i in enumerate(node.kept or ()) if i.name in over[:place]]
-        if repeated:
-            self.fail(
-                f"index {repeated[0].name} stands twice in the brackets of {name}",
-                [repeated[0].span],
-                facts=["each index there is one that the function runs over"],
-                hint=f"write {name}[{','.join(dict.fromkeys(over))}](...)",
-            )
-        inside = kept.union(over)
-        (value,) = yield from self.closed(node.arguments, inside)
-        for index in node.kept or ():
-            if index.name not in value.indices:
-                self.fail(
-                    f"index {index.name} of {name} does not occur free in its argument",
-                    [index.span, node.arguments[0].span],
-                    facts=[f"free there: {', '.join(value.indices) or 'none'}"],
-                    hint=f"drop it, or repeat the argument: ones[{index.name}]*(...)",
-                )
-        return self.reduce(name, value, over, node.span)
-
-    def reduce(self, name: str, value: Value, over: tuple[str, ...], span: Span) -> Value:
-        """`name` over the axes `over`, which are moved behind the others."""
-        rest = tuple(index for index in value.indices if index not in over)
-        order = tuple(value.indices.index(index) for index in (*rest, *over))
-        if name in ("sum", "mean"):
-            term = contract([value.term], [tuple(range(value.term.rank))], order[: len(rest)])
-            if name == "mean":
-                for index in over:
-                    size = power(extent(self.dim(index)), Fraction(-1))
-                    term = contract(
-                        [size, term], [(), tuple(range(term.rank))], tuple(range(term.rank))
-                    )
-            return Value(term, rest, span, frozenset(), value.hidden)
-        term = whole(name, transpose(value.term, order), len(over))
-        if name in functions.NORMALISATIONS:
-            back = tuple(order.index(axis) for axis in range(len(order)))
-            return Value(transpose(term, back), value.indices, span, frozenset(), value.hidden)
-        return Value(term, rest, span, frozenset(), value.hidden)
-
-    def matrix_function(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
-        if node.kept is None:
-            term = self.whole_call(node)
-            names = tuple(index.name for index in node.subscript or ())
-            if len(names) != term.rank:
-                raise DimensionError(
-                    f"{name} has {axes_in_words(term.rank)} here, "
-                    f"{indices_in_words(len(names))} given behind it",
-                    source=self.source,
-                    spans=[node.span],
-                    hint=f"write {self.text((node.span[0], node.arguments[-1].span[1]))})"
-                    + (f"[{','.join('ijklmnpq'[: term.rank])}]" if term.rank else ""),
-                )
-            return self.subscripted(term, names, node.span, {})
-        return (yield from self.bracketed(name, node, kept))
-
-    def whole_call(self, node: Node) -> Expr:
-        """The term of `A`, `inv(A)`, `det(inv(A))`: matrix functions of whole tensors."""
-        assert isinstance(node, Call)
-        terms = []
-        for argument in node.arguments:
-            chain, leaf = whole_chain(argument)
-            term = self.tensor(leaf)
-            for name in reversed(chain):
-                term = _of_matrix(name, [term])
-            terms.append(term)
-        return _of_matrix(functions.ALIASES.get(node.function, node.function), terms)
-
-    def bracketed(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
-        """`inv[i,j](e)[p,q]`: rows i and columns j of e; other free indices of e stay free."""
-        row, column = (index.name for index in node.kept or ())
-        values = yield from self.closed(node.arguments, kept.union((row, column)))
-        matrix = values[0]
-        for index in node.kept or ():
-            if index.name not in matrix.indices:
-                self.fail(
-                    f"index {index.name} of {name} does not occur free in its argument",
-                    [index.span, node.arguments[0].span],
-                    facts=[f"free there: {', '.join(matrix.indices) or 'none'}"],
-                    hint=f"write {name}[i,j](...) with i the rows and j the columns of the argument",
-                )
-        batch = tuple(n for n in matrix.indices if n not in (row, column))
-        square = self.spread(Value(matrix.term, matrix.indices, matrix.span), (*batch, row, column))
-        behind = tuple(index.name for index in node.subscript or ())
-        hidden = together(values)
-        if name == "solve":
-            return self.bracketed_solve(node, square, (*batch, row, column), values[1], behind)
-        term = _of_matrix(name, [square])
-        self.check_subscript(name, node, term.rank - len(batch), behind)
-        return self.subscripted(term, (*batch, *behind), node.span, hidden)
-
-    def check_subscript(self, name: str, node: Call, wanted: int, behind: Sequence[str]) -> None:
-        if len(behind) != wanted:
-            self.fail(
-                f"{name} has {axes_in_words(wanted)} here, "
-                f"{indices_in_words(len(behind))} given behind it",
-                [node.span],
-                hint=f"write {name}[i,j](...)" + ("", "[p]", "[p,q]")[wanted],
-            )
-
-    def bracketed_solve(
-        self, node: Call, square: Expr, names: tuple[str, ...], right: Value, behind: Sequence[str]
-    ) -> Value:
-        """`solve[i,j](A, b)[p]`: the x with A_ij x_j = b_i, its entry p."""
-        row, column = names[-2:]
-        self.check_subscript("solve", node, 1, behind)
-        if row not in right.indices or column in right.indices:
-            self.fail(
-                f"the right-hand side of solve[{row},{column}] must have the index {row}, not {column}",
-                [node.arguments[1].span],
-                facts=[f"free there: {', '.join(right.indices) or 'none'}"],
-                hint=f"write solve[{row},{column}](A[{row},{column}], b[{row}])[p]",
-            )
-        batch = names[:-2]
-        every = tuple(dict.fromkeys((*batch, *right.indices, column)))
-        labels = {name: place for place, name in enumerate(every)}
-        free = tuple(name for name in every if name not in (row, column))
-        term = contract(
-            [whole("inv", square), right.term],
-            [
-                (*(labels[b] for b in batch), labels[column], labels[row]),
-                tuple(labels[n] for n in right.indices),
-            ],
-            tuple(labels[n] for n in (*free, column)),
-        )
-        return self.subscripted(term, (*free, *behind), node.span, right.hidden)
-
-
-def _of_matrix(name: str, terms: Sequence[Expr]) -> Expr:
-    """A matrix function of whole terms; the trace and solve are contractions."""
-    matrix = terms[0]
-    axes = tuple(range(matrix.rank))
-    if name == "tr":
-        return contract([matrix], [(*axes[:-1], axes[-2])], axes[:-2])
-    if name != "solve":
-        return whole(name, matrix)
-    right = terms[1]
-    inverse = whole("inv", matrix)
-    batch = matrix.rank - 2
-    shared = right.rank >= batch + 1 and batch > 0
-    before = tuple(range(batch)) if shared else ()
-    more = tuple(range(batch + 2, batch + 2 + right.rank - len(before) - 1))
-    return contract(
-        [inverse, right],
-        [axes, (*before, batch + 1, *more)],
-        (*range(batch), batch, *more),
-    )
-
-
-# ----------------------------------------------------------------------
-
-
-def elaborate(
-    text: syntax.Text,
-    shapes: Mapping[str, Sequence[Dim]] | None = None,
-    assume: Mapping[str, Iterable[str]] | None = None,
-) -> Meaning:
-    """The meaning of `text`; `shapes` and `assume` declare more tensors and assumptions."""
-    program = Program(text, shapes or {}, assume or {})
-    defined: dict[str, Value] = {}
-    last: Value | None = None
-    last_name = None
-    for number, statement in enumerate(text.statements):
-        if isinstance(statement, Definition):
-            value = _Statement(program, number, statement, defined).value()
-            if statement.name is not None:
-                defined[statement.name] = value
-            last, last_name = value, statement.name
-    assert last is not None  # the parser refuses a text without an expression
-    names = {v.term: name for name, v in defined.items() if v.term.children and v.term.rank}
-    return Meaning(
-        last.term,
-        last.indices,
-        program.variables,
-        program.assumptions,
-        names,
-        frozenset(program.dimensions.declared),
-        program.dimensions.letters(),
-        last_name,
-    )
-
-
-class _Statement(Calls):
-    """One statement: its letters, its scopes, its term."""
+        self.text, self.fail = program.text, program.fail
 
     def value(self) -> Value:
         """The statement's term, its axes as the left-hand side names them."""
-        left = self.statement.indices or ()
-        names = tuple(index.name for index in left)
+        names = tuple(index.name for index in self.statement.indices or ())
         kept = frozenset(names)
-        value = trampoline((self.statement.expression, kept), self.visit)
-        value = self.close(value, kept)
+        value = self.close(trampoline((self.statement.expression, kept), self.visit), kept)
         if self.statement.name is None:
             return value
         self._check_left(names, value)
@@ -532,26 +152,27 @@ class _Statement(Calls):
     def _check_left(self, names: tuple[str, ...], value: Value) -> None:
         statement = self.statement
         left = statement.indices or ()
-        repeated = [index for place, index in enumerate(left) if index.name in names[:place]]
+        free = free_in_words(value.indices)
+        shown = f"{statement.name}[{','.join(names)}]" if left else f"{statement.name}"
+        repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
         if repeated:
             self.fail(
-                f"index {repeated[0].name} stands twice on the left-hand side",
-                [index.span for index in left if index.name == repeated[0].name],
-                facts=["there each index names an axis of its own"],
-                hint=f"a diagonal is written with delta: {statement.name}[i,j] = delta[i,j]*...",
+                f"index {repeated} stands twice on the left-hand side",
+                [index.span for index in left if index.name == repeated],
+                ["there each index names an axis of its own"],
+                f"a diagonal is written with delta: {statement.name}[i,j] = delta[i,j]*...",
             )
         missing = [name for name in value.indices if name not in names]
         body = self.text(statement.expression.span)
         if missing:
             some, several = ",".join(missing), len(missing) > 1
-            it = "them" if several else "it"
+            it, which = ("them", "indices") if several else ("it", "index")
             self.fail(
-                f"indices {', '.join(missing)} are free on the right but missing on the left"
-                if several
-                else f"index {some} is free on the right but missing on the left",
-                [statement.name_span, *(place for n in missing for place in self._where(n))],
-                facts=[f"the expression has {free_in_words(value.indices)}"],
-                hint=f"sum {it}: {self._left_text()} = sum[{some}]({body}), or name {it}: "
+                f"{which} {', '.join(missing)} {'are' if several else 'is'} free on the right "
+                "but missing on the left",
+                [statement.name_span, *(place for name in missing for place in self._where(name))],
+                [f"the expression has {free}"],
+                f"sum {it}: {shown} = sum[{some}]({body}), or name {it}: "
                 f"{statement.name}[{','.join((*names, *missing))}] = {body}",
             )
         absent = [index for index in left if index.name not in value.indices]
@@ -560,28 +181,22 @@ class _Statement(Calls):
             self.fail(
                 f"index {absent[0].name} stands on the left but is not free on the right",
                 [index.span for index in absent],
-                facts=[f"the expression has {free_in_words(value.indices)}"],
-                hint=f"repeat it along {ones}: {self._left_text()} = ({body})*ones[{ones}], "
-                "or drop the index",
+                [f"the expression has {free}"],
+                f"repeat it along {ones}: {shown} = ({body})*ones[{ones}], or drop the index",
             )
 
-    def _left_text(self) -> str:
-        left = self.statement.indices
-        names = f"[{','.join(index.name for index in left)}]" if left else ""
-        return f"{self.statement.name}{names}"
-
     def _where(self, name: str) -> list[Span]:
+        """The first place of an index on the right."""
         for node in self.program.nodes[self.number]:
-            if isinstance(node, Access | Call):
-                indices = node.indices if isinstance(node, Access) else node.subscript or ()
-                for index in indices:
-                    if index.name == name:
-                        return [index.span]
+            indices = node.subscript or () if isinstance(node, Call) else indices_of(node)
+            for index in indices:
+                if index.name == name:
+                    return [index.span]
         return []
 
     # ------------------------------------------------------------ scopes
 
-    def visit(self, wanted: tuple[Node, frozenset[str]]) -> Visit:
+    def visit(self, wanted: Scope) -> Visit:
         """The value of a node, where `kept` indices are not summed by the convention."""
         node, kept = wanted
         match node:
@@ -597,178 +212,423 @@ class _Statement(Calls):
             case Negative():
                 inner = yield node.operand, kept
                 inner = self.close(inner, kept)
-                return Value(
-                    scale(-1, inner.term), inner.indices, node.span, inner.twice, inner.hidden
-                )
+                return replace(inner, term=scale(-1, inner.term), span=node.span)
             case Power():
                 return (yield from self.power(node, kept))
             case Product():
                 return (yield from self.product(node, kept))
             case Sum():
-                return (yield from self.sum(node, kept))
+                values = yield from self.close_all([term for _, term in node.terms], kept)
+                terms, names = self.align(values, kept)
+                signs = [-1 if minus else 1 for minus, _ in node.terms]
+                total = add(zip(signs, terms, strict=True), terms[0].shape)
+                return Value(total, names, node.span, hidden=together(values))
             case Comparison():
-                values = yield from self.closed([node.left, node.right], kept)
+                values = yield from self.close_all([node.left, node.right], kept)
                 name = functions.COMPARISONS[node.operator]
                 return self.map(name, values, node.span, kept)
             case Call():
                 return (yield from self.call(node, kept))
         raise AssertionError(node)
 
-    # ------------------------------------------------------------ leaves
+    def close(self, value: Value, kept: frozenset[str]) -> Value:
+        """End a product of one factor: `A[i,i]` becomes the trace unless i is kept."""
+        summed = [name for name in value.indices if name in value.twice and name not in kept]
+        if not summed:
+            return replace(value, twice=frozenset())
+        rest = tuple(name for name in value.indices if name not in summed)
+        hidden = {**value.hidden, **dict.fromkeys(summed, value.span)}
+        return Value(
+            contraction([(value.term, value.indices)], rest), rest, value.span, hidden=hidden
+        )
+
+    def close_all(
+        self, nodes: Iterable[Node], kept: frozenset[str]
+    ) -> Generator[Scope, Value, list[Value]]:
+        """The values of several scopes."""
+        values = []
+        for node in nodes:
+            value = yield node, kept
+            values.append(self.close(value, kept))
+        return values
+
+    def dim(self, name: str) -> Dim:
+        """The extent of an index of this statement."""
+        return self.program.dimensions.extent(("index", name, self.number))
+
+    def tensor(self, name: str) -> Expr:
+        """The term of a named tensor."""
+        return self.defined[name].term if name in self.defined else self.program.variables[name]
+
+    def subscript(
+        self,
+        term: Expr,
+        names: tuple[str, ...],
+        span: Span,
+        hidden: Mapping[str, Span] | None = None,
+    ) -> Value:
+        """`term[names]`: repeated names take the diagonal, to be summed by the product around."""
+        distinct = tuple(dict.fromkeys(names))
+        twice = frozenset(name for name in distinct if names.count(name) > 1)
+        if twice:
+            term = contraction([(term, names)], distinct)
+        return Value(term, distinct, span, twice, hidden or {})
+
+    def align(
+        self, values: Sequence[Value], kept: frozenset[str]
+    ) -> tuple[list[Expr], tuple[str, ...]]:
+        """The terms with the same axes in the same order; scalars and kept indices broadcast."""
+        names = tuple(dict.fromkeys(name for value in values for name in value.indices))
+        left = tuple(index.name for index in self.statement.indices or ())
+        if len(names) == len(left) and set(names) == set(left):
+            names = left  # the order in which the result is wanted
+        for value in values:
+            lacking = [name for name in names if name not in value.indices]
+            if value.indices and lacking and not kept.issuperset(names):
+                other = next(v for v in values if lacking[0] in v.indices)
+                shown = self.text(value.span)
+                self.fail(
+                    f"two terms with different indices: {shown} lacks {', '.join(lacking)}",
+                    [value.span, other.span],
+                    [
+                        f"{shown} has {free_in_words(value.indices)}, "
+                        f"{self.text(other.span)} has {free_in_words(other.indices)}"
+                    ],
+                    f"name all on the left, as in Y[{','.join(names)}] = ..., "
+                    f"or repeat the term: {shown}*ones[{','.join(lacking)}]",
+                )
+        return [self.spread(value, names) for value in values], names
+
+    def spread(self, value: Value, names: tuple[str, ...]) -> Expr:
+        """The value's term with the axes `names`, repeated along those it lacks."""
+        if value.indices == names:
+            return value.term
+        ones = [(Ones(self.dim(name)), (name,)) for name in names if name not in value.indices]
+        return contraction([(value.term, value.indices), *ones], names)
+
+    def map(
+        self, function: str, values: Sequence[Value], span: Span, kept: frozenset[str]
+    ) -> Value:
+        """An elementwise function; arguments broadcast as the terms of a sum do."""
+        aligned, names = self.align([value for value in values if value.indices], kept)
+        terms = iter(aligned)
+        arguments = [next(terms) if value.indices else value.term for value in values]
+        return Value(elementwise(function, arguments), names, span, hidden=together(values))
+
+    # ------------------------------------------------------------ leaves and products
 
     def scalar(self, node: Name) -> Value:
+        """The value of a name without brackets."""
         name = node.name
-        if name in self.defined:
-            term, count = self.defined[name].term, self.defined[name].term.rank
-        elif name in self.program.extents:
+        if name not in self.defined and name in self.program.extents:
             return Value(extent(self.program.dimensions.number_behind(name)), (), node.span)
-        elif name == "pi" and name not in self.program.ranks:
+        if name == "pi" and name not in self.defined and name not in self.program.ranks:
             return Value(Map("pi", ()), (), node.span)
-        else:
-            term = self.program.variables[name]
-            count = term.rank
-        if count:
-            example = ",".join("ijklmnpq"[:count])
+        term = self.tensor(name)
+        if term.rank:
             spans, how = self.program.rank_told(name)
             self.fail(
-                f"{name} has {axes_in_words(count)} and stands without indices",
+                f"{name} has {axes_in_words(term.rank)} and stands without indices",
                 [*spans, node.span],
-                facts=[f"{axes_in_words(count)} ({how}), no index here"],
-                hint=f"write {name}[{example}]",
+                [f"{axes_in_words(term.rank)} ({how}), no index here"],
+                f"write {name}[{','.join(INDICES[: term.rank])}]",
             )
         return Value(term, (), node.span)
 
     def access(self, node: Access) -> Value:
-        name = functions.ALIASES.get(node.name, node.name)
+        """The value of a tensor at its indices."""
         names = tuple(index.name for index in node.indices)
-        if name not in functions.SPECIAL_TENSORS:
-            term = self.tensor(node.name)
-        elif name == "delta":
-            term = Delta(self.dim(names[0]))
-        elif name == "eps":
-            term = Apply("eps", (), len(names))
-        elif name == "size":
-            return Value(extent(self.dim(names[0])), (), node.span)
-        else:  # ones, zeros
-            shape = tuple(self.dim(index) for index in names)
-            term = zero(shape) if name == "zeros" else _ones(shape)
-        return self.subscripted(term, names, node.span, {})
-
-    # ------------------------------------------------------------ products
+        match full_name(node.name):
+            case "delta":
+                term: Expr = Delta(self.dim(names[0]))
+            case "eps":
+                term = Apply("eps", (), len(names))
+            case "size":
+                return Value(extent(self.dim(names[0])), (), node.span)
+            case "zeros":
+                term = zero(tuple(map(self.dim, names)))
+            case "ones":
+                axes = tuple(range(len(names)))
+                term = contract([Ones(self.dim(n)) for n in names], [(a,) for a in axes], axes)
+            case _:
+                term = self.tensor(node.name)
+        return self.subscript(term, names, node.span)
 
     def power(self, node: Power, kept: frozenset[str]) -> Visit:
         base = yield node.base, kept
-        (exponent,) = yield from self.closed([node.exponent], kept)
-        if not exponent.indices:
-            term = elementwise("pow", [base.term, exponent.term])
-            hidden = {**base.hidden, **exponent.hidden}
-            return Value(term, base.indices, node.span, base.twice, hidden)
-        base = self.close(base, kept)
-        return self.map("pow", [base, exponent], node.span, kept)
+        (exponent,) = yield from self.close_all([node.exponent], kept)
+        if exponent.indices:
+            return self.map("pow", [self.close(base, kept), exponent], node.span, kept)
+        term = elementwise("pow", [base.term, exponent.term])
+        return replace(base, term=term, span=node.span, hidden=together([base, exponent]))
 
     def product(self, node: Product, kept: frozenset[str]) -> Visit:
         values = []
         for divides, factor in node.factors:
             value = yield factor, kept
             if divides:
-                inverse = power(value.term, Fraction(-1))
-                value = Value(inverse, value.indices, value.span, value.twice, value.hidden)
+                value = replace(value, term=power(value.term, Fraction(-1)))
             values.append(value)
         count: dict[str, int] = {}
         for value in values:
             for name in value.indices:
                 count[name] = count.get(name, 0) + (2 if name in value.twice else 1)
-        hidden = self.hidden_of(values, count, node.span)
-        summed = {name for name, n in count.items() if n > 1 and name not in kept}
-        labels = {name: place for place, name in enumerate(count)}
-        free = tuple(name for name in count if name not in summed)
-        term = contract(
-            [value.term for value in values],
-            [tuple(labels[name] for name in value.indices) for value in values],
-            tuple(labels[name] for name in free),
-        )
-        for name in summed:
-            hidden[name] = node.span
-        return Value(term, free, node.span, frozenset(), hidden)
+        self._check_hidden(values, count, node.span)
+        free = tuple(name for name, n in count.items() if n == 1 or name in kept)
+        hidden = together(values) | {name: node.span for name in count if name not in free}
+        term = contraction([(value.term, value.indices) for value in values], free)
+        return Value(term, free, node.span, hidden=hidden)
 
-    def hidden_of(
+    def _check_hidden(
         self, values: Sequence[Value], free: Mapping[str, object], span: Span
-    ) -> dict[str, Span]:
-        """What the scopes inside have summed; an error where such an index is free around them."""
-        hidden: dict[str, Span] = {}
+    ) -> None:
+        """No index that a scope inside has summed is free around it."""
         for value in values:
             for name, place in value.hidden.items():
                 if name in free:
                     inner = self.text(place)
                     self.fail(
                         f"index {name} is summed inside and free outside",
-                        [place, *(self._index_span(name, place, span))],
-                        facts=[
+                        [place, *self._index_span(name, place, span)],
+                        [
                             f"{inner} sums over {name} by the convention, "
                             f"and the product around it has {name} free"
                         ],
-                        hint=f"write sum[{name}]({inner}) if the sum is meant there, "
+                        f"write sum[{name}]({inner}) if the sum is meant there, "
                         f"sum[{name}](...) around the whole product if it is meant there, "
-                        f"or rename one of the indices",
+                        "or rename one of the indices",
                     )
-                hidden[name] = place
-        return hidden
 
     def _index_span(self, name: str, inner: Span, outer: Span) -> list[Span]:
         for node in self.program.nodes[self.number]:
-            if isinstance(node, Access):
-                for index in node.indices:
-                    inside = inner[0] <= index.span[0] < inner[1]
-                    around = outer[0] <= index.span[0] < outer[1]
-                    if index.name == name and around and not inside:
-                        return [index.span]
+            for index in indices_of(node) if isinstance(node, Access) else ():
+                at = index.span[0]
+                inside = inner[0] <= at < inner[1]
+                if index.name == name and outer[0] <= at < outer[1] and not inside:
+                    return [index.span]
         return []
 
-    # ------------------------------------------------------------ sums and functions
+    # ------------------------------------------------------------ calls
+    #
+    # Indices named in brackets are kept inside the argument; the trace, the mean and solve are
+    # contractions, so that they equal what a user would write with indices.
 
-    def sum(self, node: Sum, kept: frozenset[str]) -> Visit:
-        values = yield from self.closed([term for _, term in node.terms], kept)
-        terms, names = self.aligned(values, node.span, kept)
-        shape = terms[0].shape
-        signs = [-1 if minus else 1 for minus, _ in node.terms]
-        hidden = together(values)
-        return Value(
-            add(zip(signs, terms, strict=True), shape), names, node.span, frozenset(), hidden
+    def call(self, node: Call, kept: frozenset[str]) -> Visit:
+        """The value of a call."""
+        name = full_name(node.function)
+        if name in functions.MATRIX_FUNCTIONS:
+            return (yield from self.matrix_function(name, node, kept))
+        if node.subscript is not None:
+            self.fail(
+                f"the result of {node.function} is not indexed",
+                [node.subscript[0].span],
+                ["its axes are the indices that are free in its argument"],
+                "only matrix functions take indices behind them: inv(A)[i,j]",
+            )
+        if node.kept is not None and name in _OVER_INDICES:
+            return (yield from self.reduction(name, node, kept))
+        if name in functions.ELEMENTWISE and name != "pi" and node.kept is None:
+            return (yield from self.elementwise_call(name, node, kept))
+        self._refuse_function(name, node)
+
+    def _refuse_function(self, name: str, node: Call) -> NoReturn:
+        program, given = self.program, node.function
+        if given in program.ranks:
+            rank = program.ranks[given]
+            spans, how = program.rank_told(given)
+            example = f"; its entries are {given}[{','.join(INDICES[:rank])}]"
+            self.fail(
+                f"{given} is a tensor, not a function",
+                [*spans, node.name_span],
+                [f"a tensor with {axes_in_words(rank)} ({how})"],
+                "a product is written with *" + (example if rank else ""),
+            )
+        inside = [self.text(argument.span) for argument in node.arguments]
+        if name in _OVER_INDICES:
+            parts = tree_nodes(node.arguments[0])
+            letters = ",".join(dict.fromkeys(i.name for part in parts for i in indices_of(part)))
+            self.fail(
+                f"{name} needs the indices it runs over",
+                [node.name_span],
+                [f"its argument has {f'the indices {letters}' if letters else 'no indices'}"],
+                f"write {name}[{letters}]({inside[0]})" if letters else f"write {name}[i](x[i])",
+            )
+        if name in functions.ELEMENTWISE:
+            self.fail(
+                f"{name} works entry by entry and takes no indices",
+                [index.span for index in node.kept or ()],
+                ["its result has the indices that are free in its argument"],
+                f"write {name}({', '.join(inside)})",
+            )
+        near = get_close_matches(given, _KNOWN, n=3, cutoff=0.6)
+        self.fail(
+            f"unknown function {given}",
+            [node.name_span],
+            [] if near else [f"known are {', '.join(_KNOWN)}"],
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else f"an entry is written {given}[i], a product with *",
         )
 
+    def elementwise_call(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
+        arguments = functions.ELEMENTWISE[name].arguments
+        wanted, over_index = len(arguments), name in ("max", "min")
+        if len(node.arguments) < wanted or (len(node.arguments) > wanted and not over_index):
+            self.program.refuse_count(
+                node,
+                wanted,
+                f"write {name}({', '.join(arguments)})"
+                + (f", or {name}[i](...) over an index" if over_index else ""),
+            )
+        values = yield from self.close_all(node.arguments, kept)
+        if name == "where" and not isinstance(node.arguments[0], Comparison):
+            zero_value = Value(literal(0), (), node.span)  # a condition holds where it is not zero
+            values[0] = self.map("ne", [values[0], zero_value], values[0].span, kept)
+        value = self.map(name, values[:wanted], node.span, kept)
+        for more in values[wanted:]:
+            value = self.map(name, [value, more], node.span, kept)
+        return value
 
-def _ones(shape: Shape) -> Expr:
-    """The tensor of ones."""
-    axes = tuple(range(len(shape)))
-    return contract([Ones(dim) for dim in shape], [(axis,) for axis in axes], axes)
+    def reduction(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
+        """`name` over the indices in its brackets, whose axes are moved behind the others."""
+        over = tuple(index.name for index in node.kept or ())
+        if len(node.arguments) != 1:
+            self.fail(
+                f"{name} over an index takes 1 argument, {len(node.arguments)} given",
+                [argument.span for argument in node.arguments],
+                hint=f"write {name}[{','.join(over)}](...) around each of them",
+            )
+        repeated = [i for place, i in enumerate(node.kept or ()) if i.name in over[:place]]
+        if repeated:
+            self.fail(
+                f"index {repeated[0].name} stands twice in the brackets of {name}",
+                [repeated[0].span],
+                ["each index there is one that the function runs over"],
+                f"write {name}[{','.join(dict.fromkeys(over))}](...)",
+            )
+        (value,) = yield from self.close_all(node.arguments, kept.union(over))
+        self._check_kept(name, node, value, "drop it, or repeat the argument: ones[{0}]*(...)")
+        rest = tuple(index for index in value.indices if index not in over)
+        value = replace(value, span=node.span)
+        if name in ("sum", "mean"):
+            term = contraction([(value.term, value.indices)], rest)
+            for index in over if name == "mean" else ():
+                size = power(extent(self.dim(index)), Fraction(-1))
+                term = contraction([(size, ()), (term, rest)], rest)
+            return replace(value, term=term, indices=rest)
+        order = tuple(value.indices.index(index) for index in (*rest, *over))
+        term = whole(name, transpose(value.term, order), len(over))
+        if name in functions.NORMALISATIONS:
+            back = tuple(order.index(axis) for axis in range(len(order)))
+            return replace(value, term=transpose(term, back))
+        return replace(value, term=term, indices=rest)
+
+    def _check_kept(self, name: str, node: Call, value: Value, hint: str) -> None:
+        """The indices in brackets are free in the argument."""
+        for index in node.kept or ():
+            if index.name not in value.indices:
+                self.fail(
+                    f"index {index.name} of {name} does not occur free in its argument",
+                    [index.span, node.arguments[0].span],
+                    [f"free there: {', '.join(value.indices) or 'none'}"],
+                    hint.format(index.name),
+                )
+
+    def matrix_function(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
+        """`inv(A)[p,q]`, and `inv[i,j](e)[p,q]` with the rows i and columns j of e."""
+        behind = tuple(index.name for index in node.subscript or ())
+        if node.kept is None:
+            term = _of_matrix(name, [self._whole(argument) for argument in node.arguments])
+            if len(behind) != term.rank:
+                raise DimensionError(
+                    f"{name} has {axes_in_words(term.rank)} here, "
+                    f"{indices_in_words(len(behind))} given behind it",
+                    source=self.program.source,
+                    spans=[node.span],
+                    hint=f"write {self.text((node.span[0], node.arguments[-1].span[1]))})"
+                    + (f"[{','.join(INDICES[: term.rank])}]" if term.rank else ""),
+                )
+            return self.subscript(term, behind, node.span)
+        row, column = (index.name for index in node.kept)
+        values = yield from self.close_all(node.arguments, kept.union((row, column)))
+        hint = f"write {name}[i,j](...) with i the rows and j the columns of the argument"
+        self._check_kept(name, node, values[0], hint)
+        free = tuple(n for n in values[0].indices if n not in (row, column))
+        square = self.spread(values[0], (*free, row, column))
+        hidden = together(values)
+        if name == "solve":
+            wanted, (_, right) = 1, values
+            hidden = dict(right.hidden)
+        else:
+            term = _of_matrix(name, [square])
+            wanted = term.rank - len(free)
+        if len(behind) != wanted:
+            self.fail(
+                f"{name} has {axes_in_words(wanted)} here, "
+                f"{indices_in_words(len(behind))} given behind it",
+                [node.span],
+                hint=f"write {name}[i,j](...)" + ("", "[p]", "[p,q]")[wanted],
+            )
+        if name == "solve":  # the x with A_ij x_j = b_i, its entry p
+            if row not in right.indices or column in right.indices:
+                self.fail(
+                    f"the right-hand side of solve[{row},{column}] must have the index {row}, "
+                    f"not {column}",
+                    [node.arguments[1].span],
+                    [f"free there: {', '.join(right.indices) or 'none'}"],
+                    f"write solve[{row},{column}](A[{row},{column}], b[{row}])[p]",
+                )
+            inverse = whole("inv", square), (*free, column, row)
+            free = tuple(n for n in dict.fromkeys((*free, *right.indices)) if n != row)
+            term = contraction([inverse, (right.term, right.indices)], (*free, column))
+        return self.subscript(term, (*free, *behind), node.span, hidden)
+
+    def _whole(self, argument: Node) -> Expr:
+        """The term of `A`, `inv(A)`, `cholesky(inv(A))`: matrix functions of whole tensors."""
+        chain, leaf = whole_chain(argument)
+        term = self.tensor(leaf)
+        for name in reversed(chain):
+            term = _of_matrix(name, [term])
+        return term
 
 
-# From index notation to the surface tree.
-#
-# In: a text in index notation. Out: `syntax.Text`.
-# Invariant: one method per rule of `grammar/index.lark`; those that grammars share are in `tree_builder.py`.
+def together(values: Iterable[Value]) -> dict[str, Span]:
+    """What the scopes of several values have summed."""
+    return {name: place for value in values for name, place in value.hidden.items()}
+
+
+def free_in_words(names: Sequence[str]) -> str:
+    """Free indices for a message.
+
+    >>> free_in_words(["i"]), free_in_words(["i", "j"])
+    ('the free index i', 'the free indices i, j')
+    """
+    if not names:
+        return "no free index"
+    return f"the free {'indices' if len(names) > 1 else 'index'} {', '.join(names)}"
+
+
+def _of_matrix(name: str, terms: Sequence[Expr]) -> Expr:
+    """A matrix function of whole terms; the trace and solve are contractions."""
+    matrix, axes = terms[0], tuple(range(terms[0].rank))
+    if name == "tr":
+        return contract([matrix], [(*axes[:-1], axes[-2])], axes[:-2])
+    if name != "solve":
+        return whole(name, matrix)
+    right, batch = terms[1], axes[:-2]
+    before = batch if right.rank > len(batch) else ()
+    more = tuple(range(len(axes), len(axes) + right.rank - len(before) - 1))
+    inverse = whole("inv", matrix)
+    return contract([inverse, right], [axes, (*before, axes[-1], *more)], (*axes[:-1], *more))
 
 
 class _IndexTree(TreeBuilder):
-    """The rules that only index notation has: subscripts."""
-
-    # atoms
+    """One method per rule that only `grammar/index.lark` has: subscripts."""
 
     def access(self, c: list[Any]) -> Access:
         name: Token = c[0]
         indices, span = c[1]
         return Access(str(name), indices, over(span_of(name), span), span_of(name))
-
-    def call_kept(self, c: list[Any]) -> Call:
-        return self._call(c[0], c[1], c[3], c[4], None)
-
-    def call_behind(self, c: list[Any]) -> Call:
-        return self._call(c[0], None, c[2], c[3], c[4])
-
-    def call_both(self, c: list[Any]) -> Call:
-        return self._call(c[0], c[1], c[3], c[4], c[5])
-
-    # indices
 
     def subscript(self, c: list[Any]) -> Indices:
         return tuple(c[1]), over(span_of(c[0]), span_of(c[2]))
@@ -785,14 +645,14 @@ class _IndexTree(TreeBuilder):
 
     def number_index(self, c: list[Any]) -> Index:
         raise NotationError(
-            f"the number {short(c[0])} stands as an index",
+            f"the number {complaints.short(c[0])} stands as an index",
             spans=[span_of(c[0])],
             facts=["an index is a name that runs over a whole axis"],
             hint="cut the array beforehand, or multiply by a vector that picks the entry",
         )
 
 
-_PARSER = Parser("index.lark", _IndexTree, complaints.explained)
+_PARSER = Parser("index", _IndexTree)
 
 
 def parse_index(source: str) -> syntax.Text:
@@ -804,6 +664,6 @@ def parse_index(source: str) -> syntax.Text:
     'y'
     """
     complaints.check_brackets(source)
-    statements = _PARSER.parsed(source)
+    statements = _PARSER.parse(source)
     complaints.check_statements(source, statements)
     return syntax.Text(source, tuple(statements))

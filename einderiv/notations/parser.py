@@ -1,14 +1,15 @@
-"""Lark's LALR parser behind one class; the only file that imports lark.
+"""From text to surface trees, by lark's LALR parser; the only file that imports lark.
 
 In: a grammar of the folder `grammar/`, a transformer that builds surface trees, a text.
-Out: what the transformer builds from the text.
-Invariant: the tree is built while parsing, so nothing recurses; only NotationError leaves.
-Transformers: `index_tree.py` and its like; messages for texts that do not parse: `complaints.py`.
+Out: what the transformer builds from the text; `TreeBuilder` has the rules that notations share.
+Invariant: the tree is built while parsing, so nothing recurses and long chains stay linear; only
+NotationError leaves, with the messages of `complaints.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from importlib import resources
@@ -39,15 +40,12 @@ from .syntax import (
     Sum,
 )
 
-# Finds the grammar files: inside the installed package, or beside it in a checkout.
-#
-# In: a file name. Out: its text, and the resolver that lark's `%import` uses.
-# Invariant: all grammars come from one folder, so an import finds the file that belongs to it.
+__all__ = ["Parser", "PostLex", "Token", "Transformer"]
 
 
 @cache
 def grammar_text(name: str) -> str:
-    """The text of `grammar/<name>`.
+    """The text of `grammar/<name>`: inside the installed package, or beside it in a checkout.
 
     >>> "LALR" in grammar_text("index.lark")
     True
@@ -70,13 +68,6 @@ def resolve_import(base_path: object, grammar_path: str) -> tuple[str, str]:
     return grammar_path, grammar_text(Path(grammar_path).name)
 
 
-# ----------------------------------------------------------------------
-
-__all__ = ["Parser", "PostLex", "Token", "Transformer"]
-
-Explain = Callable[[str, Any], NotationError]  # text and lark's complaint -> the error for a user
-
-
 class _BracketedLines(PostLex):
     """Drops line ends inside brackets, so that they do not end a statement there."""
 
@@ -94,20 +85,15 @@ class _BracketedLines(PostLex):
 
 
 class Parser:
-    """One grammar with its transformer; lark's tables are built at the first text (25 ms).
-
-    `explained` turns lark's complaint about a text into the error that a user sees.
-    """
+    """A notation's grammar with its transformer; lark's tables are built at the first text (25 ms)."""
 
     def __init__(
         self,
-        grammar: str,
+        notation: str,
         transformer: Callable[[], Transformer[Token, Any]],
-        explained: Explain,
-        postlex: Callable[[], PostLex] | None = _BracketedLines,
+        postlex: Callable[[], PostLex] = _BracketedLines,
     ) -> None:
-        self._grammar, self._transformer = grammar, transformer
-        self._explained, self._postlex = explained, postlex
+        self._notation, self._transformer, self._postlex = notation, transformer, postlex
         self._building = Lock()
         self._lark: Lark | None = None
 
@@ -115,10 +101,10 @@ class Parser:
         with self._building:
             if self._lark is None:
                 self._lark = Lark(
-                    grammar_text(self._grammar),
+                    grammar_text(f"{self._notation}.lark"),
                     parser="lalr",
                     lexer="basic",  # as fast as "contextual" here, with one scanner for all states
-                    postlex=self._postlex() if self._postlex else None,
+                    postlex=self._postlex(),
                     transformer=self._transformer(),
                     import_paths=[resolve_import],
                     keep_all_tokens=True,
@@ -126,7 +112,7 @@ class Parser:
                 )
             return self._lark
 
-    def parsed(self, source: str) -> Any:
+    def parse(self, source: str) -> Any:
         """What the transformer makes of `source`; NotationError with the place of the first mistake."""
         result = self._attempt(source)
         if isinstance(result, NotationError):  # raised here, free of the parser's stack
@@ -137,17 +123,11 @@ class Parser:
         try:
             return self._tables().parse(source)
         except UnexpectedInput as mistake:
-            return self._explained(source, mistake)
+            return complaints.stop_error(self._notation, source, mistake)
         except NotationError as mistake:
             mistake.source = source
             return mistake.with_traceback(None)
 
-
-# What the surface trees of all notations share: lines, declarations, numbers, sums, products, calls.
-#
-# In: tokens and trees from lark, bottom-up. Out: nodes of `syntax`.
-# Invariant: the tree is built while parsing, so nothing recurses; long chains stay linear.
-# A notation's own rules: `index_tree.py`, `matrix_tree.py`, `latex_tree.py`.
 
 _LARGEST_EXPONENT = 400  # of ten; floats end at 308
 _LONGEST_SIZE = 18  # digits; what an array's axis can count to
@@ -156,26 +136,19 @@ _LONGEST_NUMBER = 4000  # characters; Python refuses integers of more than 4,300
 Indices = tuple[tuple[Index, ...], Span]  # what stands between [ and ], with its place
 
 
+@dataclass(slots=True)
 class Chain:
     """A sum or product under construction: parts are appended, so long chains stay linear."""
 
-    __slots__ = ("kind", "parts", "span")
-
-    def __init__(self, kind: type[Sum] | type[Product], parts: list[tuple[bool, Node]]) -> None:
-        self.kind = kind
-        self.parts = parts
-        self.span: Span = (parts[0][1].span[0], parts[-1][1].span[1])
-
-    def extended(self, inverse: bool, part: Node) -> Chain:
-        self.parts.append((inverse, part))
-        self.span = (self.span[0], part.span[1])
-        return self
+    kind: type[Sum] | type[Product]
+    parts: list[tuple[bool, Node]]
+    span: Span
 
 
 Built = Node | Chain
 
 
-def finished(tree: Built) -> Node:
+def node_of(tree: Built) -> Node:
     """The node, once nothing can be appended to it; `A[]` is refused, since no `=` follows."""
     if isinstance(tree, Chain):
         return tree.kind(tuple(tree.parts), tree.span)
@@ -194,41 +167,43 @@ def span_of(token: Token) -> Span:
     return token.start_pos, token.end_pos
 
 
-def short(token: str) -> str:
-    return token if len(token) <= 40 else f"{token[:20]}...{token[-10:]}"
-
-
 def over(first: Span, last: Span) -> Span:
     return first[0], last[1]
 
 
 class TreeBuilder(Transformer[Token, Any]):
-    """One method per rule that grammars share; errors get their source in `parser.py`."""
+    """One method per rule that grammars share; `Parser` gives errors their source."""
 
-    # lines
+    def first_item(self, c: list[Any]) -> list[Any]:
+        return [c[0]]
+
+    def more_items(self, c: list[Any]) -> list[Any]:
+        c[0].append(c[-1])
+        return c[0]  # type: ignore[no-any-return]
+
+    def no_items(self, c: list[Any]) -> list[Any]:
+        return []
+
+    first_line = first_item
+    more_lines = next_word = more_items
 
     def start(self, c: list[Any]) -> list[Any]:
         return [line for line in c[0] if line is not None]
 
-    def first_line(self, c: list[Any]) -> list[Any]:
-        return [c[0]]
-
-    def more_lines(self, c: list[Any]) -> list[Any]:
-        c[0].append(c[2])
-        return c[0]  # type: ignore[no-any-return]
-
-    def line(self, c: list[Any]) -> Any:
+    def same(self, c: list[Any]) -> Any:
         return c[0]
+
+    line = expression = signed = term = factor = power = exponent = same
 
     def empty(self, c: list[Any]) -> None:
         return None
 
     def bare(self, c: list[Any]) -> Definition:
-        tree = finished(c[0])
+        tree = node_of(c[0])
         return Definition(None, None, tree, tree.span, tree.span)
 
     def definition(self, c: list[Any]) -> Definition:
-        left, right = c[0], finished(c[2])
+        left, right = c[0], node_of(c[2])
         span = over(left.span, right.span)
         if isinstance(left, Name):
             return Definition(left.name, None, right, span, left.span)
@@ -259,76 +234,45 @@ class TreeBuilder(Transformer[Token, Any]):
             return str(token), span_of(token)
         if not token.isdigit() or not token.strip("0") or len(token) > _LONGEST_SIZE:
             raise NotationError(
-                f"{short(token)} is not an extent",
+                f"{complaints.short(token)} is not an extent",
                 spans=[span_of(token)],
                 facts=["an axis has a whole number of entries, one at least"],
                 hint="an extent is a name or a positive whole number, as in X : (n, 3)",
             )
         return int(token), span_of(token)
 
-    def first_item(self, c: list[Any]) -> list[Any]:
-        return [c[0]]
-
-    def more_items(self, c: list[Any]) -> list[Any]:
-        c[0].append(c[2])
-        return c[0]  # type: ignore[no-any-return]
-
-    def no_items(self, c: list[Any]) -> list[Any]:
-        return []
-
-    def next_word(self, c: list[Any]) -> list[Any]:
-        c[0].append(c[-1])
-        return c[0]  # type: ignore[no-any-return]
-
-    # sums and products
-
-    def expression(self, c: list[Any]) -> Built:
-        return c[0]  # type: ignore[no-any-return]
-
-    signed = term = factor = power = exponent = expression
-
     def negative(self, c: list[Any]) -> Negative:
-        tree = finished(c[1])
+        tree = node_of(c[1])
         return Negative(tree, over(span_of(c[0]), tree.span))
 
     def positive(self, c: list[Any]) -> Built:
         return c[1]  # type: ignore[no-any-return]
 
     def plus(self, c: list[Any]) -> Built:
-        return self._sum(c[0], False, c[2])
-
-    def minus(self, c: list[Any]) -> Built:
-        return self._sum(c[0], True, c[2])
-
-    def _sum(self, left: Built, minus: bool, right: Built) -> Built:
-        term = finished(right)
-        if isinstance(left, Chain) and left.kind is Sum:
-            return left.extended(minus, term)
-        first = finished(left)
-        if isinstance(first, Negative):
-            head = (True, first.operand)
-            chain = Chain(Sum, [head, (minus, term)])
-            chain.span = over(first.span, term.span)
-            return chain
-        return Chain(Sum, [(False, first), (minus, term)])
+        return self._chain(Sum, c[0], c[1].type == "MINUS", c[2])
 
     def times(self, c: list[Any]) -> Built:
-        return self._product(c[0], False, c[2])
+        return self._chain(Product, c[0], c[1].type == "DIVIDE", c[2])
 
-    def divide(self, c: list[Any]) -> Built:
-        return self._product(c[0], True, c[2])
+    minus, divide = plus, times
 
-    def _product(self, left: Built, divides: bool, right: Built) -> Built:
-        factor = finished(right)
-        if isinstance(left, Chain) and left.kind is Product:
-            return left.extended(divides, factor)
-        return Chain(Product, [(False, finished(left)), (divides, factor)])
+    def _chain(
+        self, kind: type[Sum] | type[Product], left: Built, inverse: bool, right: Built
+    ) -> Chain:
+        part = node_of(right)
+        if not (isinstance(left, Chain) and left.kind is kind):
+            first = node_of(left)
+            if kind is Sum and isinstance(first, Negative):
+                left = Chain(kind, [(True, first.operand)], first.span)
+            else:
+                left = Chain(kind, [(False, first)], first.span)
+        left.parts.append((inverse, part))
+        left.span = over(left.span, part.span)
+        return left
 
     def raised(self, c: list[Any]) -> Built:
-        base, exponent = finished(c[0]), finished(c[2])
+        base, exponent = node_of(c[0]), node_of(c[2])
         return Power(base, exponent, over(base.span, exponent.span))
-
-    # atoms
 
     def number(self, c: list[Any]) -> Number:
         token = c[0]
@@ -340,7 +284,7 @@ class TreeBuilder(Transformer[Token, Any]):
         else:
             return Number(Fraction(str(token)), span_of(token))
         raise NotationError(
-            f"the number {short(token)} is out of range",
+            f"the number {complaints.short(token)} is out of range",
             spans=[span_of(token)],
             facts=[limit],
             hint="write a name for it, and give its value as an array",
@@ -350,41 +294,29 @@ class TreeBuilder(Transformer[Token, Any]):
         return Name(str(c[0]), span_of(c[0]))
 
     def call(self, c: list[Any]) -> Call:
-        return self._call(c[0], None, c[2], c[3], None)
-
-    def _call(
-        self,
-        name: Token,
-        kept: Indices | None,
-        arguments: list[Node],
-        closing: Token,
-        behind: Indices | None,
-    ) -> Call:
-        for brackets in (kept, behind):
-            if brackets and not brackets[0]:
+        """`f(a)`, `sum[i](a)`, `inv(A)[p,q]`, `inv[i,j](a)[p,q]`."""
+        name, subscripts = c[0], [part for part in c if isinstance(part, tuple)]
+        for indices, span in subscripts:
+            if not indices:
                 raise NotationError(
-                    f"empty brackets stand at the function {short(name)}",
-                    spans=[brackets[1]],
+                    f"empty brackets stand at the function {complaints.short(name)}",
+                    spans=[span],
                     facts=["brackets at a function name at least one index"],
                     hint="name the indices, as in sum[i](x[i]), or remove the brackets",
                 )
-        return Call(
-            str(name),
-            kept[0] if kept else None,
-            tuple(arguments),
-            behind[0] if behind else None,
-            over(span_of(name), behind[1] if behind else span_of(closing)),
-            span_of(name),
-        )
+        kept = c[1][0] if isinstance(c[1], tuple) else None
+        behind, end = c[-1] if isinstance(c[-1], tuple) else (None, span_of(c[-1]))
+        arguments = next(tuple(part) for part in c if isinstance(part, list))
+        return Call(str(name), kept, arguments, behind, over(span_of(name), end), span_of(name))
 
     def argument(self, c: list[Any]) -> Node:
-        return finished(c[0])
+        return node_of(c[0])
 
     def comparison(self, c: list[Any]) -> Comparison:
-        left, right = finished(c[0]), finished(c[2])
+        left, right = node_of(c[0]), node_of(c[2])
         return Comparison(str(c[1]), left, right, over(left.span, right.span))
 
     def group(self, c: list[Any]) -> Group:
         span = over(span_of(c[0]), span_of(c[2]))
-        inner = finished(c[1])
+        inner = node_of(c[1])
         return Group(inner.inner if isinstance(inner, Group) else inner, span)

@@ -7,11 +7,13 @@ Invariant: a name has one rank in a program; all that share an index in a statem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NoReturn
 
 from ..errors import DimensionError, NotationError, Span, axes_in_words
-from ..terms import Dim, Variable, functions
+from ..terms import INDICES, Dim, Expr, Variable, functions
 from . import complaints, syntax
+from .context import Context
 from .extents import Dimensions, Slot
 from .syntax import (
     Access,
@@ -20,6 +22,7 @@ from .syntax import (
     Index,
     Name,
     Node,
+    full_name,
     indices_of,
     is_matrix_function,
     tree_nodes,
@@ -28,6 +31,16 @@ from .syntax import (
 
 _CHAINED = ("inv", "cholesky", "tril")  # matrix in, matrix out
 _RESERVED = frozenset(functions.SPECIAL_TENSORS)
+_ENTRIES = {"delta": (2, 2), "size": (1, 1), "eps": (2, 8)}  # indices, at least and at most
+_FUNCTIONS = frozenset(
+    {
+        *functions.ELEMENTWISE,
+        *functions.WHOLE,
+        *functions.REDUCTIONS,
+        *functions.MATRIX_FUNCTIONS,
+    }
+)
+_NO_TENSORS = _FUNCTIONS | _RESERVED | {*functions.NORMALISATIONS}
 
 
 class Program:
@@ -47,13 +60,20 @@ class Program:
         self.ranks: dict[str, int] = {}  # tensors with axes and definitions, not undeclared scalars
         self.extents: set[str] = set()
         self.assumptions: dict[str, frozenset[str]] = {}
-        self._mentions: dict[str, tuple[int, Span]] = {}
         self._places: dict[str, Span] = {}  # where a name got its rank
         self._shown: dict[str, str] = {}  # how it got it
         self._extent_places: dict[str, tuple[Span | None, str]] = {}  # where, and as what
         self._defined: dict[str, int] = {}  # definition -> its statement
         self._declared: dict[str, tuple[Dim, ...]] = {}
-        self._read_shapes(shapes)
+        self._mentions: dict[str, tuple[int, Span]] = {}  # name -> its first statement, and where
+        for number, node in self._walk():
+            if isinstance(node, Access | Name):
+                self._mentions.setdefault(node.name, (number, node.span))
+        complaints.check_names(shapes, "shapes={'X': ('n', 3)}")
+        for name, given in shapes.items():
+            axes = complaints.shape(name, given)
+            self._refuse_reserved(name, None, bool(axes))
+            self._declare(name, axes, None, "given in shapes=")
         self._read_statements(text)
         self._read_annotations()
         self._read_whole_uses()
@@ -62,7 +82,9 @@ class Program:
         self._assume(assume)
         self.variables = self._make_variables()
 
-    # ------------------------------------------------------------ ranks
+    def _walk(self) -> Iterator[tuple[int, Node]]:
+        """Every node, with the number of its statement."""
+        return ((number, node) for number, nodes in enumerate(self.nodes) for node in nodes)
 
     def fail(
         self,
@@ -70,23 +92,39 @@ class Program:
         spans: Sequence[Span],
         facts: Sequence[str] = (),
         hint: str | None = None,
-    ) -> None:
+        kind: type[NotationError] | type[DimensionError] = NotationError,
+    ) -> NoReturn:
         """Refuse the text, with the place."""
-        raise NotationError(message, source=self.source, spans=spans, facts=facts, hint=hint)
+        raise kind(message, source=self.source, spans=spans, facts=facts, hint=hint)
 
-    def _read_shapes(self, shapes: Mapping[str, Sequence[Dim]]) -> None:
-        complaints.check_names(shapes, "shapes={'X': ('n', 3)}")
-        for name, given in shapes.items():
-            axes = complaints.shape(name, given)
-            self._refuse_reserved(name, None, bool(axes))
-            self._declare(name, axes, None, "given in shapes=")
+    def text(self, span: Span) -> str:
+        """What the source says at `span`, on one line."""
+        return " ".join(self.source[span[0] : span[1]].split())
+
+    def context(self, definitions: Mapping[Expr, str], name: str | None) -> Context:
+        """What is known of the program; `name` is that of its result."""
+        return Context(
+            self.variables,
+            self.assumptions,
+            self.letters(),
+            definitions,
+            frozenset(self.dimensions.declared),
+            name,
+        )
+
+    def letters(self) -> dict[Dim, tuple[str, ...]]:
+        """The indices that stood at each extent."""
+        return self.dimensions.letters()
+
+    # ------------------------------------------------------------ ranks
 
     def _declare(self, name: str, axes: tuple[Dim, ...], span: Span | None, how: str) -> None:
         self._set_rank(name, len(axes), span, how)
         for axis, dim in enumerate(axes):
-            fact = f"axis {axis + 1} of {name} is {dim} ({how})"
+            subject = f"axis {axis + 1} of {name}"
+            fact = f"{subject} is {dim} ({how})"
             slot: Slot = ("axis", name, axis)
-            self.dimensions.fix(slot, dim, fact, span, f"axis {axis + 1} of {name}")
+            self.dimensions.fix(slot, dim, fact, span, subject)
             if isinstance(dim, str):
                 self._name_extent(dim, span, fact)
                 self.dimensions.join(slot, ("extent", dim, 0), span, f"extent {dim}")
@@ -95,15 +133,12 @@ class Program:
     def _set_rank(self, name: str, rank: int, span: Span | None, how: str) -> None:
         known = self.ranks.setdefault(name, rank)
         if known != rank:
-            spans = [place for place in (self._places.get(name), span) if place]
-            raise DimensionError(
+            self.fail(
                 f"{name} has two ranks",
-                source=self.source,
-                spans=spans,
-                facts=[
-                    f"{axes_in_words(known)} ({self._shown[name]}), {axes_in_words(rank)} ({how})"
-                ],
-                hint="give one of them another name, or the same number of indices",
+                [place for place in (self._places.get(name), span) if place],
+                [f"{axes_in_words(known)} ({self._shown[name]}), {axes_in_words(rank)} ({how})"],
+                "give one of them another name, or the same number of indices",
+                DimensionError,
             )
         self._shown.setdefault(name, how)
         if span:
@@ -119,219 +154,183 @@ class Program:
 
     def _read_statements(self, text: syntax.Text) -> None:
         for number, statement in enumerate(text.statements):
+            name, place = statement.name, statement.name_span
             if isinstance(statement, syntax.Declaration):
-                self._refuse_reserved(statement.name, statement.name_span, bool(statement.axes))
-                if statement.name in self._declared:
-                    known = self._declared[statement.name]
-                    if known != statement.axes and statement.name in self._places:
-                        self.fail(
-                            f"{statement.name} is declared twice",
-                            [self._places[statement.name], statement.name_span],
-                            facts=[f"{_listed(known)} there, {_listed(statement.axes)} here"],
-                            hint="keep one of the declarations",
-                        )
-                self._declare(statement.name, statement.axes, statement.name_span, "declared")
+                axes = statement.axes
+                self._refuse_reserved(statement.name, place, bool(axes))
+                known = self._declared.get(statement.name, axes)
+                if known != axes and name in self._places:
+                    self.fail(
+                        f"{name} is declared twice",
+                        [self._places[statement.name], place],
+                        [f"{_axes_text(known)} there, {_axes_text(axes)} here"],
+                        "keep one of the declarations",
+                    )
+                self._declare(statement.name, axes, place, "declared")
                 self.assumptions[statement.name] = frozenset(statement.assumptions)
-            else:
-                self._define(statement, number)
-        for number, _ in enumerate(text.statements):
-            for node in self.nodes[number]:
-                if isinstance(node, Access):
-                    self._read_access(node, number)
+            elif name is not None:
+                self._define(name, len(statement.indices or ()), number, place)
+        for _, node in self._walk():
+            if isinstance(node, Access):
+                self._read_access(node)
 
-    def _define(self, statement: Definition, number: int) -> None:
-        name = statement.name
-        if name is None:
-            return
-        rank = len(statement.indices or ())
-        self._refuse_reserved(name, statement.name_span, rank > 0)
+    def _define(self, name: str, rank: int, number: int, place: Span) -> None:
+        self._refuse_reserved(name, place, rank > 0)
         if name in self._defined or name in self._declared:
             spans, how = self.rank_told(name)
+            what = "defined twice" if name in self._defined else "both declared and defined"
             self.fail(
-                f"{name} is defined twice"
-                if name in self._defined
-                else f"{name} is both declared and defined",
-                [*spans, statement.name_span],
-                facts=[f"{how} there, defined here; a name stands for one tensor"],
-                hint="give one of them another name",
+                f"{name} is {what}",
+                [*spans, place],
+                [f"{how} there, defined here; a name stands for one tensor"],
+                "give one of them another name",
             )
-        first = self._first_places().get(name)
-        if first is not None and first[0] <= number:
-            own = first[0] == number
+        used, span = self._mentions.get(name, (number + 1, place))
+        if used <= number:
+            own = used == number
             self.fail(
-                f"{name} is used in its own definition"
-                if own
-                else f"{name} is used before it is defined",
-                [first[1], statement.name_span],
-                facts=["a definition is known to the statements after it"],
-                hint=f"{'' if own else 'move its definition up, or '}give one of them another name",
+                f"{name} is used {'in its own definition' if own else 'before it is defined'}",
+                [span, place],
+                ["a definition is known to the statements after it"],
+                f"{'' if own else 'move its definition up, or '}give one of them another name",
             )
         self._defined[name] = number
-        self._set_rank(name, rank, statement.name_span, "defined")
-
-    def _first_places(self) -> dict[str, tuple[int, Span]]:
-        """For each name the first statement that mentions it, and where."""
-        if not self._mentions:
-            for number, nodes in enumerate(self.nodes):
-                for node in nodes:
-                    if isinstance(node, Access | Name):
-                        self._mentions.setdefault(node.name, (number, node.span))
-        return self._mentions
+        self._set_rank(name, rank, place, "defined")
 
     def _refuse_reserved(self, given: str, span: Span | None, indexed: bool) -> None:
-        name = functions.ALIASES.get(given, given)
-        known = {*functions.ELEMENTWISE, *functions.WHOLE, *functions.REDUCTIONS}
-        known |= {*functions.MATRIX_FUNCTIONS, *functions.NORMALISATIONS, *_RESERVED}
-        if indexed and name in known:
-            what = "a special tensor" if name in _RESERVED else "a function"
+        name = full_name(given)
+        if indexed and name in _NO_TENSORS:
             self.fail(
-                f"{given} is the name of {what}",
+                f"{given} is the name of {'a special tensor' if name in _RESERVED else 'a function'}",
                 [span] if span else [],
-                facts=["a tensor with axes cannot have that name, a scalar can"],
-                hint=f"choose another name, for example {given}_",
+                ["a tensor with axes cannot have that name, a scalar can"],
+                f"choose another name, for example {given}_",
             )
 
-    def _read_access(self, node: Access, number: int) -> None:
-        count = len(node.indices)
-        name = functions.ALIASES.get(node.name, node.name)
+    def _read_access(self, node: Access) -> None:
+        count, name = len(node.indices), full_name(node.name)
         if name in _RESERVED:  # indexed it is never a tensor; alone it is a scalar
-            wanted = {"delta": (2, 2), "size": (1, 1), "eps": (2, 8)}.get(name, (1, 64))
-            if not wanted[0] <= count <= wanted[1]:
+            least, most = _ENTRIES.get(name, (1, 64))
+            if not least <= count <= most:
+                words = f"{least} {'index' if least == 1 else 'indices'}"
                 self.fail(
-                    f"{name} takes {wanted[0]} {'index' if wanted[0] == 1 else 'indices'}"
-                    + (f" to {wanted[1]}" if name == "eps" else "")
-                    + f", {count} given",
+                    f"{name} takes {words}{' to 8' if name == 'eps' else ''}, {count} given",
                     [node.span],
-                    hint=f"write {name}[{','.join('ijklmnpq'[: wanted[0]])}]",
+                    hint=f"write {name}[{','.join(INDICES[:least])}]",
                 )
             return
-        if node.name not in self.ranks and (
-            name in functions.ELEMENTWISE
-            or name in functions.WHOLE
-            or name in (*functions.REDUCTIONS, *functions.MATRIX_FUNCTIONS)
-        ):
+        if node.name not in self.ranks and name in _FUNCTIONS:
             example = f"{name}[i](...)" if name in functions.REDUCTIONS else f"{name}(...)"
             self.fail(
                 f"{node.name} is a function and stands without an argument",
                 [node.span],
                 hint=f"write {example}, or give the tensor another name",
             )
-        self._set_rank(node.name, count, node.span, f"{self._cut(node.span)}")
+        self._set_rank(node.name, count, node.span, self.text(node.span))
 
-    def _cut(self, span: Span) -> str:
-        return " ".join(self.source[span[0] : span[1]].split())
+    def refuse_count(self, node: Call, wanted: int, hint: str) -> NoReturn:
+        """A function has another number of arguments."""
+        self.fail(
+            f"{full_name(node.function)} takes {wanted} argument{'s' * (wanted > 1)}, "
+            f"{len(node.arguments)} given",
+            [node.span],
+            hint=hint,
+        )
 
     def _read_whole_uses(self) -> None:
         """Ranks of tensors that stand whole in matrix functions; every other bare name is a scalar."""
         whole: set[int] = set()
-        for nodes in self.nodes:
-            for node in nodes:
-                if isinstance(node, Call) and is_matrix_function(node):
-                    self._check_matrix_call(node)
-                    if node.kept is None:
-                        whole |= self._whole_ranks(node)
-        for nodes in self.nodes:
-            for node in nodes:
-                if isinstance(node, Name) and id(node) not in whole:
-                    if node.name in self.extents or node.name == "pi":
-                        continue
-                    if node.name not in self.ranks:
-                        self._set_rank(node.name, 0, node.span, f"{node.name} without indices")
+        for _, node in self._walk():
+            if isinstance(node, Call) and is_matrix_function(node):
+                self._check_matrix_call(node)
+                if node.kept is None:
+                    whole |= self._whole_ranks(node)
+        for _, node in self._walk():
+            if isinstance(node, Name) and id(node) not in whole:
+                name = node.name
+                if name not in self.extents and name not in self.ranks and name != "pi":
+                    self._set_rank(name, 0, node.span, f"{name} without indices")
 
     def _check_matrix_call(self, node: Call) -> None:
-        name = functions.ALIASES.get(node.function, node.function)
-        wanted = 2 if name == "solve" else 1
-        form = f"{name}(A, b)" if wanted == 2 else f"{name}(A)"
+        name = full_name(node.function)
+        wanted, form = (2, "solve(A, b)") if name == "solve" else (1, f"{name}(A)")
         if len(node.arguments) != wanted:
+            self.refuse_count(node, wanted, f"write {form}")
+        names = [index.name for index in node.kept or ()]
+        if node.kept is not None and (len(names) != 2 or names[0] == names[1]):
             self.fail(
-                f"{name} takes {wanted} argument{'s' * (wanted > 1)}, {len(node.arguments)} given",
-                [node.span],
-                hint=f"write {form}",
+                f"{name} takes two indices, the rows' and the columns'",
+                [index.span for index in node.kept],
+                [f"given: {', '.join(names)}"],
+                f"write {name}[i,j](...) with i the rows and j the columns of the argument",
             )
-        if node.kept is not None:
-            names = [index.name for index in node.kept]
-            if len(names) != 2 or names[0] == names[1]:
-                self.fail(
-                    f"{name} takes two indices, the rows' and the columns'",
-                    [index.span for index in node.kept],
-                    facts=[f"given: {', '.join(names)}"],
-                    hint=f"write {name}[i,j](...) with i the rows and j the columns of the argument",
-                )
 
     def _whole_ranks(self, node: Call) -> set[int]:
         """Gives the tensors of `inv(A)[i,j]` or `solve(A,b)[i]` their ranks where nothing else does."""
-        name = functions.ALIASES.get(node.function, node.function)
+        name = full_name(node.function)
         behind = len(node.subscript or ())
-        leaves = [self._leaf(node, argument) for argument in node.arguments]
-        matrix = leaves[0]
+        matrix, *others = leaves = [self._leaf(name, argument) for argument in node.arguments]
         if matrix.name not in self.ranks:
-            guess = {"inv": behind, "cholesky": behind, "tril": behind, "solve": 2}.get(
-                name, behind + 2
-            )
-            self._set_rank(matrix.name, max(guess, 2), matrix.span, self._cut(node.span))
+            guess = behind if name in _CHAINED else 2 if name == "solve" else behind + 2
+            self._set_rank(matrix.name, max(guess, 2), matrix.span, self.text(node.span))
         rank = self.ranks[matrix.name]
         if rank < 2:
-            raise DimensionError(
+            spans, how = self.rank_told(matrix.name)
+            self.fail(
                 f"{name} takes a matrix, {matrix.name} has {axes_in_words(rank)}",
-                source=self.source,
-                spans=[matrix.span, *self.rank_told(matrix.name)[0]],
-                facts=[f"{axes_in_words(rank)} ({self._shown[matrix.name]}), 2 or more needed"],
-                hint=f"declare it: {matrix.name} : (n, n)",
+                [matrix.span, *spans],
+                [f"{axes_in_words(rank)} ({how}), 2 or more needed"],
+                f"declare it: {matrix.name} : (n, n)",
+                DimensionError,
             )
-        if len(leaves) == 2:
-            self._right_rank(leaves[1], rank, behind)
+        for right in others:  # a vector, or columns; with the matrix's batch axes or none
+            if right.name not in self.ranks:
+                how = "the right-hand side of solve"
+                self._set_rank(right.name, max(behind, 1), right.span, how)
+            known = self.ranks[right.name]
+            if known not in ((1, 2) if rank == 2 else (1, rank - 1, rank)):
+                self.fail(
+                    f"solve takes a vector or columns, {right.name} has {axes_in_words(known)}",
+                    [right.span],
+                    [f"the matrix has {axes_in_words(rank)}"],
+                    "name the indices: solve[i,j](A[i,j], b[i,k])[p]",
+                    DimensionError,
+                )
         return {id(leaf) for leaf in leaves}
 
-    def _right_rank(self, right: Name, rank: int, behind: int) -> None:
-        """The right-hand side of solve: a vector, or columns; with the matrix's batch axes or none."""
-        if right.name not in self.ranks:
-            self._set_rank(right.name, max(behind, 1), right.span, "the right-hand side of solve")
-        known = self.ranks[right.name]
-        if known not in ((1, 2) if rank == 2 else (1, rank - 1, rank)):
-            raise DimensionError(
-                f"solve takes a vector or columns, {right.name} has {axes_in_words(known)}",
-                source=self.source,
-                spans=[right.span],
-                facts=[f"the matrix has {axes_in_words(rank)}"],
-                hint="name the indices: solve[i,j](A[i,j], b[i,k])[p]",
-            )
-
-    def _leaf(self, call: Call, argument: Node) -> Name:
+    def _leaf(self, name: str, argument: Node) -> Name:
+        """The tensor in `A`, `inv(A)`, `inv(cholesky(A))`."""
         node = argument
-        while isinstance(node, Call) and is_matrix_function(node):
-            name = functions.ALIASES.get(node.function, node.function)
-            if name not in _CHAINED or node.kept is not None or node.subscript is not None:
-                break
+        while (
+            isinstance(node, Call)
+            and full_name(node.function) in _CHAINED
+            and node.kept is None
+            and node.subscript is None
+        ):
             node = node.arguments[0]
         if not isinstance(node, Name):
-            name = functions.ALIASES.get(call.function, call.function)
-            inside = self._cut(argument.span)
+            behind = "[p,q]" if name in _CHAINED else "[p]" if name == "solve" else ""
             self.fail(
                 f"{name} takes a named tensor, not an expression",
                 [argument.span],
-                facts=["whose rows and columns an expression has, only its indices can tell"],
-                hint=f"name its rows and columns: {name}[i,j]({inside})"
-                + {"inv": "[p,q]", "cholesky": "[p,q]", "tril": "[p,q]", "solve": "[p]"}.get(
-                    name, ""
-                ),
+                ["whose rows and columns an expression has, only its indices can tell"],
+                f"name its rows and columns: {name}[i,j]({self.text(argument.span)}){behind}",
             )
-            raise AssertionError
         if node.name in self.extents:
             self.fail(
                 f"{node.name} is an extent, not a tensor",
                 [node.span],
-                facts=[self._extent_places[node.name][1]],
-                hint="rename one of them",
+                [self._extent_places[node.name][1]],
+                "rename one of them",
             )
         return node
 
     def _read_annotations(self) -> None:
-        for nodes in self.nodes:
-            for node in nodes:
-                for index in indices_of(node):
-                    if isinstance(index.extent, str):
-                        fact = f"index {index.name} has extent {index.extent} (written there)"
-                        self._name_extent(index.extent, index.span, fact)
+        for _, node in self._walk():
+            for index in indices_of(node):
+                if isinstance(index.extent, str):
+                    fact = f"index {index.name} has extent {index.extent} (written there)"
+                    self._name_extent(index.extent, index.span, fact)
 
     def _check_extent_names(self) -> None:
         for name in sorted(self.extents & set(self.ranks)):
@@ -340,8 +339,8 @@ class Program:
             self.fail(
                 f"{name} is both a tensor and an extent",
                 [*spans, *([place] if place else [])],
-                facts=[f"{name} is a tensor ({how}), {fact}"],
-                hint="rename one of them",
+                [f"{name} is a tensor ({how}), {fact}"],
+                "rename one of them",
             )
 
     # ------------------------------------------------------------ extents
@@ -349,54 +348,56 @@ class Program:
     def _join(self, text: syntax.Text) -> None:
         for number, statement in enumerate(text.statements):
             if isinstance(statement, Definition):
-                assert statement.name is not None or not statement.indices
-                for axis, index in enumerate(statement.indices or ()):
-                    self._join_axis(str(statement.name), axis, index, number)
+                left = statement.indices or ()
+                self._join_axes(str(statement.name), left, number)
                 for node in self.nodes[number]:
                     self._join_node(node, number)
 
-    def _join_axis(self, tensor: str, axis: int, index: Index, number: int) -> None:
-        letter: Slot = ("index", index.name, number)
-        self._annotated(index, number)
-        self.dimensions.join(letter, ("axis", tensor, axis), index.span, f"index {index.name}")
+    def _join_axes(self, tensor: str, indices: Sequence[Index], number: int) -> None:
+        """A tensor's axes have the extents of the indices that stand at them."""
+        for axis, index in enumerate(indices):
+            self._annotate(index, number)
+            self._join_index(index, number, ("axis", tensor, axis))
 
-    def _annotated(self, index: Index, number: int) -> None:
+    def _join_index(self, index: Index, number: int, slot: Slot, subject: str = "") -> None:
+        """An index has the extent of `slot`."""
+        letter: Slot = ("index", index.name, number)
+        self.dimensions.join(letter, slot, index.span, subject or f"index {index.name}")
+
+    def _annotate(self, index: Index, number: int) -> None:
         if index.extent is not None:
-            letter: Slot = ("index", index.name, number)
             fact = f"{index.name} has extent {index.extent} (written there)"
-            self.dimensions.fix(letter, index.extent, fact, index.span, f"index {index.name}")
+            self._fix_index(index, number, index.extent, fact)
             if isinstance(index.extent, str):
-                self.dimensions.join(
-                    letter, ("extent", index.extent, 0), index.span, f"index {index.name}"
-                )
+                self._join_index(index, number, ("extent", index.extent, 0))
+
+    def _fix_index(self, index: Index, number: int, dim: Dim, fact: str) -> None:
+        letter: Slot = ("index", index.name, number)
+        self.dimensions.fix(letter, dim, fact, index.span, f"index {index.name}")
 
     def _join_letters(self, first: Index, second: Index, number: int) -> None:
-        subject = (
-            f"index {second.name}"
-            if first.name == second.name
-            else (f"index {first.name} or {second.name}")
-        )
+        both = dict.fromkeys((first.name, second.name))
         self.dimensions.join(
-            ("index", first.name, number), ("index", second.name, number), second.span, subject
+            ("index", first.name, number),
+            ("index", second.name, number),
+            second.span,
+            f"index {' or '.join(both)}",
         )
 
     def _join_node(self, node: Node, number: int) -> None:
         for index in indices_of(node):
-            self._annotated(index, number)
+            self._annotate(index, number)
             self.dimensions.find(("index", index.name, number))
         if isinstance(node, Access):
-            name = functions.ALIASES.get(node.name, node.name)
+            name, count = full_name(node.name), len(node.indices)
             if name not in _RESERVED:
-                for axis, index in enumerate(node.indices):
-                    self._join_axis(node.name, axis, index, number)
+                self._join_axes(node.name, node.indices, number)
             elif name == "delta":
                 self._join_letters(node.indices[0], node.indices[1], number)
             elif name == "eps":
-                count = len(node.indices)
                 for index in node.indices:
                     fact = f"eps with {count} indices has extents {count}"
-                    letter: Slot = ("index", index.name, number)
-                    self.dimensions.fix(letter, count, fact, index.span, f"index {index.name}")
+                    self._fix_index(index, number, count, fact)
         elif isinstance(node, Call) and is_matrix_function(node):
             if node.kept is not None:
                 for index in (*node.kept[1:], *(node.subscript or ())):
@@ -405,32 +406,23 @@ class Program:
                 self._join_whole(node, number)
 
     def _join_whole(self, node: Call, number: int) -> None:
-        name = functions.ALIASES.get(node.function, node.function)
-        leaves = [whole_chain(argument)[1] for argument in node.arguments]
-        rank = self.ranks[leaves[0]]
-        slots: list[Slot] = [("axis", leaves[0], axis) for axis in range(rank)]
+        """The extents of `inv(A)[i,j]` and `solve(A,b)[i]`."""
+        name = full_name(node.function)
+        tensors = [whole_chain(argument)[1] for argument in node.arguments]
+        slots: list[Slot] = [("axis", tensors[0], axis) for axis in range(self.ranks[tensors[0]])]
         span = node.arguments[0].span
-        self.dimensions.join(slots[-2], slots[-1], span, f"the matrix {leaves[0]} of {name}")
+        self.dimensions.join(slots[-2], slots[-1], span, f"the matrix {tensors[0]} of {name}")
         result = slots if name in _CHAINED else slots[:-2]
         if name == "solve":
-            result = self._join_solve(leaves[1], slots, node.arguments[1].span)
+            right, span = tensors[1], node.arguments[1].span
+            own: list[Slot] = [("axis", right, axis) for axis in range(self.ranks[right])]
+            batch = slots[:-2] if len(own) > 1 else []
+            for axis, slot in enumerate([*batch, slots[-2]]):
+                subject = f"axis {axis + 1} of {right}{' in solve' * (axis == len(batch))}"
+                self.dimensions.join(slot, own[axis], span, subject)
+            result = [*slots[:-1], *own[len(batch) + 1 :]]
         for index, slot in zip(node.subscript or (), result, strict=False):
-            self.dimensions.join(
-                ("index", index.name, number), slot, index.span, f"index {index.name}"
-            )
-
-    def _join_solve(self, right: str, slots: list[Slot], span: Span) -> list[Slot]:
-        rank, batch = self.ranks[right], len(slots) - 2
-        shared = batch if rank > 1 and batch else 0
-        for axis in range(shared):
-            self.dimensions.join(
-                slots[axis], ("axis", right, axis), span, f"axis {axis + 1} of {right}"
-            )
-        self.dimensions.join(
-            slots[-2], ("axis", right, shared), span, f"axis {shared + 1} of {right} in solve"
-        )
-        more: list[Slot] = [("axis", right, axis) for axis in range(shared + 1, rank)]
-        return [*slots[:-1], *more]
+            self._join_index(index, number, slot)
 
     # ------------------------------------------------------------ variables
 
@@ -442,35 +434,35 @@ class Program:
             self.assumptions[name] = known | complaints.assumptions(words)
         for name, words in self.assumptions.items():
             if name not in self.ranks or name in self._defined:
+                known_names = f"the program has {', '.join(self.ranks) or 'no tensors'}"
+                fact, hint = known_names, "declare it, or correct the name"
+                if name in self._defined:
+                    fact = f"{name} is defined by the program"
+                    hint = "assume it of a tensor that is given"
+                listed = ", ".join(sorted(words))
                 raise NotationError(
-                    f"{name} is assumed to be {', '.join(sorted(words))}, but it is no tensor given here",
-                    facts=[
-                        f"{name} is defined by the program"
-                        if name in self._defined
-                        else f"the program has {', '.join(self.ranks) or 'no tensors'}"
-                    ],
-                    hint="assume it of a tensor that is given"
-                    if name in self._defined
-                    else "declare it, or correct the name",
+                    f"{name} is assumed to be {listed}, but it is no tensor given here",
+                    facts=[fact],
+                    hint=hint,
                 )
             if words & {"symmetric", "spd"}:
-                self._join_symmetric(name, "spd" in words)
+                self._join_symmetric(name, "spd" if "spd" in words else "symmetric")
+        self.assumptions = {name: words for name, words in self.assumptions.items() if words}
 
-    def _join_symmetric(self, name: str, definite: bool) -> None:
+    def _join_symmetric(self, name: str, word: str) -> None:
         rank = self.ranks[name]
-        word = "spd" if definite else "symmetric"
-        if rank < 2 or (definite and rank > 2):
-            raise DimensionError(
+        if rank < 2 or (word == "spd" and rank > 2):
+            self.fail(
                 f"{name} is assumed {word} and has {axes_in_words(rank)}",
-                source=self.source,
-                spans=self.rank_told(name)[0],
-                facts=["symmetric needs two axes or more, spd exactly two"],
-                hint=f"drop the assumption, or declare {name} : (n, n)",
+                self.rank_told(name)[0],
+                ["symmetric needs two axes or more, spd exactly two"],
+                f"drop the assumption, or declare {name} : (n, n)",
+                DimensionError,
             )
         for axis in range(1, rank):
-            self.dimensions.join(
-                ("axis", name, 0), ("axis", name, axis), self._places.get(name), f"{name}, {word},"
-            )
+            first: Slot = ("axis", name, 0)
+            place = self._places.get(name)
+            self.dimensions.join(first, ("axis", name, axis), place, f"{name}, {word},")
 
     def _make_variables(self) -> dict[str, Variable]:
         slots: dict[str, list[Slot]] = {
@@ -488,9 +480,9 @@ class Program:
         }
 
     def _first_uses(self) -> list[str]:
-        found = [node for nodes in self.nodes for node in nodes if isinstance(node, Access | Name)]
+        found = [node for _, node in self._walk() if isinstance(node, Access | Name)]
         return [node.name for node in sorted(found, key=lambda node: node.span)]
 
 
-def _listed(axes: Sequence[Dim]) -> str:
+def _axes_text(axes: Sequence[Dim]) -> str:
     return f"({', '.join(map(str, axes))})"

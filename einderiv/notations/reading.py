@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from ..errors import EinderivError, NotationError
 from ..terms import Dim
 from .context import Meaning
-from .index import elaborate
+from .einsum import read_einsum
+from .index import elaborate, parse_index
+from .matrix.matrix_tree import parse_matrix
+from .matrix.reading import elaborate_matrix
 
 Shapes = Mapping[str, Sequence[Dim]] | None
 Assumptions = Mapping[str, Iterable[str]] | None
@@ -50,59 +54,23 @@ def meaning_of(
         return READERS[notation](text, operands, shapes, assume)
     except EinderivError as mistake:
         error: EinderivError = mistake
-    for other in _notations_that_read(text, notation, shapes, assume):
-        error.facts = (*error.facts, f'it reads as {other} notation: notation="{other}"')
+    for other, reader in READERS.items() if len(text) <= _TRIED else ():
+        if other != notation and (other not in _LOOKS or _LOOKS[other].search(text)):
+            with suppress(EinderivError):
+                reader(text, None, shapes, assume)
+                error.facts = (*error.facts, f'it reads as {other} notation: notation="{other}"')
     raise error
 
 
-def _notations_that_read(
-    text: str, notation: str, shapes: Shapes, assume: Assumptions
-) -> list[str]:
-    """The other notations in which a text has a meaning."""
-    found: list[str] = []
-    if len(text) > _TRIED:
-        return found
-    for other, reader in READERS.items():
-        if other != notation and (other not in _LOOKS or _LOOKS[other].search(text)):
-            try:
-                reader(text, None, shapes, assume)
-            except EinderivError:
-                continue
-            found.append(other)
-    return found
-
-
-# The imports stand inside: neither lark nor a notation is loaded before a text in it is read.
-
-
-def _read_index(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
-    from .index import parse_index
-
-    return elaborate(parse_index(text), shapes, assume)
-
-
-def _read_einsum(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
-    from .einsum import read_einsum
-
-    return read_einsum(text, operands, shapes, assume)
-
-
-def _read_matrix(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
-    from .matrix.matrix_tree import parse_matrix
-    from .matrix.reading import elaborate_matrix
-
-    return elaborate_matrix(parse_matrix(text), shapes, assume)
-
-
 def _read_latex(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
-    from .latex.reading import read_latex
+    from .latex.reading import read_latex  # not loaded before a text in it is read
 
     return read_latex(text, shapes, assume)
 
 
 READERS: dict[str, Callable[[str, Operands, Shapes, Assumptions], Meaning]] = {
-    "index": _read_index,
-    "einsum": _read_einsum,
-    "matrix": _read_matrix,
+    "index": lambda text, _, shapes, assume: elaborate(parse_index(text), shapes, assume),
+    "einsum": read_einsum,
+    "matrix": lambda text, _, shapes, assume: elaborate_matrix(parse_matrix(text), shapes, assume),
     "latex": _read_latex,
 }

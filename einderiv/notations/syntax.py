@@ -2,7 +2,7 @@
 
 In: nothing; these are records that every parser fills. Names and spans are the user's.
 Out: `Text`, read by the elaborator.
-Invariant: a node's span covers the spans of its parts; nothing here knows about terms.
+Invariant: a node's span covers the spans of its parts; nothing here knows about terms; no walk recurses.
 """
 
 from __future__ import annotations
@@ -130,20 +130,8 @@ class Pointwise:
     span: Span
 
 
-Node = (
-    Number
-    | Name
-    | Access
-    | Call
-    | Comparison
-    | Negative
-    | Power
-    | Product
-    | Sum
-    | Group
-    | Transpose
-    | Pointwise
-)
+Leaf = Number | Name | Access
+Node = Leaf | Call | Comparison | Negative | Power | Product | Sum | Group | Transpose | Pointwise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,12 +164,6 @@ class Text:
     statements: tuple[Declaration | Definition, ...]
 
 
-# Walks over the surface tree.
-#
-# In: a surface tree. Out: its nodes, their indices, the functions around a whole tensor.
-# Invariant: nothing recurses.
-
-
 def tree_nodes(root: Node) -> list[Node]:
     """Every node of a surface tree, in the order of the text."""
     found: list[Node] = []
@@ -198,9 +180,9 @@ def parts(node: Node) -> tuple[Node, ...]:
     match node:
         case Call():
             return node.arguments
-        case Comparison():
+        case Comparison() | Pointwise():
             return node.left, node.right
-        case Negative():
+        case Negative() | Transpose():
             return (node.operand,)
         case Power():
             return node.base, node.exponent
@@ -210,10 +192,6 @@ def parts(node: Node) -> tuple[Node, ...]:
             return tuple(term for _, term in node.terms)
         case Group():
             return (node.inner,)
-        case Transpose():
-            return (node.operand,)
-        case Pointwise():
-            return node.left, node.right
     return ()
 
 
@@ -226,16 +204,21 @@ def indices_of(node: Node) -> tuple[Index, ...]:
     return ()
 
 
+def full_name(given: str) -> str:
+    """The name in the table of functions: `ln` is log."""
+    return functions.ALIASES.get(given, given)
+
+
 def is_matrix_function(node: Call) -> bool:
     """Does the call name a function of matrices?"""
-    return functions.ALIASES.get(node.function, node.function) in functions.MATRIX_FUNCTIONS
+    return full_name(node.function) in functions.MATRIX_FUNCTIONS
 
 
 def whole_chain(node: Node) -> tuple[list[str], str]:
     """`inv(cholesky(A))` as the functions, outermost first, and the tensor's name."""
     chain = []
     while isinstance(node, Call):
-        chain.append(functions.ALIASES.get(node.function, node.function))
+        chain.append(full_name(node.function))
         node = node.arguments[0]
     assert isinstance(node, Name)
     return chain, node.name

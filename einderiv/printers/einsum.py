@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import NotationError
-from ..notations import LETTERS, Hints, Subscripts
+from ..notations import LETTERS, Context, Subscripts
 from ..terms import (
     ONE,
     Apply,
@@ -49,13 +49,13 @@ class EinsumText:
         return f'{sign}einsum("{self.subscripts}", {", ".join(self.operands)})'
 
 
-def to_einsum(term: Expr, names: tuple[str, ...], hints: Hints | None = None) -> EinsumText:
+def to_einsum(term: Expr, names: tuple[str, ...], hints: Context | None = None) -> EinsumText:
     """The einsum string of a term whose axes are called `names`.
 
     Axes and labels keep their letters where these are single ASCII letters; a declared extent may be a
     factor, under its name. Raises NotationError naming the part that is no tensor, and where letters run out.
     """
-    hints = hints or Hints()
+    hints = hints or Context()
     factor, dims = ONE, list(term.shape)
     operands: list[str] = []
     inputs: list[Subscript] = []
@@ -90,7 +90,7 @@ def to_einsum(term: Expr, names: tuple[str, ...], hints: Hints | None = None) ->
     return EinsumText(str(subscripts), tuple(operands), factor)
 
 
-def _operand_name(node: Expr, term: Expr, names: tuple[str, ...], hints: Hints) -> str:
+def _operand_name(node: Expr, term: Expr, names: tuple[str, ...], hints: Context) -> str:
     match node:
         case Variable():
             return node.name
@@ -114,7 +114,7 @@ def _operand_name(node: Expr, term: Expr, names: tuple[str, ...], hints: Hints) 
     )
 
 
-def _letters(dims: list[Dim], names: tuple[str, ...], hints: Hints) -> list[str]:
+def _letters(dims: list[Dim], names: tuple[str, ...], hints: Context) -> list[str]:
     """A letter for every label, first the axes' `names`; i, j, k, ... before others, as people write them."""
     chosen: list[str] = []
     fixed = {name for name in names if name in LETTERS and len(name) == 1}

@@ -14,7 +14,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ..errors import NotMatrixFormError, axes_in_words
-from ..notations import Definition, Hints, Name, Node, syntax
+from ..notations import Context, Definition, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     HALF,
@@ -110,7 +110,12 @@ Visit = Generator[Expr, Form, Form]
 
 
 def matrix_text_of(
-    root: Expr, hints: Hints, *, row: bool = False, transposed: bool = False, declared: bool = False
+    root: Expr,
+    hints: Context,
+    *,
+    row: bool = False,
+    transposed: bool = False,
+    declared: bool = False,
 ) -> syntax.Text:
     """The statements that say a term in matrix notation, the result last.
 
@@ -127,7 +132,7 @@ def matrix_text_of(
     if declared:
         statements += [
             syntax.Declaration(name, x.shape, tuple(sorted(x.assumptions)), NOWHERE, NOWHERE)
-            for name, x in hints.variables.items()
+            for name, x in hints.assumed.items()
         ]
     for node, name in lets.items():
         tree = form_tree(printer.form(node, top=True))
@@ -140,7 +145,7 @@ def matrix_text_of(
 
 
 def not_matrix_form(
-    part: Expr, hints: Hints, whole: Expr, names: tuple[str, ...] = (), nearest: str = ""
+    part: Expr, hints: Context, whole: Expr, names: tuple[str, ...] = (), nearest: str = ""
 ) -> NotMatrixFormError:
     """The error for a part that matrix notation has no word for, with the nearest form if there is one."""
     shown = on_one_line(part, hints, names if part is whole else ())
@@ -159,7 +164,7 @@ def not_matrix_form(
 class MatrixPrinter:
     """Forms of the nodes of one expression; definitions are referred to by name."""
 
-    def __init__(self, hints: Hints, lets: Mapping[Expr, str], root: Expr) -> None:
+    def __init__(self, hints: Context, lets: Mapping[Expr, str], root: Expr) -> None:
         self.hints, self.lets, self.root = hints, lets, root
         self._known: dict[Expr, Form] = {}
 
@@ -467,13 +472,13 @@ def _powered(form: Form, exponent: Fraction) -> Form:
 _TERMS = 24  # longer sums are not read by anyone
 
 
-def nearest_form(root: Expr, rows: int, hints: Hints) -> str:
+def nearest_form(root: Expr, rows: int, hints: Context) -> str:
     """A text such as `kron(B', A)`: the matrix of vec(result) by vec(variable); "" where there is none."""
     tree = nearest_tree(root, rows, hints)
     return "" if tree is None else tree_text(tree)
 
 
-def nearest_tree(root: Expr, rows: int, hints: Hints) -> Node | None:
+def nearest_tree(root: Expr, rows: int, hints: Context) -> Node | None:
     """The surface tree of `nearest_form`; the first `rows` axes are those of the result."""
     if root.rank not in (3, 4) or not 0 < rows < root.rank or max(rows, root.rank - rows) > 2:
         return None
@@ -566,7 +571,7 @@ def _diagonal(
     if not any(set(labels) == set(first) for _, labels in kept):
         return None
     inner = contract([op for op, _ in kept], [labels for _, labels in kept], first)
-    form = MatrixPrinter(Hints(), {}, inner).form(inner)
+    form = MatrixPrinter(Context(), {}, inner).form(inner)
     net.scalars = net.scalars.times(form)
     return (Atom(call_tree("diag", chain_tree(_vec(form.chain))), symmetric=True),)
 

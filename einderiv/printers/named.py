@@ -16,7 +16,7 @@ from itertools import count as numbers
 from typing import NamedTuple, TypeVar
 
 from ..calculus import gradient
-from ..notations import Access, Call, Hints, Index, Name, Node, parts
+from ..notations import Access, Call, Context, Index, Name, Node, parts
 from ..terms import (
     NORMALISATIONS,
     ONE,
@@ -473,7 +473,7 @@ _LETTERS = "ijklmpqrstuvwabcdefgho"
 class Letters:
     """The letters of one statement, and what it still has to say about their extents."""
 
-    def __init__(self, hints: Hints) -> None:
+    def __init__(self, hints: Context) -> None:
         self.hints = hints
         self.extents: set[str] = set()  # declared extents that were printed by name
         self.dims: dict[str, Dim] = {}  # letter -> its extent in this statement

@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import chain, count
 from typing import NamedTuple
 
-from ..notations import Call, Definition, Group, Hints, Index, Name, Node, syntax
+from ..notations import Call, Context, Definition, Group, Index, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     ONE,
@@ -301,7 +301,7 @@ def _whole_name(raw: Applied) -> Node | None:
 # ---------------------------------------------------------------- programs
 
 
-def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
+def unparse(root: Expr, names: tuple[str, ...], hints: Context) -> syntax.Text:
     """The surface tree of a term: declarations and definitions if they are needed, then the result."""
     names_of, taken = with_names(root, shared_nodes(root), hints, SPECIAL_TENSORS)
     lets = {node: Variable(name, node.shape) for node, name in names_of.items()}
@@ -333,7 +333,7 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Hints) -> syntax.Text:
 
 
 def with_names(
-    root: Expr, parts: Iterable[Expr], hints: Hints, special: Iterable[str] = ()
+    root: Expr, parts: Iterable[Expr], hints: Context, special: Iterable[str] = ()
 ) -> tuple[dict[Expr, str], set[str]]:
     """Names for parts of a term, the user's or t1, t2, ...; and all names in use, `special` ones too."""
     taken = {*hints.variables, *hints.declared, *special}
@@ -352,7 +352,7 @@ def _fresh_name(wanted: str, taken: set[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def on_one_line(term: Expr, hints: Hints, names: Names = ()) -> str:
+def on_one_line(term: Expr, hints: Context, names: Names = ()) -> str:
     """A term in index notation as an error shows it, its first axes called `names`."""
     letters = [c for c in "ijklmpqrstuvwabcdefgh" if c not in hints.declared]
     chosen = list(names)
@@ -372,7 +372,7 @@ def _needs_left(root: Expr) -> bool:
 
 
 def _declarations(
-    extents: set[str], present: Sequence[Variable], hints: Hints
+    extents: set[str], present: Sequence[Variable], hints: Context
 ) -> list[syntax.Declaration]:
     """A declaration for every extent that is printed by its name, and for what is assumed."""
     needed = {x.name for x in present if x.assumptions}
@@ -384,6 +384,6 @@ def _declarations(
             left.difference_update(map(str, shape))
     return [
         syntax.Declaration(name, x.shape, tuple(sorted(x.assumptions)), NOWHERE, NOWHERE)
-        for name, x in hints.variables.items()
+        for name, x in hints.assumed.items()
         if name in needed
     ]

@@ -6,6 +6,7 @@ einsum calls and their derivatives.
 """
 
 from .arrays import Array, checked_sizes, converted
+from .backends.numpy_functions import levi_civita
 from .compiler.cost import entries, flops_of
 from .compiler.kernels import ASSUMED_EXTENT
 from .einsum.call import einsum
@@ -58,6 +59,7 @@ __all__ = [
     "einsum_vjp",
     "entries",
     "flops_of",
+    "levi_civita",
     "operands_of",
     "parsed_limit",
 ]

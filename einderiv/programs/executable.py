@@ -31,8 +31,8 @@ from .backends.numpy import Runner
 from .backends.scalars import LARGEST_EXTENT, scalar_function
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
-from .compiler.forms import Form
 from .compiler.kernels import ASSUMED_EXTENT
+from .compiler.lower import Form
 from .planning import Plan, magnitude, planned, shape_of
 from .program import Program
 from .running import Ready, owned, refuse_complex, translated, written

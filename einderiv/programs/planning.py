@@ -12,9 +12,8 @@ from ..terms import Expr, Shape
 from .backends.numpy import Memory, Runner, function_of, runner_of
 from .compiler.blocks import with_loops, within_limit
 from .compiler.cost import peak_memory
-from .compiler.forms import Form, lower_in_pieces
 from .compiler.kernels import with_kernels
-from .compiler.lower import lower
+from .compiler.lower import Form, lower, lower_in_pieces
 from .compiler.rewriting import rewritten
 from .program import (
     Constant,

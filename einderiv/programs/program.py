@@ -8,12 +8,13 @@ Invariant: operands are registers assigned before; labels are integers local to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ..terms import Dim, Label, Shape, Subscript
 
 Register = int
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,18 @@ class Contract:
     shape: Shape
     kernel: str = "loop"
 
+    @property
+    def subscripts(self) -> str:
+        """The contraction in einsum's words, as `ab,b->a`."""
+        labels = dict.fromkeys(label for own in (*self.inputs, self.output) for label in own)
+        letters = {x: LETTERS[k] if k < 52 else chr(140 + k) for k, x in enumerate(labels)}
+        *inputs, output = ("".join(letters[x] for x in own) for own in (*self.inputs, self.output))
+        return f"{','.join(inputs)}->{output}"
+
+    def exchanged(self) -> Contract:
+        """The same, the second operand first."""
+        return replace(self, operands=self.operands[::-1], inputs=self.inputs[::-1])
+
 
 @dataclass(frozen=True, slots=True)
 class Combine:
@@ -69,6 +82,11 @@ class Combine:
     operands: tuple[Register, ...]
     axes: tuple[Subscript, ...]
     shape: Shape
+
+    @property
+    def terms(self) -> list[tuple[Fraction, Register, Subscript]]:
+        """The terms: coefficients, registers, axes."""
+        return list(zip(self.coefficients, self.operands, self.axes, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,11 @@ class Scatter:
     axes: tuple[Subscript, ...]
     places: tuple[Subscript, ...]
     shape: Shape
+
+    @property
+    def terms(self) -> list[tuple[Fraction, Register | None, Subscript, Subscript]]:
+        """The terms: coefficients, registers, axes, places."""
+        return list(zip(self.coefficients, self.operands, self.axes, self.places, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +186,11 @@ class Program:
     loops: tuple[Loop, ...] = ()
     positive: frozenset[Register] = frozenset()
     symmetric: frozenset[Register] = frozenset()
+
+    @property
+    def shapes(self) -> dict[Register, Shape]:
+        """The shape of each register."""
+        return {step.target: step.shape for step in self.instructions}
 
     @property
     def inputs(self) -> tuple[Input, ...]:

@@ -2,8 +2,8 @@
 
 In: operands with labels, names and extents of tensors.
 Out: terms; equal ones are one object. `contract`, `add`, `elementwise` and `whole` build them, `postorder`
-and
-`fold` walk them, `functions` is the table in which a function has one row.
+and `fold` walk them, `functions` is the table in which a function has one row, `names` has letters and free
+names.
 """
 
 from . import functions
@@ -40,12 +40,14 @@ from .expr import (
 )
 from .flat import dump, load
 from .functions import COMPARISONS, ELEMENTWISE, NORMALISATIONS, SPECIAL_TENSORS, WHOLE
+from .names import INDICES, INDICES_BUT_N, Classes, free_name, numbered
 from .structure import (
     HALF,
     ONE,
     Factor,
     base_and_exponent,
     broadcast_axes,
+    factors_at,
     is_view,
     is_zero,
     merged_by_deltas,
@@ -62,11 +64,14 @@ __all__ = [
     "COMPARISON_NAMES",
     "ELEMENTWISE",
     "HALF",
+    "INDICES",
+    "INDICES_BUT_N",
     "NORMALISATIONS",
     "ONE",
     "SPECIAL_TENSORS",
     "WHOLE",
     "Apply",
+    "Classes",
     "Contraction",
     "Delta",
     "Dim",
@@ -90,7 +95,9 @@ __all__ = [
     "dump",
     "elementwise",
     "extent",
+    "factors_at",
     "fold",
+    "free_name",
     "functions",
     "generalised",
     "is_view",
@@ -98,6 +105,7 @@ __all__ = [
     "literal",
     "load",
     "merged_by_deltas",
+    "numbered",
     "permutation_of",
     "postorder",
     "power",

@@ -6,12 +6,13 @@ Invariant: nothing here calls the constructors of canonical form, which stand on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import groupby, permutations, product
+from itertools import count, groupby, permutations, product
 from math import factorial, gcd, lcm, prod
 
 from .expr import Contraction, Delta, Dim, Expr, Label, Literal, Map, Ones, Subscript, Sum
+from .names import Classes
 
 ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
 
@@ -81,22 +82,16 @@ def is_plain_power(node: Contraction) -> bool:
 
 def merged_by_deltas(factors: list[Factor], output: Subscript) -> dict[Label, Label]:
     """Label -> the label that stands for it once every delta has identified its two."""
-    parent: dict[Label, Label] = {}
-
-    def find(label: Label) -> Label:
-        while parent.get(label, label) != label:
-            label = parent[label]
-        return label
-
+    same: Classes[Label] = Classes()
     position = {label: place for place, label in enumerate(output)}
     for operand, labels in factors:
         if isinstance(operand, Delta):
-            a, b = find(labels[0]), find(labels[1])
-            if a != b:  # an output label stands for its class, the first one if there are several
-                if position.get(b, len(position)) < position.get(a, len(position)):
-                    a, b = b, a
-                parent[b] = a
-    return {label: find(label) for label in parent}
+            # an output label stands for its class, the first one if there are several
+            a, b = (same.find(label) for label in labels)
+            if position.get(b, len(position)) < position.get(a, len(position)):
+                a, b = b, a
+            same.join(a, b)
+    return {label: same.find(label) for label in same.parent}
 
 
 def base_and_exponent(expr: Expr) -> tuple[Expr, Fraction]:
@@ -162,6 +157,17 @@ def broadcast_axes(expr: Expr) -> set[int]:
     }
 
 
+def factors_at(term: Contraction, labels: Subscript, fresh: Iterator[Label]) -> list[Factor]:
+    """The factors of a product whose axes get these labels; what it sums gets `fresh` ones."""
+    names = dict(zip(term.output, labels, strict=True))
+    for own in term.inputs:
+        for label in own:
+            if label not in names:
+                names[label] = next(fresh)
+    pairs = zip(term.children, term.inputs, strict=True)
+    return [(child, tuple([names[label] for label in own])) for child, own in pairs]
+
+
 def composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
     """A product that is only transposed, repeated or summed further is one product: (A B)' -> B_kj A_ik."""
     real = [(op, labels) for op, labels in factors if not isinstance(op, Delta | Ones)]
@@ -171,16 +177,9 @@ def composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
     assert isinstance(inner, Contraction)
     if not inner.shape and any(inner.inputs):
         return factors  # a closed part stays apart
-    names = dict(zip(inner.output, outside, strict=True))
-    fresh = 1 + max(dims, default=-1)
-    own: list[Factor] = []
-    for op, labels in zip(inner.children, inner.inputs, strict=True):
-        for label, dim in zip(labels, op.shape, strict=True):
-            if label not in names:
-                names[label] = fresh
-                dims[fresh] = dim
-                fresh += 1
-        own.append((op, tuple(names[label] for label in labels)))
+    own = factors_at(inner, outside, count(1 + max(dims, default=-1)))
+    for op, labels in own:
+        dims.update(zip(labels, op.shape, strict=True))
     return own + [(op, labels) for op, labels in factors if isinstance(op, Delta | Ones)]
 
 

@@ -7,11 +7,13 @@ Invariant: labels are local to their contraction, so nothing can be captured.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from ..errors import DimensionError, axes_in_words
 from .canonical import add, extent, with_children
 from .expr import Apply, Delta, Dim, Expr, Extent, Ones, Shape, Sum, Variable
+from .names import Classes, free_name, numbered
 from .walk import postorder, rebuild
 
 
@@ -74,10 +76,7 @@ def generalised(terms: Sequence[Expr]) -> tuple[list[Expr], dict[str, Dim]]:
     fixed = {node.width for node in nodes if isinstance(node, Apply) and node.function == "eps"}
     for number in sorted(dim for dim in dims if isinstance(dim, int)):
         if number >= _LARGE and number not in fixed:
-            name = f"n{number}"
-            while name in used:
-                name += "_"
-            names[number] = name
+            names[number] = free_name((f"n{number}{'_' * k}" for k in count()), used)
     if not names:
         return list(terms), {}
 
@@ -98,7 +97,7 @@ def united(
     programs: Sequence[Program], same: Iterable[tuple[Slot, Slot]] = ()
 ) -> tuple[list[Expr], dict[str, Variable]]:
     """The terms over common tensors; `same` joins extents of different programs."""
-    classes = _Classes()
+    classes: Classes[Slot] = Classes()
     first: dict[str, tuple[int, Variable]] = {}
     for number, (_, variables) in enumerate(programs):
         for name, x in variables.items():
@@ -113,17 +112,25 @@ def united(
                     hint="rename one of the tensors",
                 )
             for a, b in zip(y.shape, x.shape, strict=True):
-                classes.join((other, a), (number, b), name)
+                _join(classes, (other, a), (number, b), name)
     for left, right in same:
-        classes.join(left, right, "the result")
-    names = _Names()
+        _join(classes, left, right, "the result")
+    names: dict[Slot, Dim] = {}  # of the classes, no name twice
+    used: set[str] = set()
     terms: list[Expr] = []
     together: dict[str, Variable] = {}
     for number, (term, variables) in enumerate(programs):
         own = list(variables.values())
-        dims = {
-            dim: names.of(classes.find((number, dim))) for dim in symbolic_extents([term, *own])
-        }
+        dims: dict[str, Dim] = {}
+        for dim in symbolic_extents([term, *own]):
+            root = classes.find((number, dim))
+            if root not in names:
+                wanted = root[1]
+                names[root] = (
+                    wanted if isinstance(wanted, int) else free_name(numbered(wanted), used)
+                )
+                used.add(str(names[root]))
+            dims[dim] = names[root]
         changed = {old: new for old, new in dims.items() if old != new}
         renamed, *tensors = renamed_dims([term, *own], changed)
         terms.append(renamed)
@@ -141,43 +148,14 @@ def symbolic_extents(terms: Iterable[Expr]) -> list[str]:
     return list(found)
 
 
-class _Classes:
-    """Extents that are the same; a number stands for its class, else the first that came."""
-
-    def __init__(self) -> None:
-        self.parent: dict[Slot, Slot] = {}
-
-    def find(self, slot: Slot) -> Slot:
-        while self.parent.setdefault(slot, slot) != slot:
-            slot = self.parent[slot]
-        return slot
-
-    def join(self, first: Slot, second: Slot, name: str) -> None:
-        a, b = self.find(first), self.find(second)
-        if a == b:
-            return
-        if isinstance(a[1], int) and isinstance(b[1], int) and a[1] != b[1]:
-            raise DimensionError(
-                f"an axis of {name} has two extents, {a[1]} and {b[1]}",
-                hint="rename one of the tensors",
-            )
-        if isinstance(b[1], int):
-            a, b = b, a
-        self.parent[b] = a
-
-
-class _Names:
-    """One name per class, no name twice."""
-
-    def __init__(self) -> None:
-        self.names: dict[Slot, Dim] = {}
-        self.used: set[Dim] = set()
-
-    def of(self, root: Slot) -> Dim:
-        if root not in self.names:
-            wanted, count = root[1], 2
-            while wanted in self.used and isinstance(wanted, str):
-                wanted, count = f"{root[1]}{count}", count + 1
-            self.names[root] = wanted
-            self.used.add(wanted)
-        return self.names[root]
+def _join(classes: Classes[Slot], first: Slot, second: Slot, name: str) -> None:
+    """Two extents are the same; a number speaks for its class, else the first that came."""
+    a, b = classes.find(first), classes.find(second)
+    if isinstance(a[1], int) and isinstance(b[1], int) and a[1] != b[1]:
+        raise DimensionError(
+            f"an axis of {name} has two extents, {a[1]} and {b[1]}",
+            hint="rename one of the tensors",
+        )
+    if isinstance(b[1], int):
+        a, b = b, a
+    classes.join(a, b)

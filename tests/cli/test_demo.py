@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def fit() -> demo.Fit:
-    return demo.fitted()
+    return demo.newton_fit()
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,9 @@ def test_table_says_what_was_computed(text, fit):
     rows = re.findall(r"^B(\d) +(\S+) +(\S+) +(\S+)$", text, flags=re.MULTILINE)
     assert [int(row[0]) for row in rows] == list(range(7))
     assert np.allclose([float(row[1]) for row in rows], fit.coefficients[-1], rtol=1e-14, atol=0)
-    assert np.allclose([float(row[2]) for row in rows], demo.certified(), rtol=1e-14, atol=0)
+    assert np.allclose(
+        [float(row[2]) for row in rows], demo.certified_coefficients(), rtol=1e-14, atol=0
+    )
     assert all(float(row[3]) >= 8 for row in rows)
 
 
@@ -71,7 +73,9 @@ def test_snippet_and_command_line_run_as_printed(text, tmp_path, monkeypatch, ca
     )
     assert done.returncode == 0, done.stderr
     shown = [float(word) for word in done.stdout.strip(" []\n").split()]
-    assert np.allclose(shown, demo.certified(), rtol=1e-7, atol=0)  # numpy prints 8 digits
+    assert np.allclose(
+        shown, demo.certified_coefficients(), rtol=1e-7, atol=0
+    )  # numpy prints 8 digits
     monkeypatch.chdir(tmp_path)
     program, *arguments = shlex.split(command)
     assert program == "einderiv" and cli.main([*arguments, "--out", "gradient.npy"]) == 0

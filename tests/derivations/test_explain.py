@@ -17,7 +17,7 @@ import einderiv as ed
 from einderiv.derivations.derivation import Derivation
 from einderiv.derivations.index_rules import differential_law, slope_law
 from einderiv.derivations.records import CAP, Step, all_steps
-from einderiv.equality.checking import check_equal, how_equal
+from einderiv.equality.deciding import check_equal, how_equal
 from einderiv.errors import DerivativeError, EinderivError
 from einderiv.terms.canonical import add, literal
 from einderiv.terms.expr import Variable

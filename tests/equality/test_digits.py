@@ -5,12 +5,11 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 from typing import Any
 
+import mpmath
 import pytest
 
 from einderiv.equality import digits
 from einderiv.terms.functions import ELEMENTWISE
-
-mpmath = pytest.importorskip("mpmath")
 
 PRECISION = 50
 POINTS = ("0.0007", "0.31", "0.9", "1.5", "7.25", "31.5", "-0.0007", "-0.45", "-3.7", "-12.5")
@@ -54,26 +53,29 @@ def test_function_of_one_argument_has_45_correct_digits(row: Any) -> None:
 @pytest.mark.parametrize(("n", "x"), [(1, "0.3"), (2, "2.5"), (3, "40"), (5, "0.01")])
 def test_polygamma_has_45_correct_digits(n: int, x: str) -> None:
     with localcontext(digits.context(PRECISION)), mpmath.workdps(80):
-        assert agree(digits.polygamma(Decimal(n), Decimal(x)), mpmath.polygamma(n, mpmath.mpf(x)))
+        assert agree(
+            digits.FUNCTIONS["polygamma"](Decimal(n), Decimal(x)),
+            mpmath.polygamma(n, mpmath.mpf(x)),
+        )
 
 
 @pytest.mark.parametrize(("y", "x"), [("1", "2"), ("1", "-2"), ("-1", "-2"), ("-3", "0.5")])
 def test_atan2_has_45_correct_digits(y: str, x: str) -> None:
     with localcontext(digits.context(PRECISION)), mpmath.workdps(80):
-        ours = digits.atan2(Decimal(y), Decimal(x))
+        ours = digits.FUNCTIONS["atan2"](Decimal(y), Decimal(x))
         assert agree(ours, mpmath.atan2(mpmath.mpf(y), mpmath.mpf(x)))
 
 
 @pytest.mark.parametrize(("x", "p"), [("2.5", "-0.3"), ("-2", "3"), ("7", "0.5"), ("3", "-4")])
 def test_power_has_45_correct_digits(x: str, p: str) -> None:
     with localcontext(digits.context(PRECISION)), mpmath.workdps(80):
-        ours = digits.power(Decimal(x), Decimal(p))
+        ours = digits.FUNCTIONS["pow"](Decimal(x), Decimal(p))
         assert agree(ours, mpmath.power(mpmath.mpf(x), mpmath.mpf(p)))
 
 
 def test_large_angles_are_reduced_without_loss() -> None:
     with localcontext(digits.context(PRECISION)), mpmath.workdps(120):
-        assert agree(digits.sin(Decimal("1e30")), mpmath.sin(mpmath.mpf("1e30")))
+        assert agree(digits.FUNCTIONS["sin"](Decimal("1e30")), mpmath.sin(mpmath.mpf("1e30")))
 
 
 @pytest.mark.parametrize("name", ["log", "sqrt", "lgamma", "digamma", "asin"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import einderiv as ed
+from einderiv.equality.evaluating import LAWS, WHOLE_AXES
+from einderiv.terms.functions import ELEMENTWISE, WHOLE
 
 
 def both(first: str, second: str, **options: object) -> tuple[bool, str]:
@@ -60,3 +62,13 @@ def test_symmetric_tensors_are_symmetric_at_random_points_too() -> None:
 )
 def test_functions_are_compared_in_floating_point(first: str, second: str, answer: bool) -> None:
     assert both(first, second) == (answer, "floating point")
+
+
+def test_every_function_has_a_meaning_in_exact_arithmetic() -> None:
+    assert set(LAWS) == set(ELEMENTWISE)
+    assert set(WHOLE_AXES) == set(WHOLE)
+
+
+def test_factors_that_vanish_at_small_extents_are_not_zero() -> None:
+    shapes = {"x": ("n",)}
+    assert not both("y[i] = x[i]*(n - 2)*(n - 3)*(n - 4)", "y[i] = 0*x[i]", shapes=shapes)[0]

@@ -12,7 +12,7 @@ import pytest
 
 import einderiv as ed
 from einderiv.errors import EinderivError
-from einderiv.expressions.expression import Expression, _of_meaning
+from einderiv.expressions.expression import Expression
 from einderiv.notations.matrix.matrix_tree import parse_matrix
 from einderiv.notations.matrix.reading import elaborate_matrix
 
@@ -20,7 +20,7 @@ CASES = Path(__file__).resolve().parents[1] / "cases" / "matrix_calculus.json"
 
 
 def read(text: str, shapes: Any = None, assume: Any = None) -> Expression:
-    return _of_meaning(elaborate_matrix(parse_matrix(text), shapes, assume))
+    return Expression(*elaborate_matrix(parse_matrix(text), shapes, assume))
 
 
 # ---------------------------------------------------------------- the same terms as with indices

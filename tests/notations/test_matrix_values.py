@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from einderiv.expressions.expression import Expression, _of_meaning
+from einderiv.expressions.expression import Expression
 from einderiv.notations.matrix.matrix_tree import parse_matrix
 from einderiv.notations.matrix.reading import elaborate_matrix
 
 
 def read(text: str, shapes: Any = None) -> Expression:
-    return _of_meaning(elaborate_matrix(parse_matrix(text), shapes))
+    return Expression(*elaborate_matrix(parse_matrix(text), shapes))
 
 
 RNG = np.random.default_rng(3)

@@ -60,21 +60,21 @@ def test_integer_labels_mean_what_numpy_makes_of_the_string(text, shapes):
     want = np.einsum(text, *arrays)
     read = read_subscripts(text)
     ranks = [len(shape) for shape in shapes]
-    inputs, output = read.resolved(ranks)
+    inputs, output = read.resolve(ranks)
     interleaved = [x for pair in zip(arrays, map(list, inputs), strict=True) for x in pair]
     assert np.array_equal(np.einsum(*interleaved, list(output)), want)
     assert np.array_equal(np.einsum(str(read), *arrays), want)
-    assert np.array_equal(np.einsum(str(read.spelled(ranks)), *arrays), want)
+    assert np.array_equal(np.einsum(str(read.spell_out(ranks)), *arrays), want)
 
 
 def test_the_ellipsis_is_aligned_on_the_right():
     read = read_subscripts("...i,...i,i->...")
-    assert read.resolved([3, 2, 1]) == (((0, 1, 2), (1, 2), (2,)), (0, 1))
-    assert read.unnamed([3, 2, 1]) == (2, 1, 0)
+    assert read.resolve([3, 2, 1]) == (((0, 1, 2), (1, 2), (2,)), (0, 1))
+    assert read.count_unnamed([3, 2, 1]) == (2, 1, 0)
 
 
 def test_spelling_an_ellipsis_out_takes_letters_that_are_free():
-    assert str(read_subscripts("...a,ab->...b").spelled([3, 2])) == "cda,ab->cdb"
+    assert str(read_subscripts("...a,ab->...b").spell_out([3, 2])) == "cda,ab->cdb"
 
 
 def test_letters_run_out_with_an_error():
@@ -210,7 +210,7 @@ WRONG_RANKS = [  # string, ranks, error, words of the message
 @pytest.mark.parametrize(("text", "ranks", "error", "words"), WRONG_RANKS)
 def test_ranks_that_do_not_fit_are_refused_by_us_and_by_numpy(text, ranks, error, words):
     with pytest.raises(error) as caught:
-        read_subscripts(text).resolved(ranks)
+        read_subscripts(text).resolve(ranks)
     assert caught.value.message == words
     with pytest.raises(ValueError):
         np.einsum(text, *[np.ones((1,) * rank) for rank in ranks])
@@ -218,7 +218,7 @@ def test_ranks_that_do_not_fit_are_refused_by_us_and_by_numpy(text, ranks, error
 
 def test_a_wrong_rank_shows_the_operand():
     with pytest.raises(DimensionError) as caught:
-        read_subscripts("ij,jk->ik").resolved([2, 3])
+        read_subscripts("ij,jk->ik").resolve([2, 3])
     assert str(caught.value).splitlines()[1:3] == ["    ij,jk->ik", "       ^^"]
 
 
@@ -239,7 +239,7 @@ def test_random_strings_are_accepted_exactly_where_numpy_accepts_them():
         except ValueError:
             fine = False
         try:
-            read_subscripts(text).resolved([array.ndim for array in arrays])
+            read_subscripts(text).resolve([array.ndim for array in arrays])
             ours = True
         except (NotationError, DimensionError):
             ours = False

@@ -15,7 +15,7 @@ import pytest
 import einderiv as ed
 from einderiv.cli.commands import main
 from einderiv.printers.code.targets import HELPERS, STANDARD, TARGETS, helper, spelling
-from einderiv.terms.functions import ELEMENTWISE, WHOLE
+from einderiv.terms.functions import COMPARISONS, ELEMENTWISE, WHOLE
 from tests.code_running import (
     called,
     function_of,
@@ -334,20 +334,14 @@ def test_gradient_of_what_is_no_scalar_is_refused():
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_every_row_of_the_function_table_has_a_spelling(target):
-    by_operator = {
-        "pow",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "eq",
-        "ne",
-        *(["step"] * (target.name == "torch")),
-    }
+    by_operator = {"pow", *COMPARISONS.values()}
     names = [name for name in ELEMENTWISE if name not in by_operator]
     for name in (*names, *(f"{name}[]" for name in WHOLE)):
         path = spelling(name, target)
-        assert path in HELPERS or path.partition(".")[0] in {*target.imports, *STANDARD}, (
+        assert path in {*HELPERS, *COMPARISONS} or path.partition(".")[0] in {
+            *target.imports,
+            *STANDARD,
+        }, (
             name,
             path,
         )

@@ -40,7 +40,7 @@ def arrays_of(e: ed.Expression, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def evaluated(e: ed.Expression, arrays: dict[str, Any], sizes: dict[str, int]) -> Any:
-    text = matrix_text_of(e.term, e._context.hints())
+    text = matrix_text_of(e.term, e._context)
     return np.squeeze(Evaluator(arrays, sizes).text(text))
 
 
@@ -219,7 +219,7 @@ def test_the_nearest_form_maps_stacked_columns(text: str, wrt: str, form: str) -
         n: rng.uniform(0.3, 1.0, [sizes[str(a)] for a in axes]) for n, axes in e.variables.items()
     }
     rows = len(e.shape)
-    tree = nearest_tree(d.term, rows, d._context.hints())
+    tree = nearest_tree(d.term, rows, d._context)
     assert tree is not None
     value = np.asarray(d(arrays))
     stacked = value.reshape(

@@ -19,8 +19,8 @@ import pytest
 
 import einderiv as ed
 from einderiv.cli import commands as cli
-from einderiv.printers.pictures.graph import Graph, Node, quoted, to_dot
-from einderiv.printers.pictures.layout import layered
+from einderiv.printers.pictures.graph import Graph, Node, quote, to_dot
+from einderiv.printers.pictures.layout import layer_places
 
 SIZES = {"i": 2, "j": 3, "k": 4, "l": 5, "a": 3, "b": 2, "c": 2, "d": 2, "r": 3, "p": 4, "q": 3}
 NETWORKS = (
@@ -214,7 +214,7 @@ def test_bound_arrays_are_inputs_of_a_plan():
 
 def test_texts_in_dot_are_quoted():
     nasty = 'a"];\nb -> c [label="\\N<b>&\x00'
-    shown = quoted(nasty)
+    shown = quote(nasty)
     assert shown == '"a\\"];\\nb -> c [label=\\"\\\\N<b>&\N{REPLACEMENT CHARACTER}"'
     text = to_dot(Graph("graph", (Node("input", nasty),), ()))
     strings = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
@@ -272,6 +272,13 @@ def test_graphviz_reads_the_text(text):
 # ---------------------------------------------------------------- drawn
 
 
+@pytest.fixture
+def plot():
+    """matplotlib and networkx, or the test is skipped."""
+    pytest.importorskip("networkx")
+    return pytest.importorskip("matplotlib")
+
+
 def overlaps(centres, sizes) -> list[tuple[int, int]]:
     return [
         (a, b)
@@ -282,39 +289,32 @@ def overlaps(centres, sizes) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nodes_and_texts_of_layers_do_not_overlap_and_edges_lead_down(seed):
+def test_nodes_and_texts_of_layers_do_not_overlap_and_edges_lead_down(seed, plot):
     rng = np.random.default_rng(seed)
     print("seed", seed)
     count = int(rng.integers(2, 40))
     sizes = [(float(w), float(h)) for w, h in rng.uniform(8, 80, (count, 2))]
     edges = [(int(rng.integers(b)), b) for b in range(1, count) for _ in range(rng.integers(3))]
     texts = [(20.0, 9.0) if rng.random() < 0.5 else None for _ in edges]
-    places = layered(sizes, edges, texts)
+    places = layer_places(sizes, edges, texts)
     shown = [size for size in texts if size]
     at = [point for point in places.texts if point]
     assert overlaps([*places.centres, *at], [*sizes, *shown]) == []
     for route in places.routes:
         assert all(y < z or y == pytest.approx(z) for (_, y), (_, z) in pairwise(route))
-    assert layered(sizes, edges, texts) == places
-
-
-@pytest.fixture
-def plot():
-    """matplotlib and networkx, or the test is skipped."""
-    pytest.importorskip("networkx")
-    return pytest.importorskip("matplotlib")
+    assert layer_places(sizes, edges, texts) == places
 
 
 @pytest.mark.parametrize("text", NETWORKS)
 def test_nodes_and_texts_of_networks_do_not_overlap(text, plot):
     from einderiv.printers.pictures.drawing import _node_size, text_size
-    from einderiv.printers.pictures.layout import spread
+    from einderiv.printers.pictures.layout import network_places
 
     graph = ed.parse(text).draw("network").graph
     sizes = [_node_size(node) for node in graph.nodes]
     texts = [text_size(edge.label, 8.5) if edge.label else None for edge in graph.edges]
     ends = [(edge.source, edge.target) for edge in graph.edges]
-    places = spread(sizes, ends, texts, [node.group for node in graph.nodes])
+    places = network_places(sizes, ends, texts, [node.group for node in graph.nodes])
     at = [point for point in places.texts if point]
     assert overlaps([*places.centres, *at], [*sizes, *(s for s in texts if s)]) == []
 

@@ -124,7 +124,7 @@ def test_the_string_says_what_the_function_does(text, shapes):
 def repeats(text, shapes):
     """Does some label, or an axis under an ellipsis, have two extents?"""
     found = {}
-    inputs, _ = read_subscripts(text).resolved([len(shape) for shape in shapes])
+    inputs, _ = read_subscripts(text).resolve([len(shape) for shape in shapes])
     for label, size in zip(chain(*inputs), chain(*shapes), strict=True):
         found.setdefault(label, set()).add(size)
     return any(len(sizes) > 1 for sizes in found.values())

@@ -138,7 +138,7 @@ def einsum(subscripts: Any, *operands: Any, **_: Any) -> Any:
 
         equation = read_subscripts(subscripts)
         terms, owner, context = together(operands)
-        inputs, output = equation.resolved([term.rank for term in terms])
+        inputs, output = equation.resolve([term.rank for term in terms])
     else:
         given = (subscripts, *operands)
         arrays, lists = given[0::2][: len(given) // 2], given[1::2]

@@ -16,7 +16,6 @@ from typing import Any
 from ...errors import NotationError, Span
 from ...terms import functions
 from .. import complaints, syntax
-from ..latex_complaints import explained
 from ..parser import Parser, PostLex, Token, Transformer, over, span_of
 from ..syntax import Group, Index, Negative, Node
 
@@ -456,7 +455,7 @@ def _chained(lines: list[Equation]) -> list[Equation]:
 
 
 _declared: ContextVar[frozenset[str]] = ContextVar("declared", default=frozenset())
-_PARSER = Parser("latex.lark", _LatexTree, explained, _Pairs)
+_PARSER = Parser("latex", _LatexTree, _Pairs)
 
 
 def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
@@ -471,7 +470,7 @@ def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
     complaints.check_brackets(re.sub(r"#", " ", source))
     token = _declared.set(frozenset(names))
     try:
-        lines: list[Equation] = _PARSER.parsed(_without_punctuation(source))
+        lines: list[Equation] = _PARSER.parse(_without_punctuation(source))
     except NotationError as mistake:
         mistake.source = source
         raise

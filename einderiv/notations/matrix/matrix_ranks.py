@@ -43,7 +43,7 @@ class MatrixProgram(Program):
                 if isinstance(node, Call) and node.function in SIZED:
                     for size in map(ungrouped, node.arguments):
                         if isinstance(size, Name):
-                            shown = self._cut(node.span)
+                            shown = self.text(node.span)
                             fact = f"{size.name} is an extent (in {shown})"
                             self._name_extent(size.name, size.span, fact)
                             slot: Slot = ("extent", size.name, 0)

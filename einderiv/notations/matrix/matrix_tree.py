@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import NotationError
-from .. import complaints, matrix_complaints, syntax
-from ..parser import Built, Parser, TreeBuilder, finished, over, span_of
+from .. import complaints, syntax
+from ..parser import Built, Parser, TreeBuilder, node_of, over, span_of
 from ..syntax import Definition, Name, Node, Pointwise, Power, Transpose
 
 
@@ -21,11 +21,11 @@ class _MatrixTree(TreeBuilder):
     primary = atom = TreeBuilder.expression
 
     def transpose(self, c: list[Any]) -> Transpose:
-        operand = finished(c[0])
+        operand = node_of(c[0])
         return Transpose(operand, over(operand.span, span_of(c[1])))
 
     def pointwise(self, c: list[Any]) -> Built:
-        left, right = finished(c[0]), finished(c[2])
+        left, right = node_of(c[0]), node_of(c[2])
         return Pointwise(str(c[1]), left, right, over(left.span, right.span))
 
     def pointwise_power(self, c: list[Any]) -> Built:
@@ -41,7 +41,7 @@ class _MatrixTree(TreeBuilder):
         return tree
 
     def definition(self, c: list[Any]) -> Definition:
-        left = finished(c[0])
+        left = node_of(c[0])
         if not isinstance(left, Name):
             raise NotationError(
                 "the left side of = is not a name",
@@ -52,7 +52,7 @@ class _MatrixTree(TreeBuilder):
         return super().definition(c)
 
     def name(self, c: list[Any]) -> Name:
-        matrix_complaints.check_name(str(c[0]), span_of(c[0]))
+        complaints.check_name(str(c[0]), span_of(c[0]))
         return super().name(c)
 
 
@@ -68,7 +68,7 @@ def _check_exponent(base: Node, sign: str, exponent: Node) -> None:
         )
 
 
-_PARSER = Parser("matrix.lark", _MatrixTree, matrix_complaints.explained)
+_PARSER = Parser("matrix", _MatrixTree)
 
 
 def parse_matrix(source: str) -> syntax.Text:
@@ -80,6 +80,6 @@ def parse_matrix(source: str) -> syntax.Text:
     'y'
     """
     complaints.check_brackets(source)
-    statements = _PARSER.parsed(source)
+    statements = _PARSER.parse(source)
     complaints.check_statements(source, statements, "x'*Q*x", "r = X*w - y")
     return syntax.Text(source, tuple(statements))

@@ -59,17 +59,8 @@ def elaborate_matrix(
         for name, value in statements.defined.items()
         if not value.factors and value.term.children and value.term.rank
     }
-    letters = program.letters()
-    return Meaning(
-        last.term,
-        _indices(last, statements, letters),
-        program.variables,
-        program.assumptions,
-        names,
-        frozenset(program.dimensions.declared),
-        letters,
-        last_name,
-    )
+    context = program.context(names, last_name)
+    return Meaning(last.term, _indices(last, statements, context.letters), context)
 
 
 def _indices(

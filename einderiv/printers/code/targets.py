@@ -1,53 +1,89 @@
-"""How NumPy, PyTorch and JAX spell the functions of the function table.
+"""How NumPy, PyTorch and JAX spell the functions of the function table: all that is known of a target.
 
-In: nothing; the rows are text. Out: paths, imports, and the text of small functions that a target lacks.
-Invariant: every row of `functions.py` has an entry for each target; a path without a dot is a function of
-HELPERS, whose text goes into the code that calls it; helpers are pure, so that JAX can compile them.
+In: nothing; the rows are text. Out: targets, paths, and the text of small functions that a target lacks.
+Invariant: a new target is one more entry of TARGETS and one more column of the table. A path without a dot
+is a function of HELPERS, whose text goes into the code that calls it; helpers are pure, so that JAX can
+compile them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A library: its alias, its word for an axis, its imports by the first part of a path."""
+    """A library: how its functions want their arguments, and its words for common things."""
 
     name: str
     alias: str
-    axis: str
-    typed: bool  # do constants take the dtype of an argument, so that results keep it?
-    column: int
-    imports: Mapping[str, str]
-    arrays: str  # what its arrays are called in a docstring
+    column: int  # of the table below
+    imports: Mapping[str, str]  # by the first part of a path
+    axis: str = "axis"
+    last_axis: str = "axis=-1"  # as `flip` takes it
+    scalar: str = "scalar"  # what it calls one, in a docstring
+    like: tuple[str, ...] = ()  # what a constant takes from an argument, so that results keep it
+    unlike: str = ""  # what it takes if there is no argument
+    own: str = ""  # an array of its own memory
+    cast: str = ""  # truth values as numbers of a type; without it a choice between 1.0 and 0.0
+    numbers: str = ""  # functions take Python numbers as "decimal", or not at all: "tensor"
+    several: str = ""  # an option of einsum for more than two operands
+    flat: str = ""  # what joins axes for functions that take only one ...
+    one_axis: frozenset[str] = frozenset()  # ... namely these
+    over_all: frozenset[str] = frozenset(("prod", "max", "min"))  # go over all axes unless told
+    helpers: Mapping[str, str] = field(default_factory=dict)  # texts that differ from HELPERS
 
 
 STANDARD = {"itertools": "import itertools", "math": "import math"}
+
+_POLYGAMMA_JAX = '''\
+def polygamma(n, x):
+    """The n-th derivative of the digamma function, for whole numbers n."""
+    return jax.scipy.special.polygamma(jnp.round(n).astype(int), x)
+'''
+
 TARGETS = {
     "numpy": Target(
         "numpy",
         "np",
-        "axis",
-        False,
         0,
         {"np": "import numpy as np", "special": "from scipy import special"},
-        "array",
+        own="{0}.copy()",
+        several="optimize=True",
     ),
-    "torch": Target("torch", "torch", "dim", True, 1, {"torch": "import torch"}, "tensor"),
+    "torch": Target(
+        "torch",
+        "torch",
+        1,
+        {"torch": "import torch"},
+        axis="dim",
+        last_axis="(-1,)",
+        scalar="scalar (a tensor without axes)",
+        like=("dtype", "device"),
+        unlike="dtype=torch.float64",  # the library's default is float32
+        own="{0}.clone()",
+        cast="{0}.to({1})",
+        numbers="tensor",
+        flat="torch.flatten",
+        one_axis=frozenset(("prod", "softmax", "logsoftmax")),
+    ),
     "jax": Target(
         "jax",
         "jnp",
-        "axis",
-        True,
         2,
         {"jax": "import jax", "jnp": "import jax.numpy as jnp"},
-        "array",
+        like=("dtype",),
+        cast="{0}.astype({1})",
+        numbers="decimal",
+        over_all=frozenset(("prod", "max", "min", "logsumexp")),
+        helpers={"polygamma": _POLYGAMMA_JAX},
     ),
 }
 
 # fmt: off
+# The path of a function. After it, if there is more than the arguments in order: `_` an argument, `n` one
+# that stays a Python number, a number. The row `polygamma n` is for an order that is known.
 _ROWS: dict[str, tuple[str, str, str]] = {
     # name            NumPy                    PyTorch                     JAX
     "pi":            ("np.pi",                 "math.pi",                  "jnp.pi"),
@@ -67,16 +103,19 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "cosh":          ("np.cosh",               "torch.cosh",               "jnp.cosh"),
     "tanh":          ("np.tanh",               "torch.tanh",               "jnp.tanh"),
     "sigmoid":       ("sigmoid",               "torch.sigmoid",            "jax.nn.sigmoid"),
-    "softplus":      ("np.logaddexp",          "softplus",                 "jax.nn.softplus"),
-    "relu":          ("np.maximum",            "torch.relu",               "jax.nn.relu"),
+    "softplus":      ("np.logaddexp 0 _",      "softplus",                 "jax.nn.softplus"),
+    "relu":          ("np.maximum _ 0",        "torch.relu",               "jax.nn.relu"),
     "erf":           ("special.erf",           "torch.special.erf",        "jax.scipy.special.erf"),
     "erfc":          ("special.erfc",          "torch.special.erfc",       "jax.scipy.special.erfc"),
     "lgamma":        ("special.gammaln",       "torch.special.gammaln",    "jax.scipy.special.gammaln"),
     "digamma":       ("special.digamma",       "torch.special.digamma",    "jax.scipy.special.digamma"),
     "polygamma":     ("special.polygamma",     "polygamma",                "polygamma"),
+    "polygamma n":   (
+        "special.polygamma n _", "torch.special.polygamma n _", "jax.scipy.special.polygamma n _",
+    ),
     "abs":           ("np.abs",                "torch.abs",                "jnp.abs"),
     "sign":          ("np.sign",               "torch.sign",               "jnp.sign"),
-    "step":          ("np.heaviside",          "",                         "jnp.heaviside"),
+    "step":          ("np.heaviside _ 0",      "> _ 0",                    "jnp.heaviside _ 0"),
     "max":           ("np.maximum",            "torch.maximum",            "jnp.maximum"),
     "min":           ("np.minimum",            "torch.minimum",            "jnp.minimum"),
     "where":         ("np.where",              "torch.where",              "jnp.where"),
@@ -109,127 +148,105 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "ones":          ("np.ones",               "torch.ones",               "jnp.ones"),
     "broadcast":     ("np.broadcast_to",       "torch.broadcast_to",       "jnp.broadcast_to"),
     "array":         ("np.array",              "torch.tensor",             "jnp.array"),
-    "clip_below":    ("np.maximum",            "torch.clamp",              "jnp.maximum"),
 }
 # fmt: on
 
-# What stands in a call beside the argument: softplus is logaddexp(0, x). PyTorch's step is a comparison.
-BEFORE = {("softplus", "numpy"): 0}
-AFTER = {("relu", "numpy"): 0, ("step", "numpy"): 0, ("step", "jax"): 0}
-
-# Where PyTorch wants a tensor, a Python number is worked out by the standard library.
-MATH = {
-    name: f"math.{word}"
-    for name, word in {
-        **{
-            name: name
-            for name in "exp expm1 log log1p sqrt sin cos tan asin acos atan atan2".split()
-        },
-        **{name: name for name in "sinh cosh tanh erf erfc lgamma".split()},
-        "abs": "fabs",
-    }.items()
+# Where a target's functions take no Python numbers, the standard library works them out.
+MATH = {"abs": "math.fabs"} | {
+    name: f"math.{name}"
+    for name in "exp expm1 log log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh erf erfc "
+    "lgamma".split()
 }
 
 
 def spelling(name: str, target: Target) -> str:
     """The path of a function of the table (`name[]` for one of whole axes) or of an array operation."""
-    return _ROWS[name][target.column]
+    return _ROWS[name][target.column].partition(" ")[0]
 
 
-# The text of each helper, {xp} for the library.
-_SIGMOID = '''\
+def has_spelling(name: str) -> bool:
+    """Is there a row of this name?"""
+    return name in _ROWS
+
+
+def pattern(name: str, target: Target) -> list[str]:
+    """What the arguments of a function are between, as the table says it; empty for these alone."""
+    return _ROWS[name][target.column].split()[1:]
+
+
+# The text of each helper; {xp} is the library.
+_HELPERS = {
+    "sigmoid": '''\
 def sigmoid(x):
     """1 / (1 + exp(-x)), without overflow."""
     return np.exp(-np.logaddexp(0, -x))
-'''
-_SOFTPLUS_TORCH = '''\
+''',
+    "softplus": '''\
 def softplus(x):
     """log(1 + exp(x)), without overflow and exact for large x."""
     return -torch.nn.functional.logsigmoid(-x)
-'''
-_POLYGAMMA_TORCH = '''\
+''',
+    "polygamma": '''\
 def polygamma(n, x):
     """The n-th derivative of the digamma function, by the Hurwitz zeta function (DLMF 25.11.12)."""
     n = torch.as_tensor(n, dtype=x.dtype, device=x.device)
     sign = 2 * torch.remainder(n, 2) - 1
     zeta = torch.special.zeta(torch.clamp(n, min=1) + 1, x)
     return torch.where(n == 0, torch.special.digamma(x), sign * torch.exp(torch.lgamma(n + 1)) * zeta)
-'''
-_POLYGAMMA_JAX = '''\
-def polygamma(n, x):
-    """The n-th derivative of the digamma function, for whole numbers n."""
-    return jax.scipy.special.polygamma(jnp.round(n).astype(int), x)
-'''
-_LOGSUMEXP = '''\
+''',
+    "logsumexp": '''\
 def logsumexp(x, axis):
     """log(sum(exp(x))) along the axis, shifted by the largest entry."""
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
     return np.log(np.sum(np.exp(x - top), axis=axis)) + np.squeeze(top, axis=axis)
-'''
-_SOFTMAX = '''\
+''',
+    "softmax": '''\
 def softmax(x, axis):
     """exp(x) / sum(exp(x)) along the axis, shifted by the largest entry."""
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return e / np.sum(e, axis=axis, keepdims=True)
-'''
-_LOG_SOFTMAX = '''\
+''',
+    "log_softmax": '''\
 def log_softmax(x, axis):
     """log(softmax(x)) along the axis, shifted by the largest entry."""
     shifted = x - np.max(x, axis=axis, keepdims=True)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
-'''
-_PROD_EXCEPT = '''\
+''',
+    "prod_except": '''\
 def prod_except(x, count):
     """Each entry: the product of all others along the last `count` axes."""
     flat = x.reshape(x.shape[: x.ndim - count] + (math.prod(x.shape[x.ndim - count :]),))
     one = {xp}.ones_like(flat[..., :1])
     before = {xp}.cumprod({xp}.concatenate([one, flat[..., :-1]], {axis}=-1), {axis}=-1)
-    back = {xp}.flip(flat, {axes})[..., :-1]
+    back = {xp}.flip(flat, {last_axis})[..., :-1]
     after = {xp}.cumprod({xp}.concatenate([one, back], {axis}=-1), {axis}=-1)
-    return (before * {xp}.flip(after, {axes})).reshape(x.shape)
-'''
-_LEVI_CIVITA = '''\
+    return (before * {xp}.flip(after, {last_axis})).reshape(x.shape)
+''',
+    "levi_civita": '''\
 def levi_civita(n{dtype}):
     """The sign of each permutation of n indices, 0 where two of them agree."""
     def sign(p):
         return math.prod((q > p[i]) - (q < p[i]) for i in range(n) for q in p[i + 1 :])
 
     signs = [float(sign(p)) for p in itertools.product(range(n), repeat=n)]
-    return {xp}.{array}(signs{dtypes}).reshape((n,) * n)
-'''
+    return {array}(signs{dtypes}).reshape((n,) * n)
+''',
+}
+HELPERS = frozenset(_HELPERS)
 
 
 def helper(name: str, target: Target) -> str:
     """The text of a function that the target's code needs beside itself."""
-    text = _HELPERS[name]
-    if name == "polygamma" and target.name == "jax":
-        text = _POLYGAMMA_JAX
-    typed = target.name == "torch"
+    text = target.helpers.get(name, _HELPERS[name])
     slots = {
         "xp": target.alias,
         "axis": target.axis,
-        "axes": "(-1,)" if typed else "axis=-1",
-        "array": "tensor" if typed else "array",
-        "dtype": ", like" if target.typed else "",
-        "dtypes": {
-            "torch": ", dtype=like.dtype, device=like.device",
-            "jax": ", dtype=like.dtype",
-        }.get(target.name, ""),
+        "last_axis": target.last_axis,
+        "array": spelling("array", target),
+        "dtype": ", like" if target.like else "",
+        "dtypes": "".join(f", {word}=like.{word}" for word in target.like),
     }
     for slot, word in slots.items():
         text = text.replace("{" + slot + "}", word)
     return text
-
-
-_HELPERS: dict[str, str] = {
-    "sigmoid": _SIGMOID,
-    "softplus": _SOFTPLUS_TORCH,
-    "polygamma": _POLYGAMMA_TORCH,
-    "logsumexp": _LOGSUMEXP,
-    "softmax": _SOFTMAX,
-    "log_softmax": _LOG_SOFTMAX,
-    "prod_except": _PROD_EXCEPT,
-    "levi_civita": _LEVI_CIVITA,
-}
-HELPERS = frozenset(_HELPERS)

@@ -1,27 +1,37 @@
-"""Terms as array code: each term a tree of `code_tree`, in the words of a target.
+"""Terms as trees of array code, in the words of a target.
 
 In: terms, the parameters' names, a target. Out: trees of the terms' values.
-Invariant: axes along which a term only repeats itself are left to broadcasting until something needs them.
-Products: `code_products.py`.
+Invariant: axes along which a term only repeats itself are left to broadcasting until something needs them;
+what a target wants as an array is one, and has the dtype of the arguments where that is kept. Products
+become matrix products, sums and outer products, the cheapest pair first, einsum where none of these fits;
+what is divided by stays below a fraction bar until a sum needs it as a factor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import permutations
+from itertools import combinations, permutations
+from math import prod
 
+from ...errors import BackendError
 from ...terms import (
     COMPARISON_NAMES,
+    COMPARISONS,
     HALF,
     Apply,
     Contraction,
     Delta,
+    Dim,
     Expr,
     Extent,
+    Label,
     Literal,
     Map,
     Ones,
+    Shape,
+    Subscript,
     Sum,
     Variable,
     base_and_exponent,
@@ -32,44 +42,87 @@ from ...terms import (
     uses,
     with_decimals_inside,
 )
-from .products import product_of
-from .targets import Target
-from .text import Code
-from .words import SYMBOL, Values, Words
+from ..named import Factor, arranged_factors
+from .targets import MATH, Target, has_spelling, pattern, spelling
+from .text import LETTERS, NUMBER, TRUTH, WORD, Builder, Code, all_numbers, below, highest
 
+_SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 _TRIED = 5  # axes of a product whose 120 transposes are looked up
+_NAMED = 100.0  # what an extent without a number counts, when orders are compared
+_SYSTEMS = 1  # a matrix with more systems than this is inverted once instead
 
 
-class Translator(Words):
-    """The trees of terms; `names` are the parameters', `like` the one that constants are typed like."""
+@dataclass(frozen=True, slots=True)
+class Values:
+    """An array's code and the axes of the term that it has, in order; along the others it repeats."""
+
+    code: Code
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operand:
+    """An array at its labels; `below`: divided by; `inverse_of`: the matrix whose inverse it is."""
+
+    code: Code
+    labels: Subscript
+    below: bool = False
+    inverse_of: Expr | None = None
+
+
+def trees_of(
+    roots: Sequence[Expr], target: Target, names: Mapping[str, str], like: Variable | None
+) -> tuple[list[Code], dict[Expr, Values]]:
+    """Trees of the roots, and values of all terms; `like`: the parameter that constants are typed like.
+
+    Matrices that are inverted anyway, or solved with often, are inverted once.
+    """
+    explicit: set[Expr] = set()
+    while True:
+        translator = Translator(target, names, like, explicit)
+        results = translator.translate(roots)
+        used, more = set(below(results)), set()
+        for matrix, solutions in translator.solved.items():
+            count = len(solutions & used)
+            if count and (count > _SYSTEMS or translator.inverted.get(matrix) in used):
+                more.add(matrix)
+        if more <= explicit:
+            return results, translator.values
+        explicit |= more
+
+
+class Translator:
+    """The trees of terms; `explicit` are matrices that are inverted, not solved with."""
 
     def __init__(
         self,
         target: Target,
         names: Mapping[str, str],
         like: Variable | None,
-        explicit: Collection[Expr] = (),
+        explicit: Collection[Expr],
     ) -> None:
-        super().__init__(target, explicit)
-        self.names = names
+        self.target, self.names, self.explicit = target, names, explicit
+        self.make = Builder()
+        self.like = None if like is None else self._name(names[like.name], like.rank)
+        self.values: dict[Expr, Values] = {}
+        self.solved: dict[Expr, set[Code]] = {}  # matrix -> the systems solved with it
+        self.inverted: dict[Expr, Code] = {}
         self._products: dict[tuple[object, ...], list[Contraction]] = {}
-        self.like = None if like is None else self.make.name(names[like.name], like.rank)
 
     def translate(self, roots: Sequence[Expr]) -> list[Code]:
         """The trees of the roots, as arrays of exactly their shapes."""
-        ordered = postorder(roots)
         counts = uses(roots)
-        for node in ordered:
+        for node in postorder(roots):
             self.values[node] = self._node(node)
             if counts[node] > 1:
                 self.make.keep(self.values[node].code)
-        return [self.full(self.values[root], root.shape, result=True) for root in roots]
+        return [self._full(self.values[root], root.shape, result=True) for root in roots]
 
     def _node(self, node: Expr) -> Values:
         every = tuple(range(node.rank))
         match node:
             case Variable():
-                return Values(self.make.name(self.names[node.name], node.rank), every)
+                return Values(self._name(self.names[node.name], node.rank), every)
             case Literal():
                 return Values(self.make.value(node.value), ())
             case Extent():
@@ -84,13 +137,19 @@ class Translator(Words):
                 return self._transposed_product(node) or self._product(node)
             case Map():
                 return self._map(node)
+            case Apply(function="eps"):
+                like = [self.like] if self.target.like and self.like is not None else []
+                if self.target.like and not like:
+                    like = [self.constant("zeros", [self.make.value(1)], 1)]
+                size = self.make.value(node.width)
+                return Values(self.call("eps[]", [size, *like], node.rank), every)
             case Apply():
-                return Values(*self._apply(node))
+                return self._apply(node)
         raise AssertionError(node)
 
     def _product(self, node: Contraction) -> Values:
         self._products.setdefault(_ingredients(node), []).append(node)
-        return product_of(self, node)
+        return _Product(self, node).value()
 
     def _transposed_product(self, node: Contraction) -> Values | None:
         """The transpose of a product that is there already: both have the same entries to the last bit.
@@ -104,10 +163,10 @@ class Translator(Words):
                     self.make.keep(known.code)
                     here = tuple(axis for axis in range(node.rank) if axes[axis] in known.axes)
                     order = [known.axes.index(axes[axis]) for axis in here]
-                    return Values(self.transposed(known.code, order), here)
+                    return Values(self.with_axes(known.code, order), here)
         return None
 
-    def aligned(self, values: Sequence[Values]) -> tuple[list[Code], tuple[int, ...]]:
+    def _broadcastable(self, values: Sequence[Values]) -> tuple[list[Code], tuple[int, ...]]:
         """Codes that broadcast against each other, and the axes that they have together."""
         axes = tuple(sorted({axis for value in values for axis in value.axes}))
         codes = [
@@ -126,7 +185,7 @@ class Translator(Words):
             zip(node.coefficients, node.children, strict=True),
             key=lambda e: (e[0] < 0, bool(e[1].rank and broadcast_axes(e[1]))),
         )
-        codes, axes = self.aligned([self.values[term] for _, term in entries])
+        codes, axes = self._broadcastable([self.values[term] for _, term in entries])
         total = self.make.add((c, code) for (c, _), code in zip(entries, codes, strict=True))
         return Values(total, axes)
 
@@ -134,77 +193,224 @@ class Translator(Words):
         base, exponent = base_and_exponent(node)
         if exponent != 1:
             value = self.values[base]
-            code, under = self.raised(value.code, exponent)
+            code, under = self.power_of(value.code, exponent)
             if under:
                 code = self.make.multiply([(self.make.value(1), False), (code, True)])
             return Values(code, value.axes)
-        codes, axes = self.aligned([self.values[child] for child in node.children])
-        if node.function == "where" and _is_comparison(node.children[0]):
-            symbol = SYMBOL[node.children[0].function]  # type: ignore[attr-defined]
-            children = [*node.children[0].children, *node.children[1:]]
-            codes, axes = self.aligned([self.values[child] for child in children])
-            codes = [self.make.compare(symbol, *codes[:2]), *codes[2:]]
-        return Values(self.function(node.function, codes), axes)
+        first = node.children[0] if node.children else None
+        if node.function == "where" and isinstance(first, Map) and first.function in _SYMBOL:
+            children = [*first.children, *node.children[1:]]
+            codes, axes = self._broadcastable([self.values[child] for child in children])
+            codes = [self.make.compare(_SYMBOL[first.function], *codes[:2]), *codes[2:]]
+        else:
+            codes, axes = self._broadcastable([self.values[child] for child in node.children])
+        return Values(self._function(node.function, codes), axes)
 
     # ------------------------------------------------------------ functions of whole axes
 
-    def _apply(self, node: Apply) -> tuple[Code, tuple[int, ...]]:
-        if node.function == "eps":
-            size = [self.make.value(node.width)]
-            like = [self.like] if self.target.typed and self.like is not None else []
-            if self.target.typed and not like:
-                like = [self.constant("zeros", [self.make.value(1)], 1)]
-            return self.call("eps[]", [*size, *like], node.rank), tuple(range(node.rank))
+    def _apply(self, node: Apply) -> Values:
         (child,) = node.children
         row = functions.WHOLE[node.function]
         count = 2 if row.matrix else node.width
         value = self.values[child]
         core = tuple(range(child.rank - count, child.rank))
         batch = tuple(axis for axis in value.axes if axis < child.rank - count)
+        code = value.code
         if value.axes != (*batch, *core):
-            dims = [child.shape[axis] for axis in (*batch, *core)]
+            dims = tuple(child.shape[axis] for axis in (*batch, *core))
             here = tuple(k for k, axis in enumerate((*batch, *core)) if axis in value.axes)
-            value = Values(self.full(Values(value.code, here), tuple(dims)), (*batch, *core))
+            code = self._full(Values(code, here), dims)
         axes = (*batch, *core) if node.rank == child.rank else batch
         if row.matrix:
-            return self.matrix_function(node.function, child, value.code), axes
-        return self._along(node.function, value.code, count, len(axes)), axes
+            return Values(self._matrix_function(node.function, child, code), axes)
+        return Values(self._along(node.function, code, count, len(axes)), axes)
 
-    def matrix_function(self, name: str, matrix: Expr, code: Code) -> Code:
+    def _matrix_function(self, name: str, matrix: Expr, code: Code) -> Code:
         """inv, det, logdet, cholesky, tril of the last two axes."""
         rank = code.rank - 2 if name in ("det", "logdet") else code.rank
         if name == "cholesky" and not matrix.symmetric:
-            other = self.transposed(code, (*range(code.rank - 2), code.rank - 1, code.rank - 2))
+            other = self.with_axes(code, (*range(code.rank - 2), code.rank - 1, code.rank - 2))
             code = self.make.add(
                 [(HALF, self.make.add([(Fraction(1), code), (Fraction(1), other)]))]
             )
         result = self.call(f"{name}[]", [code], rank)
         if name == "inv":
             self.inverted[matrix] = result
-        return self.make.node("item", (result,), (1,), rank) if name == "logdet" else result
+        return self.make.form("{0}[1]", result, rank=rank) if name == "logdet" else result
 
     def _along(self, name: str, code: Code, count: int, rank: int) -> Code:
-        start = code.rank - count
+        """A function of the last `count` axes."""
+        start, target = code.rank - count, self.target
         if name == "prodexcept":
             return self.call("prodexcept[]", [code, self.make.value(count)], code.rank)
-        torch = self.target.name == "torch"
-        if torch and count > 1 and name in ("prod", "softmax", "logsoftmax"):
-            flat = self.make.call("torch.flatten", [code, self.make.value(start)], start + 1)
-            result = self.call(
-                f"{name}[]", [flat], rank if name == "prod" else start + 1, self.axis([start])
-            )
-            return (
-                result
-                if name == "prod"
-                else self.make.node("reshape", (result, code), (), code.rank)
-            )
-        options = self.axis(range(start, code.rank))
-        needless = name in ("prod", "max", "min") or (
-            name == "logsumexp" and self.target.name == "jax"
+        if count > 1 and name in target.one_axis:
+            flat = self.make.call(target.flat, [code, self.make.value(start)], start + 1)
+            keeps = rank == code.rank
+            args = [flat, self.axis([start])]
+            result = self.call(f"{name}[]", args, start + 1 if keeps else rank)
+            if keeps:
+                result = self.make.form("{0}.reshape({1}.shape)", result, code, rank=rank)
+            return result
+        needless = start == 0 and name in target.over_all
+        options = [] if needless else [self.axis(range(start, code.rank))]
+        return self.call(f"{name}[]", [code, *options], rank)
+
+    # ------------------------------------------------------------ the words of the target
+
+    def call(self, name: str, args: Sequence[Code], rank: int) -> Code:
+        """A call of a function of the target's table."""
+        return self.make.call(spelling(name, self.target), args, rank)
+
+    def _word(self, text: str) -> Code:
+        """What has no value of its own: `axis=0`."""
+        return self.make.form(text, kind=WORD)
+
+    def _name(self, text: str, rank: int) -> Code:
+        return self.make.node("name", (), (text,), rank)
+
+    def axis(self, axes: Sequence[int]) -> Code:
+        """The keyword that names axes."""
+        shown = str(axes[0]) if len(axes) == 1 else f"({', '.join(map(str, axes))})"
+        return self._word(f"{self.target.axis}={shown}")
+
+    def constant(self, name: str, args: Sequence[Code], rank: int) -> Code:
+        """An array that is made here: of the dtype of an argument if the target asks for one."""
+        named: list[Code] = []
+        if self.like is not None:
+            named = self._likeness(self.target.like)
+        elif self.target.unlike:
+            named = [self._word(self.target.unlike)]
+        return self.call(name, [*args, *named], rank)
+
+    def _likeness(self, words: Sequence[str]) -> list[Code]:
+        """The keywords that give an array properties of an argument."""
+        assert self.like is not None
+        return [self.make.form(f"{word}={{0}}.{word}", self.like, kind=WORD) for word in words]
+
+    def eye(self, dim: Dim) -> Code:
+        """The identity matrix."""
+        return self.constant("eye", [self.make.extent(dim)], 2)
+
+    def _full(self, values: Values, shape: Shape, result: bool = False) -> Code:
+        """An array of exactly this shape; one of its own memory if it is a `result`."""
+        code = values.code
+        if code.kind == NUMBER:
+            return self._constant_array(code, shape, result)
+        if len(values.axes) == len(shape):
+            return code
+        spread = self.make.spread(code, [axis in values.axes for axis in range(len(shape))])
+        code = self.call("broadcast", [spread, self._shape(shape)], len(shape))
+        own = self.target.own if result else ""
+        return self.make.form(own, code, rank=len(shape)) if own else code
+
+    def _shape(self, shape: Shape) -> Code:
+        return self.make.several([self.make.extent(dim) for dim in shape])
+
+    def _constant_array(self, number: Code, shape: Shape, result: bool) -> Code:
+        """An array that has one number everywhere."""
+        if not shape:
+            if not result:
+                return number
+            if self.target.like:
+                return self.constant("array", [self._decimal(number)], 0)
+            return number if number.op == "value" else self.make.call("float", [number], 0)
+        if number.op == "value" and number.data[0] in (0, 1):
+            name = "ones" if number.data[0] else "zeros"
+            return self.constant(name, [self._shape(shape)], len(shape))
+        return self.constant("full", [self._shape(shape), self._decimal(number)], len(shape))
+
+    def _decimal(self, number: Code) -> Code:
+        """A number that is no integer for the target: 2.0 rather than 2."""
+        if number.op == "value":
+            return self.make.node("decimal", (), number.data, 0, NUMBER)
+        if any(code.op in ("form", "decimal", "call") for code in below([number])):
+            return number
+        return self.make.call("float", [number], 0, NUMBER)
+
+    def _argument(self, code: Code, alone: bool = True) -> Code:
+        """A number as the target's functions want it; `alone`: with nothing but numbers."""
+        if code.kind == NUMBER and self.target.numbers == "tensor":
+            return self.constant("array", [self._decimal(code)], 0)
+        return self._decimal(code) if alone and self.target.numbers == "decimal" else code
+
+    def _truth_as_number(self, truth: Code) -> Code:
+        """1 if a comparison holds, else 0."""
+        one, zero = self._decimal(self.make.value(1)), self._decimal(self.make.value(0))
+        if all_numbers(truth.args):
+            return self.make.call("float", [truth], 0, NUMBER)
+        if self.target.cast:
+            like = "float" if self.like is None else f"{self.like.data[0]}.dtype"
+            return self.make.form(self.target.cast, truth, self._word(like), rank=truth.rank)
+        return self.call("where", [truth, one, zero], truth.rank)
+
+    def with_axes(self, code: Code, axes: Sequence[int]) -> Code:
+        """The axes in another order, as numpy.transpose."""
+        if tuple(axes) == tuple(range(len(axes))):
+            return code
+        if len(axes) == 2:
+            return self.make.transpose(code)
+        in_other_order = self.make.in_other_order(
+            code, tuple(axes), spelling("einsum", self.target)
         )
-        if start == 0 and needless:
-            options = ()
-        return self.call(f"{name}[]", [code], rank, options)
+        if in_other_order is not None:
+            return in_other_order
+        order = self.make.several([self.make.value(axis) for axis in axes])
+        return self.call("transpose", [code, order], len(axes))
+
+    # ------------------------------------------------------------ elementwise functions
+
+    def _function(self, name: str, args: Sequence[Code]) -> Code:
+        """An elementwise function of the table, of arguments that are aligned."""
+        if name == "where":
+            return self._choice(*args)
+        if name in COMPARISON_NAMES:
+            return self._truth_as_number(self.make.compare(_SYMBOL[name], *args))
+        if name == "pow":
+            return self.make.power(*args)
+        if args and args[0].op == "value" and has_spelling(f"{name} n"):
+            name = f"{name} n"
+        path = spelling(name, self.target)
+        if not args:
+            return self.make.form(path, kind=NUMBER)
+        numbers = all_numbers(args)
+        if numbers and self.target.numbers == "tensor" and name in MATH:
+            return self.make.call(MATH[name], args, 0, NUMBER)
+        given = iter(args)
+        full = []
+        for word in pattern(name, self.target) or "_" * len(args):
+            if word.isdigit():
+                full.append(self.make.value(int(word)))
+            else:
+                arg = next(given)
+                full.append(arg if word == "n" else self._argument(arg, numbers))
+        if path in COMPARISONS:
+            return self._truth_as_number(self.make.compare(path, *full))
+        return self.make.call(path, full, highest(args))
+
+    def _choice(self, condition: Code, one: Code, other: Code) -> Code:
+        """`one` if the condition holds, else `other`."""
+        if condition.kind != TRUTH:
+            condition = self.make.compare("!=", condition, self.make.value(0))
+        rank = highest((condition, one, other))
+        if all_numbers(condition.args):
+            if not rank:
+                template = "{1} if {0} else {2}"
+                return self.make.node("choose", (condition, one, other), (template,), rank)
+            if self.target.numbers == "tensor":
+                words = [word for word in self.target.like if word != "dtype"]
+                named = [] if self.like is None else self._likeness(words)
+                path = spelling("array", self.target)
+                condition = self.make.call(path, [condition, *named], 0, TRUTH)
+        if all_numbers((one, other)):
+            one = self._argument(one, alone=False)
+        return self.call("where", [condition, one, other], rank)
+
+    def power_of(self, base: Code, exponent: Fraction) -> tuple[Code, bool]:
+        """`base ** exponent` as (code, whether it is below a fraction bar)."""
+        size = abs(exponent)
+        if size == HALF:
+            return self._function("sqrt", [base]), exponent < 0
+        return self.make.power(base, self.make.value(size)), exponent < 0
 
 
 def _ingredients(node: Contraction) -> tuple[object, ...]:
@@ -216,5 +422,328 @@ def _ingredients(node: Contraction) -> tuple[object, ...]:
     )
 
 
-def _is_comparison(node: Expr) -> bool:
-    return isinstance(node, Map) and node.function in COMPARISON_NAMES
+# ---------------------------------------------------------------- products
+
+
+class _Product:
+    """A contraction on its way to one array: operands that are left, scalars and deltas beside them."""
+
+    def __init__(self, words: Translator, node: Contraction) -> None:
+        self.words, self.make, self.node = words, words.make, node
+        self.factors = list(zip(node.children, node.inputs, strict=True))
+        self.dims: dict[Label, Dim] = {}
+        for child, labels in self.factors:
+            self.dims.update(zip(labels, child.shape, strict=True))
+        self.scalars: list[tuple[Code, bool]] = []
+        self.deltas = [labels for child, labels in self.factors if isinstance(child, Delta)]
+        self.operands: list[Operand] = []
+        copied = {labels[1] for labels in self.deltas}
+        self.output = tuple(label for label in node.output if label not in copied)
+
+    def value(self) -> Values:
+        """The product's array."""
+        self._collect()
+        self._diagonals()
+        self._reduce()
+        if self.deltas and len(self.operands) > 1 and len(self.node.output) > 2:
+            core = self._with_deltas([self._above(operand) for operand in self.operands])
+        else:
+            core = self._elementwise(self.operands)
+            core = self._with_deltas([core]) if self.deltas else core
+        order = {label: place for place, label in enumerate(self.node.output)}
+        ranked = tuple(sorted(core.labels, key=order.__getitem__))
+        code = self._with_axes(core, ranked)
+        if self.scalars:
+            code = self.make.multiply([*self.scalars, (code, False)])
+        return Values(code, tuple(order[label] for label in ranked))
+
+    def _collect(self) -> None:
+        """Operands in the order in which one reads them, equal ones as powers."""
+        counts: dict[tuple[Expr, Subscript], int] = {}
+        for child, labels in self.factors:
+            if not isinstance(child, Delta | Ones):
+                counts[child, labels] = counts.get((child, labels), 0) + 1
+        dots = _is_dot(counts, self.output)
+        told: set[Label] = set()
+        for factor in arranged_factors([Factor(*f, n) for f, n in counts.items()], self.output):
+            base, exponent = base_and_exponent(factor.operand)
+            values = self.words.values[base]
+            labels = tuple(factor.labels[axis] for axis in values.axes)
+            told.update(labels)
+            copies = factor.count if dots else 1
+            exponent *= Fraction(factor.count, copies)
+            code, below = self.words.power_of(values.code, exponent)
+            inverse = None
+            if isinstance(base, Apply) and base.function == "inv" and base.rank == 2:
+                inverse = base.children[0] if exponent == 1 else None
+            for _ in range(copies):
+                if labels:
+                    self.operands.append(Operand(code, labels, below, inverse))
+                else:
+                    self.scalars.append((code, below))
+        everywhere = {label for _, own in self.factors for label in own}
+        for label in everywhere - told - set(self.node.output):  # a sum of what only repeats itself
+            self.scalars.append((self.make.extent(self.dims[label]), False))
+
+    def _diagonals(self) -> None:
+        """An operand with a label twice: its diagonal, or its trace."""
+        for place, operand in enumerate(self.operands):
+            if len(set(operand.labels)) == len(operand.labels):
+                continue
+            labels = tuple(dict.fromkeys(operand.labels))
+            alone = not self._elsewhere([operand]) & set(labels)
+            operand = self._above(operand)
+            if len(operand.labels) == 2 and alone:
+                self.scalars.append((self.words.call("trace", [operand.code], 0), False))
+                operand = Operand(operand.code, ())
+            elif len(operand.labels) == 2:
+                operand = Operand(self.words.call("diag", [operand.code], 1), labels)
+            else:
+                operand = self._einsum([operand], labels)
+            self.operands[place] = operand
+        self.operands = [operand for operand in self.operands if operand.labels]
+
+    def _elsewhere(self, some: Sequence[Operand]) -> set[Label]:
+        """Labels that something else needs: other operands or the result."""
+        rest = list(self.operands)
+        for operand in some:
+            rest.remove(operand)
+        return {label for operand in rest for label in operand.labels} | set(self.output)
+
+    def _above(self, operand: Operand) -> Operand:
+        """The operand as a factor."""
+        code = operand.code
+        if operand.below:
+            code = self.make.multiply([(self.make.value(1), False), (code, True)])
+        return replace(operand, code=code, below=False)
+
+    # ------------------------------------------------------------ sums
+
+    def _reduce(self) -> None:
+        """Sum over every label that is not output, two operands at a time."""
+        for operand in list(self.operands):  # labels that one operand has alone
+            kept = self._elsewhere([operand])
+            alone = [axis for axis, label in enumerate(operand.labels) if label not in kept]
+            if alone:
+                self._put([operand], self._sum_over(self._above(operand), alone))
+        while summed := {x for o in self.operands for x in o.labels} - set(self.output):
+            pairs = [
+                (first, second)
+                for first, second in combinations(self.operands, 2)
+                if summed & set(first.labels) & set(second.labels)
+            ]
+            self._contract(*min(pairs, key=self._price))
+
+    def _price(self, pair: tuple[Operand, Operand]) -> tuple[float, float, int]:
+        """Multiplications, growth of what is stored, transposes written.
+
+        Not the compiler's price: between equal ones the fewest transposes read best.
+        """
+        first, second = (operand.labels for operand in pair)
+        one, other = (set(labels) for labels in (first, second))
+        freed = (
+            self._size((one | other) & self._elsewhere(pair)) - self._size(one) - self._size(other)
+        )
+        turned = 0
+        if len(one & other) == 1 and max(len(first), len(second)) <= 2:
+            (label,) = one & other
+            turned = min(
+                self._cost_of_reading(first, label, second),
+                self._cost_of_reading(second, label, first),
+            )[1]
+        return self._size(one | other), freed, turned
+
+    def _size(self, labels: set[Label]) -> float:
+        dims = (self.dims[label] for label in labels)
+        return prod(dim if isinstance(dim, int) else _NAMED for dim in dims)
+
+    def _sum_over(self, operand: Operand, axes: Sequence[int]) -> Operand:
+        labels = tuple(x for axis, x in enumerate(operand.labels) if axis not in axes)
+        options = [self.words.axis(axes)] if labels else []
+        return Operand(self.words.call("sum", [operand.code, *options], len(labels)), labels)
+
+    def _put(self, old: Sequence[Operand], new: Operand) -> None:
+        place = self.operands.index(old[0])
+        for operand in old:
+            self.operands.remove(operand)
+        if new.labels:
+            self.operands.insert(place, new)
+        else:
+            self.scalars.append((new.code, new.below))
+
+    def _contract(self, first: Operand, second: Operand) -> None:
+        """The product of two operands, summed over what nothing else needs; put in their place."""
+        kept = self._elsewhere([first, second])
+        shared = [label for label in first.labels if label in second.labels]
+        summed = [label for label in shared if label not in kept]
+        same = set(first.labels) == set(second.labels)
+        widest = max(len(first.labels), len(second.labels))
+        result = None
+        if not summed:
+            if len({*first.labels, *second.labels}) <= max(widest, 2):
+                result = self._elementwise([first, second])
+        elif same and (len(first.labels) > 1 or first.below or second.below):
+            product = self._elementwise([first, second])
+            axes = [axis for axis, label in enumerate(product.labels) if label in summed]
+            result = self._sum_over(self._above(product), axes)
+        elif len(summed) == 1:
+            one, other = self._above(first), self._above(second)
+            if len(shared) == 1:
+                result = self._matrix_product(one, other, summed[0])
+            else:
+                result = self._stack_product(one, other, summed[0])
+                result = result or self._stack_product(other, one, summed[0])
+        if result is not None:
+            return self._put([first, second], result)
+        factors = [self._above(operand) for operand in self.operands]  # all that is left, at once
+        labels = {label for operand in factors for label in operand.labels}
+        output = tuple(label for label in self.output if label in labels)
+        return self._put(self.operands[:], self._einsum(factors, output))
+
+    def _matrix_product(self, first: Operand, second: Operand, label: Label) -> Operand | None:
+        if len(first.labels) > 2 or len(second.labels) > 2:
+            for tensor, vector in ((first, second), (second, first)):
+                if tensor.labels[-1] == label and vector.labels == (label,):
+                    code = self.make.matmul(tensor.code, vector.code)
+                    return Operand(code, tensor.labels[:-1])
+            return None
+        if self._cost_of_reading(second.labels, label, first.labels) < self._cost_of_reading(
+            first.labels, label, second.labels
+        ):
+            first, second = second, first
+        if len(first.labels) == len(second.labels) == 1 and first.code.op == "matmul":
+            first, second = second, first  # x @ A @ x, though A @ x comes first
+        solved = self._solution(first, second, label) or self._solution(second, first, label)
+        if solved is not None:
+            return solved
+        labels = tuple(x for x in (*first.labels, *second.labels) if x != label)
+        a = first.code if first.labels[-1] == label else self.make.transpose(first.code)
+        b = second.code if second.labels[0] == label else self.make.transpose(second.code)
+        return Operand(self.make.matmul(a, b), labels)
+
+    def _cost_of_reading(
+        self, left: Subscript, label: Label, right: Subscript
+    ) -> tuple[bool, int, bool]:
+        """How much speaks against this order: a vector before a matrix, transposes, the result's order."""
+        transposes = (left[-1] != label) + (right[0] != label)
+        labels = [x for x in (*left, *right) if x != label]
+        places = [self.output.index(x) for x in labels if x in self.output]
+        wrong = len(places) == 2 and places[0] > places[1]
+        return len(left) < len(right), transposes + wrong, wrong
+
+    def _solution(self, one: Operand, other: Operand, label: Label) -> Operand | None:
+        """inv(A) b as the solution of A x = b."""
+        matrix = one.inverse_of
+        if matrix is None or matrix in self.words.explicit:
+            return None
+        code = self.words.values[matrix].code
+        if one.labels[1] != label and not matrix.symmetric:
+            code = self.make.transpose(code)
+        b = other.code if other.labels[0] == label else self.make.transpose(other.code)
+        solution = self.words.call("solve[]", [code, b], b.rank)
+        self.words.solved.setdefault(matrix, set()).add(solution)
+        labels = (x for x in (*one.labels, *other.labels) if x != label)
+        return Operand(solution, tuple(labels))
+
+    def _stack_product(self, first: Operand, second: Operand, label: Label) -> Operand | None:
+        """Products of stacks of matrices, if the axes are as `@` wants them."""
+        rank = len(first.labels)
+        fits = rank > 2 and rank == len(second.labels) and first.labels[-1] == label
+        if not fits or second.labels[:-1] != (*first.labels[:-2], label):
+            return None
+        if second.labels[-1] in first.labels:
+            return None
+        labels = (*first.labels[:-1], second.labels[-1])
+        return Operand(self.make.matmul(first.code, second.code), labels)
+
+    def _einsum(self, factors: Sequence[Operand], output: Subscript) -> Operand:
+        every = dict.fromkeys((*output, *(x for operand in factors for x in operand.labels)))
+        if len(every) > len(LETTERS):
+            raise BackendError(
+                f"a product has {len(every)} indices",
+                facts=[f"einsum has letters for {len(LETTERS)}"],
+                hint="give a part of it a name of its own, with substitute",
+            )
+        names = dict(zip(every, LETTERS, strict=False))
+        inputs = ",".join("".join(names[x] for x in operand.labels) for operand in factors)
+        text = self.make.equation(f"{inputs}->{''.join(names[x] for x in output)}")
+        args = [text, *(operand.code for operand in factors)]
+        if len(factors) > 2 and len(every) > len(output) and self.words.target.several:
+            args.append(self.make.form(self.words.target.several, kind=WORD))
+        return Operand(self.words.call("einsum", args, len(output)), output)
+
+    # ------------------------------------------------------------ products without sums
+
+    def _elementwise(self, operands: Sequence[Operand]) -> Operand:
+        """Operands multiplied entry by entry, those without common labels too."""
+        if not operands:
+            return Operand(self.make.value(1), ())
+        if len(operands) == 1:
+            return self._above(operands[0])
+        operands = self._groups(operands)
+        labels = self._common_order(operands)
+        if len(operands) == 2 and len(labels) == 2 and not any(o.below for o in operands):
+            first, second = sorted(operands, key=lambda o: labels.index(o.labels[0]))
+            if first.labels == labels[:1] and second.labels == labels[1:]:
+                outer = self.words.call("outer", [first.code, second.code], 2)
+                return Operand(outer, labels)
+        if len(labels) > 2 and not any(len(o.labels) == len(labels) for o in operands):
+            wanted = tuple(x for x in self.output if x in labels)
+            above = [self._above(operand) for operand in operands]
+            return self._einsum(above, wanted if len(wanted) == len(labels) else labels)
+        factors = []
+        for operand in operands:
+            own = tuple(x for x in labels if x in operand.labels)
+            code = self._with_axes(operand, own)
+            factors.append((self.make.spread(code, [x in own for x in labels]), operand.below))
+        return Operand(self.make.multiply(factors), labels)
+
+    def _groups(self, operands: Sequence[Operand]) -> list[Operand]:
+        """Operands at the same labels as one, if there are others: A * (u * v)[:, None]."""
+        groups: dict[Subscript, list[Operand]] = {}
+        for operand in operands:
+            groups.setdefault(operand.labels, []).append(operand)
+        if len(groups) == 1:
+            return list(operands)
+        grouped = []
+        for labels, some in groups.items():
+            code = self.make.multiply([(operand.code, operand.below) for operand in some])
+            grouped.append(some[0] if len(some) == 1 else Operand(code, labels))
+        return grouped
+
+    def _common_order(self, operands: Sequence[Operand]) -> Subscript:
+        """The order of axes of a product: that of an operand which has them all, else the result's."""
+        every = list(dict.fromkeys(x for operand in operands for x in operand.labels))
+        full = [operand.labels for operand in operands if len(operand.labels) == len(every)]
+        inside = [x for x in self.output if x in every]
+        wanted = (*inside, *(x for x in every if x not in inside))
+        return wanted if wanted in full or not full else full[0]
+
+    def _with_axes(self, operand: Operand, labels: Subscript) -> Code:
+        return self.words.with_axes(operand.code, [operand.labels.index(x) for x in labels])
+
+    def _with_deltas(self, cores: Sequence[Operand]) -> Operand:
+        """The product spread over its deltas, each a second label for one of the cores'."""
+        kept = {x for labels in (*self.deltas, *(o.labels for o in cores)) for x in labels}
+        output = tuple(x for x in self.node.output if x in kept)
+        if len(self.deltas) == 1 and len(output) == 2:
+            (pair,) = self.deltas
+            core = self._elementwise(cores)
+            if core.labels:
+                return Operand(self.words.call("diag", [core.code], 2), output)
+            eye = self.words.eye(self.dims[pair[0]])
+            return Operand(self.make.multiply([(core.code, False), (eye, False)]), pair)
+        factors = [Operand(self.words.eye(self.dims[pair[0]]), pair) for pair in self.deltas]
+        factors += [operand for operand in cores if operand.labels]
+        self.scalars += [(operand.code, False) for operand in cores if not operand.labels]
+        return self._einsum(factors, output)
+
+
+def _is_dot(counts: Mapping[tuple[Expr, Subscript], int], output: Subscript) -> bool:
+    """One vector twice and nothing else: x @ x rather than sum(x**2)."""
+    real = [(f, n) for f, n in counts.items() if f[1]]
+    if len(real) != 1:
+        return False
+    ((operand, labels), count) = real[0]
+    _, exponent = base_and_exponent(operand)
+    return len(labels) == 1 and count == 2 and exponent == 1 and labels[0] not in output

@@ -1,40 +1,34 @@
-"""Array code as text: statements that a reader can follow, one local for each shared or over-long part.
+"""Array code: trees of operations, then statements that a reader can follow.
 
-In: trees of `code_tree`, names that are taken. Out: `Statement`s in order, and the text of the results.
-Invariant: what two places need is computed once; a text stays short, however deep the trees are.
+In: trees made by a `Builder`, names that are taken. Out: statements in order, and the text of the results.
+Invariant: equal code is one tree, so what two places need is computed once, in a local of its own; a text
+stays short, however deep the trees are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from string import ascii_uppercase
 
 from ...terms import Dim
 
-# Array code as interned trees: names, numbers, operators and calls, before they become text.
-#
-# In: trees made by a `Builder`, names and paths minted by this package.
-# Out: trees in which equal code is one object, so that what is needed twice can be seen.
-# Invariant: `rank` is the number of axes of the value; a tree of kind `number` is a Python number at run
-# time. Next: `code_text.py` writes them.
-
-ARRAY, NUMBER, TRUTH = "array", "number", "truth"
+# What a tree is when the code runs: an array, a Python number, truth values, or no value at all.
+ARRAY, NUMBER, TRUTH, WORD = "array", "number", "truth", "word"
 
 LETTERS = "ijklmnpqrstuvwabcdefgh" + "xyzo" + ascii_uppercase  # of einsum equations
 _LINEAR = {"diag", "outer", "einsum", "sum", "trace"}  # functions of which -f(x) is f(-x)
 _DEEP = 12  # how far a transpose is pushed into products and sums
 
-Options = tuple[tuple[str, str], ...]  # keyword arguments as text
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Code:
-    """One operation on others.
+    """One operation on others, whose value has `rank` axes.
 
-    `op`: name, value, extent, add, multiply, matmul, power, transpose, index, call, compare, choose, tuple.
+    `op`: add, multiply, matmul, power, call; name, value, decimal, extent; one of those in `_TEMPLATES`.
     `data`: what else the operation needs, as `Builder` puts it there.
     """
 
@@ -69,6 +63,10 @@ class Builder:
                 self._flip_counts(self._known[key])  # those of the arguments are known: no descent
         return self._known[key]
 
+    def _with_args(self, code: Code, args: Sequence[Code]) -> Code:
+        """The same operation on others."""
+        return self.node(code.op, args, code.data, code.rank, code.kind)
+
     def keep(self, code: Code) -> None:
         """Leave this tree as it is: several places use it."""
         if code.op in ("matmul", "add", "multiply", "call"):
@@ -76,41 +74,49 @@ class Builder:
             if code.rank == 2:
                 self._flips[code] = (0, 1, 0)
 
-    def name(self, text: str, rank: int) -> Code:
-        """A parameter of the function."""
-        return self.node("name", (), (text,), rank)
-
     def value(self, number: Fraction | int) -> Code:
         """A rational number."""
         return self.node("value", (), (Fraction(number),), 0, NUMBER)
 
     def extent(self, dim: Dim) -> Code:
         """The extent of an axis."""
-        if isinstance(dim, int):
-            return self.value(dim)
-        return self.node("extent", (), (dim,), 0, NUMBER)
+        return (
+            self.value(dim) if isinstance(dim, int) else self.node("extent", (), (dim,), 0, NUMBER)
+        )
 
-    def call(
-        self, path: str, args: Sequence[Code], rank: int, options: Options = (), kind: str = ARRAY
-    ) -> Code:
-        """`path(args, options)`."""
-        return self.node("call", args, (path, options), rank, kind)
+    def form(self, template: str, *args: Code, rank: int = 0, kind: str = ARRAY) -> Code:
+        """The arguments at the template's places: `{0}.T`."""
+        return self.node("form", args, (template,), rank, kind)
+
+    def call(self, path: str, args: Sequence[Code], rank: int, kind: str = ARRAY) -> Code:
+        """`path(args)`."""
+        return self.node("call", args, (path,), rank, kind)
+
+    def several(self, codes: Sequence[Code]) -> Code:
+        """`(n, d)`."""
+        inside = ", ".join(f"{{{k}}}" for k in range(len(codes)))
+        return self.node(
+            "tuple", codes, (f"({inside},)" if len(codes) == 1 else f"({inside})",), 0, NUMBER
+        )
 
     def add(self, terms: Iterable[tuple[Fraction, Code]]) -> Code:
         """A sum of multiples."""
         multiples = list(terms)
         if len(multiples) == 1 and multiples[0][0] < 0:
             ((factor, term),) = multiples
-            other = self._sign_changed(term)
+            other = self._negative(term)
             multiples = [(factor, term)] if other is None else [(-factor, other)]
-        parts = [(c < 0, self.scaled(abs(c), term)) for c, term in multiples]
+        parts = [
+            (c < 0, self.multiply([(self.value(abs(c)), False), (term, False)]))
+            for c, term in multiples
+        ]
         if len(parts) == 1 and not parts[0][0]:
             return parts[0][1]
         args = tuple(part for _, part in parts)
-        return self.node("add", args, tuple(m for m, _ in parts), highest(args), _kind(args))
+        return self._entrywise("add", args, tuple(minus for minus, _ in parts))
 
-    def _sign_changed(self, code: Code, deep: int = 3) -> Code | None:
-        """-(a - b) as b - a, -diag(a - b) as diag(b - a): where that leaves no more minus signs."""
+    def _negative(self, code: Code, deep: int = 3) -> Code | None:
+        """-(a - b) as b - a, -diag(a - b) as diag(b - a), if that leaves no more minus signs."""
         if code in self.shared or not deep:
             return None
         if code.op == "add" and 2 * code.data.count(True) >= len(code.args):
@@ -123,17 +129,11 @@ class Builder:
         if code.op == "call":
             linear = str(code.data[0]).rpartition(".")[2] in _LINEAR
         for place, arg in enumerate(code.args if linear else ()):
-            other = self._sign_changed(arg, deep - 1)
+            other = self._negative(arg, deep - 1)
             if other is not None:
                 args = (*code.args[:place], other, *code.args[place + 1 :])
-                return self.node(code.op, args, code.data, code.rank, code.kind)
+                return self._with_args(code, args)
         return None
-
-    def scaled(self, factor: Fraction, code: Code) -> Code:
-        """A multiple."""
-        if factor == 1:
-            return code
-        return self.multiply([(self.value(factor), False), (code, False)])
 
     def multiply(self, factors: Sequence[tuple[Code, bool]]) -> Code:
         """The product entry by entry of factors; divided by those with True."""
@@ -143,14 +143,14 @@ class Builder:
         if len(kept) == 1 and not kept[0][1]:
             return kept[0][0]
         args = tuple(code for code, _ in kept)
-        return self.node("multiply", args, tuple(b for _, b in kept), highest(args), _kind(args))
+        return self._entrywise("multiply", args, tuple(divides for _, divides in kept))
 
     def power(self, base: Code, exponent: Code) -> Code:
         """`base ** exponent` entry by entry."""
-        if _is_one(exponent):
-            return base
-        args = (base, exponent)
-        return self.node("power", args, (), highest(args), _kind(args))
+        return base if _is_one(exponent) else self._entrywise("power", (base, exponent))
+
+    def _entrywise(self, op: str, args: tuple[Code, ...], data: tuple[object, ...] = ()) -> Code:
+        return self.node(op, args, data, highest(args), NUMBER if all_numbers(args) else ARRAY)
 
     def matmul(self, left: Code, right: Code) -> Code:
         """`left @ right`, of vectors and matrices, or of stacks of matrices."""
@@ -161,17 +161,17 @@ class Builder:
         return self.node("matmul", (left, right), (), rank)
 
     def transpose(self, code: Code) -> Code:
-        """The transpose of a matrix; that of its parts where it takes no more of them."""
+        """The transpose of a matrix; that of its parts if these take no more of them."""
         assert code.rank == 2, code
         if code.op == "transpose":
             return code.args[0]
         as_it_is, turned, _ = self._flip_counts(code)
         if code.op not in ("matmul", "add", "multiply") or turned > as_it_is:
-            return self.node("transpose", (code,), (), 2)
+            return self.node("transpose", (code,), ("{0}.T",), 2)
         parts = [self.transpose(arg) if arg.rank == 2 else arg for arg in code.args]
         if code.op == "matmul":
             return self.matmul(parts[1], parts[0])
-        return self.node(code.op, parts, code.data, 2, code.kind)
+        return self._with_args(code, parts)
 
     def _flip_counts(self, code: Code) -> tuple[int, int, int]:
         """How many transposes a matrix shows, how many its transpose would, how deep it was looked into."""
@@ -191,30 +191,33 @@ class Builder:
         self._flips[code] = counts
         return counts
 
-    def reordered(
+    def in_other_order(
         self, code: Code, axes: tuple[int, ...], einsum: str, deep: int = 3
     ) -> Code | None:
-        """A sum of einsums with the axes of each in another order; None where it is something else."""
+        """A sum of einsums with the axes of each in another order; None if it is something else."""
         if code in self.shared:
             return None
         if code.op == "call" and code.data[0] == einsum:
-            inputs, _, output = str(code.args[0].data[0]).partition("->")
+            inputs, _, output = str(code.args[0].data[0]).strip('"').partition("->")
             text = in_order(f"{inputs}->{''.join(output[axis] for axis in axes)}")
-            args = (self.node("text", (), (text,)), *code.args[1:])
-            return self.node("call", args, code.data, code.rank)
+            return self._with_args(code, (self.equation(text), *code.args[1:]))
         if code.op not in ("add", "multiply") or not deep:
             return None
         parts = []
         for arg in code.args:
             whole = arg.rank == code.rank
-            part = self.reordered(arg, axes, einsum, deep - 1) if whole else arg
+            part = self.in_other_order(arg, axes, einsum, deep - 1) if whole else arg
             if part is None or (arg.rank and not whole):
                 return None
             parts.append(part)
-        return self.node(code.op, parts, code.data, code.rank, code.kind)
+        return self._with_args(code, parts)
+
+    def equation(self, text: str) -> Code:
+        """The string constant that says what einsum does."""
+        return self.form(f'"{text}"', kind=WORD)
 
     def spread(self, code: Code, pattern: Sequence[bool]) -> Code:
-        """`code[:, None]`: an axis of its own where the pattern has True, a new one where it has False.
+        """`code[:, None]`: an axis of its own for each True of the pattern, a new one for each False.
 
         Leading new axes are left out, since broadcasting adds them.
         """
@@ -223,15 +226,13 @@ class Builder:
             del places[0]
         if all(places):
             return code
-        return self.node("index", (code,), tuple(places), len(places))
+        inside = ", ".join(":" if own else "None" for own in places)
+        return self.node("index", (code,), (f"{{0}}[{inside}]",), len(places))
 
     def compare(self, symbol: str, left: Code, right: Code) -> Code:
         """`left < right`."""
-        return self.node("compare", (left, right), (symbol,), highest((left, right)), TRUTH)
-
-    def shape(self, dims: Sequence[Dim]) -> Code:
-        """A tuple of extents."""
-        return self.node("tuple", [self.extent(dim) for dim in dims], (), 0, NUMBER)
+        template = f"{{0}} {symbol} {{1}}"
+        return self.node("compare", (left, right), (template,), highest((left, right)), TRUTH)
 
 
 def in_order(equation: str) -> str:
@@ -272,15 +273,11 @@ def below(roots: Iterable[Code]) -> list[Code]:
     return ordered
 
 
-def _kind(codes: Iterable[Code]) -> str:
-    return NUMBER if all_numbers(codes) else ARRAY
-
-
 def _is_one(code: Code) -> bool:
     return code.op == "value" and code.data[0] == 1
 
 
-# ----------------------------------------------------------------------
+# ---------------------------------------------------------------- statements
 
 CHOICE, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(7)
 _LONG = 84  # characters of an expression; beyond, its longest part gets a name
@@ -289,14 +286,20 @@ _SHORT = 6  # characters of a shared part that is written again rather than name
 _TERMS = 12  # terms of one sum; longer ones are built up in steps
 _EXACT = 2**53  # whole numbers up to this size are floats too
 
-_NEVER_NAMED = {
-    "name", "value", "decimal", "extent", "constant", "text", "keyword", "attribute", "tuple",
-}  # fmt: skip
+# Operations that put their arguments into a template: how strongly these must bind, and the whole.
+_TEMPLATES = {
+    "transpose": (ATOM, ATOM),
+    "index": (ATOM, ATOM),
+    "form": (ATOM, ATOM),
+    "tuple": (CHOICE, ATOM),
+    "compare": (SUM, COMPARISON),
+    "choose": (COMPARISON, CHOICE),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The text of a tree, how strongly it binds, and its rank; `product` where it is one."""
+    """The text of a tree, how strongly it binds, and its rank; `product` if it is one."""
 
     text: str
     binds: int
@@ -305,7 +308,7 @@ class Piece:
     is_matmul: bool = False
 
     def at(self, level: int) -> str:
-        """The text, in brackets where it binds less than `level`."""
+        """The text, in brackets if it binds less than `level`."""
         return self.text if self.binds >= level else f"({self.text})"
 
 
@@ -331,28 +334,27 @@ class Writer:
     def write(self, roots: Sequence[Code]) -> list[str]:
         """The texts of the roots; statements for what they share come first."""
         ordered = below(roots)
-        uses: dict[Code, int] = dict.fromkeys(ordered, 0)
-        for code in (*roots, *(arg for parent in ordered for arg in parent.args)):
-            uses[code] += 1
+        uses = Counter([*roots, *(arg for parent in ordered for arg in parent.args)])
         shared = [code for code in ordered if uses[code] > 1]
-        self.names.expect(name_for(code, "") for code in shared if code.op not in _NEVER_NAMED)
+        self.names.expected.update(name_for(code, "") for code in shared if _can_be_named(code))
         for code in ordered:
             self.pieces[code] = self._piece(code)
             if uses[code] > 1 and self._is_worth_a_name(code):
-                self._name(code)
+                self.name(code)
         return [self.pieces[root].text for root in roots]
 
-    def name(self, code: Code, wanted: str) -> str:
-        """A root's text as a statement of its own."""
+    def name(self, code: Code, wanted: str = "") -> str:
+        """The local that holds the tree's value: a statement for it, if there is none."""
         piece = self.pieces[code]
-        if piece.text.isidentifier():
-            return piece.text
-        name = self.names.fresh(wanted)
-        self.statements.append((name, piece.text))
-        return name
+        if not piece.text.isidentifier():
+            first = self.pieces[code.args[0]].text if code.args else ""
+            name = self.names.fresh(wanted or self.suggested.get(code) or name_for(code, first))
+            self.statements.append((name, piece.text))
+            self.pieces[code] = piece = Piece(name, ATOM, code.rank)
+        return piece.text
 
     def _is_worth_a_name(self, code: Code) -> bool:
-        if code.op in _NEVER_NAMED:
+        if not _can_be_named(code):
             return False
         if code.op in ("transpose", "index") and self.pieces[code.args[0]].text.isidentifier():
             return False
@@ -360,71 +362,62 @@ class Writer:
         heavy = "(" in piece.text or "@" in piece.text
         return heavy or len(piece.text) > _SHORT
 
-    def _name(self, code: Code) -> None:
-        piece = self.pieces[code]
-        if piece.text.isidentifier():
-            return
-        first = self.pieces[code.args[0]].text if code.args else ""
-        name = self.names.fresh(self.suggested.get(code) or name_for(code, first))
-        self.statements.append((name, piece.text))
-        self.pieces[code] = Piece(name, ATOM, code.rank)
-
     def _piece(self, code: Code) -> Piece:
-        """The tree's text, its longest parts named where it would be too long."""
+        """The tree's text, its longest parts named if it would be too long."""
         if code.op == "add" and len(code.args) > _TERMS:
             return self._long_sum(code)
         while True:
-            piece = self._written(code)
+            piece = self._write_one(code, [self.pieces[arg] for arg in code.args])
             if len(piece.text) <= _LONG:
                 return piece
-            parts = [arg for arg in code.args if arg.op not in _NEVER_NAMED]
+            parts = [arg for arg in code.args if _can_be_named(arg)]
             longest = max(parts, key=lambda arg: len(self.pieces[arg].text), default=None)
-            if longest is None or len(self.pieces[longest].text) < _PART:
+            text = "" if longest is None else self.pieces[longest].text
+            if longest is None or len(text) < _PART or text.isidentifier():
                 return piece
-            if self.pieces[longest].text.isidentifier():
-                return piece
-            self._name(longest)
+            self.name(longest)
 
-    def _written(self, code: Code) -> Piece:
-        args = [self.pieces[arg] for arg in code.args]
-        return _WRITERS[code.op](self, code, args)
-
-    def _long_sum(self, code: Code) -> Piece:
-        """A sum of many terms, added up in steps."""
-        name = self.names.fresh("total")
-        signed = list(zip(code.data, (self.pieces[arg] for arg in code.args), strict=True))
-        for start in range(0, len(signed), _TERMS):
-            some = signed[start : start + _TERMS]
-            done: list[tuple[object, Piece]] = (
-                [(False, Piece(name, ATOM, code.rank))] if start else []
-            )
-            self.statements.append((name, _sum_text([*done, *some])))
-        return Piece(name, ATOM, code.rank)
-
-    # ------------------------------------------------------------ one operation each
-
-    def _leaf(self, code: Code, args: list[Piece]) -> Piece:
-        if code.op == "extent":
-            return Piece(self.extents[code.data[0]], ATOM, 0)
-        text = str(code.data[0])
-        return Piece(f'"{text}"' if code.op == "text" else text, ATOM, code.rank)
-
-    def _value(self, code: Code, args: list[Piece]) -> Piece:
-        (value,) = code.data
-        assert isinstance(value, Fraction)
-        if code.op == "decimal":
-            text = float_text(value)
-            return Piece(text, SIGN if value < 0 else ATOM, 0)
-        return product_piece(Product(value), 0)
-
-    def _add(self, code: Code, args: list[Piece]) -> Piece:
-        if len(args) == 1:
-            inner = _as_product(args[0])
-            turned = Product(-inner.coefficient, inner.above, inner.below)
-            return product_piece(turned, code.rank)
-        return Piece(_sum_text(list(zip(code.data, args, strict=True))), SUM, code.rank)
+    def _write_one(self, code: Code, args: list[Piece]) -> Piece:
+        """The tree's text with those of its arguments in it."""
+        match code.op, code.data:
+            case "name", (text,):
+                return Piece(str(text), ATOM, code.rank)
+            case "extent", (dim,):
+                return Piece(self.extents[dim], ATOM, 0)
+            case "value", (Fraction() as value,):
+                return product_piece(Product(value), 0)
+            case "decimal", (Fraction() as value,):
+                return Piece(float_text(value), SIGN if value < 0 else ATOM, 0)
+            case "add", signs if len(args) > 1:
+                return Piece(_sum_text(list(zip(signs, args, strict=True))), SUM, code.rank)
+            case "add", _:
+                inner = _as_product(args[0])
+                turned = Product(-inner.coefficient, inner.above, inner.below)
+                return product_piece(turned, code.rank)
+            case "multiply", _:
+                return self._multiply(code, args)
+            case "matmul", _:
+                left, right = args
+                chained = left.is_matmul or left.binds > SIGN
+                # x @ (A @ y) is x @ A @ y, which costs no more
+                free = right.is_matmul and left.rank == 1 and left.binds > SIGN
+                one = left.text if chained else f"({left.text})"
+                other = right.text if free or right.binds > SIGN else f"({right.text})"
+                return Piece(f"{one} @ {other}", PRODUCT, code.rank, None, True)
+            case "power", _:
+                base, exponent = args[0].at(ATOM), args[1].at(SIGN)
+                plain = all(re.fullmatch(r"-?[\w.]+", text) for text in (base, exponent))
+                sign = "**" if plain else " ** "
+                return Piece(f"{base}{sign}{exponent}", POWER, code.rank)
+            case "call", (path,):
+                inside = ", ".join(piece.text for piece in args)
+                return Piece(f"{path}({inside})", ATOM, code.rank)
+        level, binds = _TEMPLATES[code.op]
+        text = str(code.data[0]).format(*(piece.at(level) for piece in args))
+        return Piece(text, binds, code.rank)
 
     def _multiply(self, code: Code, args: list[Piece]) -> Piece:
+        """One fraction of all factors."""
         coefficient = Fraction(1)
         above: list[Piece] = []
         under: list[Piece] = []
@@ -442,85 +435,24 @@ class Writer:
                 under += inner.below
         return product_piece(Product(coefficient, tuple(above), tuple(under)), code.rank)
 
-    def _matmul(self, code: Code, args: list[Piece]) -> Piece:
-        left, right = args
-        chained = left.is_matmul or left.binds > SIGN
-        # x @ (A @ y) is x @ A @ y, which costs no more
-        free = right.is_matmul and left.rank == 1 and left.binds > SIGN
-        one = left.text if chained else f"({left.text})"
-        other = right.text if free or right.binds > SIGN else f"({right.text})"
-        return Piece(f"{one} @ {other}", PRODUCT, code.rank, None, True)
-
-    def _power(self, code: Code, args: list[Piece]) -> Piece:
-        base, exponent = args[0].at(ATOM), args[1].at(SIGN)
-        plain = all(re.fullmatch(r"-?[\w.]+", text) for text in (base, exponent))
-        return Piece(f"{base}**{exponent}" if plain else f"{base} ** {exponent}", POWER, code.rank)
-
-    def _transpose(self, code: Code, args: list[Piece]) -> Piece:
-        return Piece(f"{args[0].at(ATOM)}.T", ATOM, code.rank)
-
-    def _index(self, code: Code, args: list[Piece]) -> Piece:
-        places = ", ".join(":" if own else "None" for own in code.data)
-        return Piece(f"{args[0].at(ATOM)}[{places}]", ATOM, code.rank)
-
-    def _item(self, code: Code, args: list[Piece]) -> Piece:
-        return Piece(f"{args[0].at(ATOM)}[{code.data[0]}]", ATOM, code.rank)
-
-    def _call(self, code: Code, args: list[Piece]) -> Piece:
-        path, options = code.data
-        assert isinstance(options, tuple)
-        shown = [*(piece.text for piece in args), *(f"{key}={value}" for key, value in options)]
-        return Piece(f"{path}({', '.join(shown)})", ATOM, code.rank)
-
-    def _method(self, code: Code, args: list[Piece]) -> Piece:
-        rest = ", ".join(piece.text for piece in args[1:])
-        return Piece(f"{args[0].at(ATOM)}.{code.data[0]}({rest})", ATOM, code.rank)
-
-    def _reshape(self, code: Code, args: list[Piece]) -> Piece:
-        return Piece(f"{args[0].at(ATOM)}.reshape({args[1].at(ATOM)}.shape)", ATOM, code.rank)
-
-    def _keyword(self, code: Code, args: list[Piece]) -> Piece:
-        return Piece(f"{code.data[0]}={args[0].text}", ATOM, 0)
-
-    def _attribute(self, code: Code, args: list[Piece]) -> Piece:
-        return Piece(f"{args[0].at(ATOM)}.{code.data[0]}", ATOM, 0)
-
-    def _compare(self, code: Code, args: list[Piece]) -> Piece:
-        left, right = (piece.at(SUM) for piece in args)
-        return Piece(f"{left} {code.data[0]} {right}", COMPARISON, code.rank)
-
-    def _choose(self, code: Code, args: list[Piece]) -> Piece:
-        condition, one, other = (piece.at(COMPARISON) for piece in args)
-        return Piece(f"{one} if {condition} else {other}", CHOICE, code.rank)
-
-    def _tuple(self, code: Code, args: list[Piece]) -> Piece:
-        inside = ", ".join(piece.text for piece in args)
-        return Piece(f"({inside},)" if len(args) == 1 else f"({inside})", ATOM, 0)
+    def _long_sum(self, code: Code) -> Piece:
+        """A sum of many terms, added up in steps."""
+        name = self.names.fresh("total")
+        signed = list(zip(code.data, (self.pieces[arg] for arg in code.args), strict=True))
+        for start in range(0, len(signed), _TERMS):
+            some = signed[start : start + _TERMS]
+            done: list[tuple[object, Piece]] = (
+                [(False, Piece(name, ATOM, code.rank))] if start else []
+            )
+            self.statements.append((name, _sum_text([*done, *some])))
+        return Piece(name, ATOM, code.rank)
 
 
-_WRITERS: dict[str, Callable[[Writer, Code, list[Piece]], Piece]] = {
-    "name": Writer._leaf,
-    "extent": Writer._leaf,
-    "constant": Writer._leaf,
-    "text": Writer._leaf,
-    "value": Writer._value,
-    "decimal": Writer._value,
-    "add": Writer._add,
-    "multiply": Writer._multiply,
-    "matmul": Writer._matmul,
-    "power": Writer._power,
-    "transpose": Writer._transpose,
-    "index": Writer._index,
-    "item": Writer._item,
-    "call": Writer._call,
-    "method": Writer._method,
-    "reshape": Writer._reshape,
-    "keyword": Writer._keyword,
-    "attribute": Writer._attribute,
-    "compare": Writer._compare,
-    "choose": Writer._choose,
-    "tuple": Writer._tuple,
-}
+def _can_be_named(code: Code) -> bool:
+    constant = code.kind == NUMBER and code.op == "form"
+    return not constant and code.kind != WORD and code.op not in (
+        "name", "value", "decimal", "extent", "tuple",
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- arithmetic
@@ -607,7 +539,7 @@ def _is_shown_as_decimal(size: Fraction) -> bool:
 
 
 def float_text(value: Fraction) -> str:
-    """The nearest float, as Python writes it; a call where it is infinite."""
+    """The nearest float, as Python writes it; a call if it is infinite."""
     try:
         return repr(float(value))
     except OverflowError:
@@ -645,25 +577,20 @@ class Names:
 
     def __init__(self, taken: set[str]) -> None:
         self.taken = taken
-        self._expected: dict[str, int] = {}
-        self._given: dict[str, int] = {}
-
-    def expect(self, wanted: Iterable[str]) -> None:
-        """Wanted names; one that is wanted more than once is numbered from 1."""
-        for name in wanted:
-            self._expected[name] = self._expected.get(name, 0) + 1
+        self.expected: Counter[str] = Counter()  # one that is wanted more than once is numbered
+        self._given: Counter[str] = Counter()
 
     def own(self, wanted: str) -> str:
-        """The wanted name itself where it is free."""
+        """The wanted name itself if it is free."""
         if wanted in self.taken:
             return self.fresh(wanted)
         self.taken.add(wanted)
         return wanted
 
     def fresh(self, wanted: str) -> str:
-        """The wanted name for a local, with a number where it is taken."""
-        numbered = wanted == "t" or self._expected.get(wanted, 0) > 1
-        count = self._given.get(wanted, 0) + 1
+        """The wanted name for a local, with a number if it is taken."""
+        numbered = wanted == "t" or self.expected[wanted] > 1
+        count = self._given[wanted] + 1
         while True:
             name = f"{wanted}{count}" if numbered or count > 1 else wanted
             if name not in self.taken:

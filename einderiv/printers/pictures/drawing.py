@@ -1,6 +1,6 @@
-"""Graphs and patterns drawn: SVG and PNG.
+"""Graphs and patterns of zeros as SVG and PNG.
 
-In: a `Graph`, or a `Grid` of cells. Out: bytes of a file. The only file that imports matplotlib.
+In: a `Graph`, or a matrix of cells. Out: bytes of a file. The only file that imports matplotlib.
 Invariant: no state of matplotlib is used or changed: neither pyplot nor the user's settings; the same input
 gives the same bytes. Texts are drawn as outlines, so that no text is markup.
 """
@@ -11,20 +11,17 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import hypot
 from typing import Any
 
 import numpy as np
 
-from ...errors import BackendError, ResourceLimitError
+from ...errors import BackendError
 from ...programs import Array
 from ..text import broken
 from .graph import GREY, INK, STYLES, Graph, Node
-from .layout import Places, Point, Size, layered, spread
-
-MOST_NODES = 200  # in a drawn picture; more are not legible
+from .layout import Places, Point, Size, layer_places, network_places
 
 _TEXT, _NOTE, _MARK = 10.5, 8.5, 7.0  # font sizes in points
 _MARGIN = 12.0
@@ -33,68 +30,36 @@ _CAPTION = 92  # characters of a line under the picture
 _lock = threading.Lock()  # matplotlib's settings are global while it draws
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A colour, what it stands for, and the entries that have it (booleans, rows by columns)."""
-
-    colour: str
-    text: str
-    mask: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of a matrix picture: its axes, the lines between blocks, a text for each block."""
-
-    text: str
-    lines: tuple[int, ...]
-    blocks: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A matrix picture: layers of entries, what stands at its left and at its top, lines under it."""
-
-    shape: tuple[int, int]
-    layers: tuple[Layer, ...]
-    left: Side
-    top: Side
-    facts: tuple[str, ...]
+# A colour, what it means, and the entries that have it (booleans, rows by columns).
+Layer = tuple[str, str, Array]
+# One side of a matrix picture: its axes, the lines between blocks, a text for each block.
+Side = tuple[str, tuple[int, ...], tuple[str, ...]]
 
 
 class Canvas:
-    """A figure whose unit is a point, x to the right and y downwards."""
+    """A figure whose unit is a point, x to the right from `left` and y downwards."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, left: float = 0.0) -> None:
         from matplotlib.figure import Figure
 
         width, height = max(size[0], 1) + 2 * _MARGIN, max(size[1], 1) + 2 * _MARGIN
         self.figure = Figure(figsize=(width / 72, height / 72), facecolor="white")
         self.axes = self.figure.add_axes((0, 0, 1, 1))
-        self.axes.set_xlim(-_MARGIN, width - _MARGIN)
+        self.axes.set_xlim(left - _MARGIN, left + width - _MARGIN)
         self.axes.set_ylim(height - _MARGIN, -_MARGIN)
         self.axes.set_axis_off()
 
     def text(self, at: Point, text: str, size: float, colour: str = INK, **more: Any) -> None:
-        placed = {"ha": "center", "va": "center", **more}
-        self.axes.text(*at, text, fontsize=size, color=colour, parse_math=False, zorder=5, **placed)
+        options = {"ha": "center", "va": "center", "zorder": 5, "parse_math": False, **more}
+        self.axes.text(*at, text, fontsize=size, color=colour, **options)
 
     def box(self, at: Point, size: Size, fill: str, line: str, corner: float) -> None:
         from matplotlib.patches import FancyBboxPatch
 
-        (x, y), (width, height) = at, size
-        self.axes.add_patch(
-            FancyBboxPatch(
-                (x - width / 2, y - height / 2),
-                width,
-                height,
-                boxstyle=f"round,pad=0,rounding_size={corner}",
-                facecolor=fill,
-                edgecolor=line,
-                linewidth=0.9,
-                zorder=3,
-            )
-        )
+        start = (at[0] - size[0] / 2, at[1] - size[1] / 2)
+        style = f"round,pad=0,rounding_size={corner}"
+        colours = {"facecolor": fill, "edgecolor": line, "linewidth": 0.9, "zorder": 3}
+        self.axes.add_patch(FancyBboxPatch(start, *size, boxstyle=style, **colours))
 
     def disc(self, at: Point, radius: float, fill: str, line: str) -> None:
         from matplotlib.patches import Circle
@@ -136,8 +101,8 @@ class Canvas:
         return buffer.getvalue()
 
 
-def drawn(draw: Callable[[], Canvas], kind: str, dpi: int) -> bytes:
-    """What `draw` draws as the bytes of a file; BackendError where matplotlib is missing."""
+def render(draw: Callable[[], Canvas], kind: str, dpi: int) -> bytes:
+    """What `draw` draws as the bytes of a file; BackendError if matplotlib is missing."""
     try:
         import matplotlib.style
     except ImportError:
@@ -146,58 +111,48 @@ def drawn(draw: Callable[[], Canvas], kind: str, dpi: int) -> bytes:
             facts=["texts need no library: .dot of a graph, str() of a pattern of zeros"],
             hint='pip install "einderiv[plot]"',
         ) from None
-    settings = {"svg.hashsalt": "einderiv", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
+    settings = {
+        "svg.hashsalt": "einderiv",
+        "svg.fonttype": "path",
+        "font.family": "DejaVu Sans",
+        "text.hinting": "none",
+    }
     with _lock, warnings.catch_warnings(), matplotlib.style.context(["default", settings]):
         warnings.simplefilter("ignore")  # a letter that the font lacks is drawn as a box
         return draw().bytes(kind, dpi)
 
 
-def text_size(text: str, size: float) -> Size:
-    """Width and height of a line of text."""
+def text_size(text: str, size: float, beside: float = 0.0) -> Size:
+    """Width and height of a line of text, with room at its sides."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextToPath
 
     font = FontProperties(family="DejaVu Sans", size=size)
     width, _, _ = TextToPath().get_text_width_height_descent(text, font, False)
-    return float(width), size * 1.25
+    return float(width) + 2 * beside, size * 1.25
 
 
 # ---------------------------------------------------------------- graphs
-
-
-def check_drawable(graph: Graph) -> None:
-    """Refuse what nobody could read."""
-    if len(graph.nodes) > MOST_NODES:
-        raise ResourceLimitError(
-            f"a {graph.kind} of {len(graph.nodes)} nodes is too large for a legible picture",
-            facts=[f"pictures have up to {MOST_NODES} nodes; the Graphviz text has no limit"],
-            hint="take .dot, or save it as a .dot file; or draw a part of the expression",
-        )
 
 
 def graph_canvas(graph: Graph) -> Canvas:
     """The graph, placed and drawn."""
     sizes = [_node_size(node) for node in graph.nodes]
     ends = [(edge.source, edge.target) for edge in graph.edges]
-    labels = [edge.label and _padded(text_size(edge.label, _NOTE), 3) for edge in graph.edges]
-    texts = [label or None for label in labels]
+    texts = [text_size(edge.label, _NOTE, 3) if edge.label else None for edge in graph.edges]
     if graph.is_directed:
-        places = layered(sizes, ends, texts)
+        places = layer_places(sizes, ends, texts)
     else:
-        places = spread(sizes, ends, texts, [node.group for node in graph.nodes])
-    caption = _wrapped(graph.caption)
+        places = network_places(sizes, ends, texts, [node.group for node in graph.nodes])
+    caption = _caption_lines(graph.caption)
     lines = [text_size(line, _NOTE) for line in caption]
     width = max(places.size[0], *(w for w, _ in lines), 0) if lines else places.size[0]
     below = sum(h for _, h in lines) + (10 if lines else 0)
-    canvas = Canvas((width, places.size[1] + below))
-    shift = (width - places.size[0]) / 2
-    places = _shifted(places, shift)
+    left = (places.size[0] - width) / 2
+    canvas = Canvas((width, places.size[1] + below), left)
     for number, edge in enumerate(graph.edges):
-        route = places.routes[number]
-        if graph.is_directed:
-            canvas.curve(*_flowing(route), arrow=True)
-        else:
-            canvas.curve(*_bent(route), arrow=False)
+        curve = _flow if graph.is_directed else _bend
+        canvas.curve(*curve(places.routes[number]), arrow=graph.is_directed)
         at, size = places.texts[number], texts[number]
         if at is not None and size is not None:
             canvas.box(at, size, "white", "white", 2)
@@ -208,27 +163,25 @@ def graph_canvas(graph: Graph) -> Canvas:
         _axis_numbers(canvas, graph, places, sizes, texts)
     y = places.size[1] + 10
     for line, (_, height) in zip(caption, lines, strict=True):
-        canvas.text((width / 2, y + height / 2), line, _NOTE, GREY)
+        canvas.text((places.size[0] / 2, y + height / 2), line, _NOTE, GREY)
         y += height
     return canvas
 
 
-def _padded(size: Size, by: float) -> Size:
-    return size[0] + 2 * by, size[1]
+def _lines_of(node: Node) -> list[tuple[str, float]]:
+    """The texts of a node with their sizes."""
+    return [(node.label, _TEXT), *((line, _NOTE) for line in node.note.split("\n") if line)]
 
 
 def _node_size(node: Node) -> Size:
-    style = STYLES[node.kind]
-    if style.outline in ("dot", "cap"):
+    outline = STYLES[node.kind].outline
+    if outline in ("dot", "cap"):
         return 7.0, 7.0
-    parts = [text_size(node.label, _TEXT)]
-    parts += [text_size(line, _NOTE) for line in node.note.split("\n") if line]
+    parts = [text_size(*line) for line in _lines_of(node)]
     width, height = max(w for w, _ in parts), sum(h for _, h in parts)
-    if style.outline == "none":
+    if outline == "none":
         return width + 4, height + 2
-    if style.outline == "circle":
-        return max(width + 14, 26.0), 26.0
-    return max(width + 14, 26.0), height + 8
+    return max(width + 14, 26.0), 26.0 if outline == "circle" else height + 8
 
 
 def _draw_node(canvas: Canvas, node: Node, at: Point, size: Size) -> None:
@@ -239,49 +192,32 @@ def _draw_node(canvas: Canvas, node: Node, at: Point, size: Size) -> None:
         if node.label:
             canvas.text((x, y - 9), node.label, _NOTE)
         return
-    if node.kind == "open":  # the line ends where its index stands
+    if node.kind == "open":  # the line ends where its index is
         canvas.box(at, (size[0], size[1] - 1), "white", "white", 1)
     if style.outline != "none":
         corner = {"circle": 13.0, "round": 6.0}.get(style.outline, 1.5)
         canvas.box(at, size, style.fill, style.line, min(corner, size[1] / 2 - 0.1))
-    notes = [line for line in node.note.split("\n") if line]
-    heights = [_TEXT * 1.25, *(_NOTE * 1.25 for _ in notes)]
-    top = y - sum(heights) / 2
-    for k, (line, height) in enumerate(zip([node.label, *notes], heights, strict=True)):
-        place = (x, top + height / 2)
-        canvas.text(place, line, _NOTE if k else _TEXT, GREY if k else INK)
-        top += height
+    y -= sum(height for _, height in _lines_of(node)) * 1.25 / 2
+    for text, height in _lines_of(node):
+        canvas.text((x, y + height * 1.25 / 2), text, height, INK if height == _TEXT else GREY)
+        y += height * 1.25
 
 
-def _wrapped(text: str) -> list[str]:
+def _caption_lines(text: str) -> list[str]:
     """Up to three lines for the caption."""
     lines: list[str] = []
     for line in text.split("\n"):
-        for part in broken(
-            line, _CAPTION
-        ):  # before operators, and within words only where it must be
+        for part in broken(line, _CAPTION):  # before operators, and within words only if it must be
             lines += [part[k : k + _CAPTION] for k in range(0, len(part), _CAPTION)]
     if len(lines) > 3:
         lines = [*lines[:2], f"{lines[2][: _CAPTION - 1]}…"]
     return lines
 
 
-def _shifted(places: Places, by: float) -> Places:
-    def moved(point: Point) -> Point:
-        return point[0] + by, point[1]
-
-    return Places(
-        [moved(p) for p in places.centres],
-        [[moved(p) for p in route] for route in places.routes],
-        [None if p is None else moved(p) for p in places.texts],
-        places.size,
-    )
-
-
 _MOVE, _CUBIC, _SQUARE = 1, 4, 3  # codes of matplotlib.path.Path
 
 
-def _flowing(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
+def _flow(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
     """A curve through the points of a route that leaves and arrives vertically."""
     points, codes = [route[0]], [_MOVE]
     for (ax, ay), (bx, by) in pairwise(route):
@@ -293,8 +229,8 @@ def _flowing(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
     return points, codes
 
 
-def _bent(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
-    """A curve from the first to the last point through the middle one; a loop where these are one."""
+def _bend(route: Sequence[Point]) -> tuple[list[Point], list[int]]:
+    """A curve from the first to the last point through the middle one; a loop if these are one."""
     (ax, ay), (mx, my), (bx, by) = route
     if (ax, ay) == (bx, by):
         dx, dy = mx - ax, my - ay
@@ -317,19 +253,17 @@ def _axis_numbers(
     taken = list(zip(places.centres, sizes, strict=True))
     taken += [(at, size) for at, size in zip(places.texts, texts, strict=True) if at and size]
     for edge, route in zip(graph.edges, places.routes, strict=True):
-        points, _ = _bent(route)
+        points, _ = _bend(route)
         for mark, start, towards, node in (
             (edge.ends[0], points[0], points[1], edge.source),
             (edge.ends[1], points[-1], points[-2], edge.target),
         ):
-            if not mark:
-                continue
-            box = text_size(mark, _MARK)[0] + 1, _MARK + 1
-            options = _beside(start, towards, sizes[node])
-            free = (at for at in options if not any(_meet(at, box, *other) for other in taken))
-            at = next(free, options[0])
-            taken.append((at, box))
-            canvas.text(at, mark, _MARK, GREY)
+            if mark:
+                box = text_size(mark, _MARK)[0] + 1, _MARK + 1
+                options = _beside(start, towards, sizes[node])
+                at = next((at for at in options if _is_free(at, box, taken)), options[0])
+                taken.append((at, box))
+                canvas.text(at, mark, _MARK, GREY)
 
 
 def _beside(start: Point, towards: Point, size: Size) -> list[Point]:
@@ -346,11 +280,11 @@ def _beside(start: Point, towards: Point, size: Size) -> list[Point]:
     ]
 
 
-def _meet(at: Point, size: Size, other: Point, other_size: Size) -> bool:
-    """Do two boxes overlap?"""
-    return (
-        abs(at[0] - other[0]) < (size[0] + other_size[0]) / 2
-        and abs(at[1] - other[1]) < (size[1] + other_size[1]) / 2
+def _is_free(at: Point, size: Size, taken: Sequence[tuple[Point, Size]]) -> bool:
+    """Does the box overlap none of the others?"""
+    return not any(
+        abs(at[0] - x) < (size[0] + width) / 2 and abs(at[1] - y) < (size[1] + height) / 2
+        for (x, y), (width, height) in taken
     )
 
 
@@ -361,79 +295,57 @@ _LARGEST_CELL, _SIDE = 14.0, 330.0  # points
 _LEGEND = 13.0
 
 
-def grid_canvas(grid: Grid) -> Canvas:
-    """The matrix with its entries coloured, the legend under it."""
-    height, width = grid.shape
+def grid_canvas(
+    shape: tuple[int, int], layers: Sequence[Layer], left: Side, top: Side, facts: Sequence[str]
+) -> Canvas:
+    """A matrix with its entries coloured, what its sides are, the legend and the facts under it."""
+    height, width = shape
     cell = min(_LARGEST_CELL, _SIDE / max(height, width, 1))
-    legend = [(layer.colour, layer.text) for layer in grid.layers]
-    count = sum((layer.mask.astype(int) for layer in grid.layers), np.zeros(grid.shape, int))
+    count = sum((mask.astype(int) for _, _, mask in layers), np.zeros(shape, int))
+    legend = [(colour, text) for colour, text, _ in layers]
     if (count > 1).any():
         legend.append((_SEVERAL, "several of these"))
-    size = cell * width, cell * height
-    left = _LEGEND * (1 + bool(grid.left.blocks)) + 4
-    top = _LEGEND * (1 + bool(grid.top.blocks)) + 4
-    lines = [line for fact in grid.facts for line in _wrapped(fact)]
-    texts = [text for _, text in legend]
-    wide = [18 + text_size(text, _NOTE)[0] for text in texts]
-    wide += [text_size(line, _NOTE)[0] for line in lines]
-    sides = [text_size(side.text, _NOTE)[0] for side in (grid.left, grid.top)]
-    room = max(size[0], sides[1]), max(size[1], sides[0])
-    canvas = Canvas(
-        (left + max(room[0], *wide), top + room[1] + 10 + _LEGEND * (len(legend) + len(lines)))
-    )
-    _draw_cells(canvas, grid, (left, top), cell, count)
-    _draw_sides(canvas, grid, (left, top), cell)
-    y = top + room[1] + 10 + _LEGEND / 2
-    for colour, text in legend:
-        canvas.box((left + 5, y), (9, 9), colour, colour, 1)
-        canvas.text((left + 16, y), text, _NOTE, ha="left")
-        y += _LEGEND
-    for line in lines:
-        canvas.text((left, y), line, _NOTE, GREY, ha="left")
-        y += _LEGEND
-    return canvas
-
-
-def _draw_cells(canvas: Canvas, grid: Grid, at: Point, cell: float, count: Array) -> None:
-    height, width = grid.shape
-    colours = np.empty((height, width, 3))
-    colours[:] = _rgb(_ZERO)
-    for layer in grid.layers:
-        colours[layer.mask] = _rgb(layer.colour)
-    colours[count > 1] = _rgb(_SEVERAL)
-    if not colours.size:
-        return
-    x, y = at
+    lines = [line for fact in facts for line in _caption_lines(fact)]
+    wide = [text_size(text, _NOTE, 9)[0] for _, text in legend]
+    wide += [text_size(text, _NOTE)[0] for text in (*lines, top[0])]
+    x, y = (_LEGEND * (1 + bool(blocks)) + 4 for _, _, blocks in (left, top))
     right, bottom = x + cell * width, y + cell * height
-    canvas.image(colours, (x, y), (right, bottom))
-    thin = 0.8 if cell >= 4 else 0.0
-    for k in range(width + 1):
-        canvas.line((x + k * cell, y), (x + k * cell, bottom), "white", thin)
-    for k in range(height + 1):
-        canvas.line((x, y + k * cell), (right, y + k * cell), "white", thin)
-    for k in grid.top.lines:
-        canvas.line((x + k * cell, y), (x + k * cell, bottom), _LINE, 0.9)
-    for k in grid.left.lines:
-        canvas.line((x, y + k * cell), (right, y + k * cell), _LINE, 0.9)
-
-
-def _draw_sides(canvas: Canvas, grid: Grid, at: Point, cell: float) -> None:
-    """The axes beside the matrix, and the number of each block where there is room."""
-    x, y = at
-    height, width = grid.shape
-    middle = y + cell * height / 2
-    canvas.text((_LEGEND / 2, middle), grid.left.text, _NOTE, rotation=90)
-    canvas.text((x + cell * width / 2, _LEGEND / 2), grid.top.text, _NOTE)
-    for side, extent, across in ((grid.left, height, True), (grid.top, width, False)):
-        step = cell * extent / max(len(side.blocks), 1)
-        for k, text in enumerate(side.blocks):
+    under = max(bottom, y + text_size(left[0], _NOTE)[0]) + 10
+    size = max(right, *(x + w for w in wide)), under + _LEGEND * (len(legend) + len(lines))
+    canvas = Canvas(size)
+    if height and width:
+        colours = np.empty((height, width, 3))
+        colours[:] = _rgb(_ZERO)
+        for colour, _, mask in layers:
+            colours[mask] = _rgb(colour)
+        colours[count > 1] = _rgb(_SEVERAL)
+        canvas.image(colours, (x, y), (right, bottom))
+        thin = 0.8 if cell >= 4 else 0.0
+        rows = [(k, "white", thin) for k in range(height + 1)]
+        columns = [(k, "white", thin) for k in range(width + 1)]
+        for k, colour, broad in [*rows, *((k, _LINE, 0.9) for k in left[1])]:
+            canvas.line((x, y + k * cell), (right, y + k * cell), colour, broad)
+        for k, colour, broad in [*columns, *((k, _LINE, 0.9) for k in top[1])]:
+            canvas.line((x + k * cell, y), (x + k * cell, bottom), colour, broad)
+    canvas.text((_LEGEND / 2, (y + bottom) / 2), left[0], _NOTE, rotation=90)
+    canvas.text(((x + right) / 2, _LEGEND / 2), top[0], _NOTE)
+    for blocks, extent, is_left in ((left[2], height, True), (top[2], width, False)):
+        step = cell * extent / max(len(blocks), 1)
+        for k, text in enumerate(blocks):
             if text_size(text, _MARK)[0] > step:
                 break
             along = (k + 0.5) * step
-            if across:
-                canvas.text((x - 8, y + along), text, _MARK, GREY, rotation=90)
-            else:
-                canvas.text((x + along, y - 8), text, _MARK, GREY)
+            at = (x - 8, y + along) if is_left else (x + along, y - 8)
+            canvas.text(at, text, _MARK, GREY, rotation=90 * is_left)
+    under += _LEGEND / 2
+    for colour, text in legend:
+        canvas.box((x + 5, under), (9, 9), colour, colour, 1)
+        canvas.text((x + 16, under), text, _NOTE, ha="left")
+        under += _LEGEND
+    for line in lines:
+        canvas.text((x, under), line, _NOTE, GREY, ha="left")
+        under += _LEGEND
+    return canvas
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:

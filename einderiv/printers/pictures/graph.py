@@ -1,12 +1,13 @@
-"""What a picture of a graph shows, before anything is placed or drawn.
+"""What a picture of a graph shows, before anything is placed or drawn, and its Graphviz text.
 
-In: nothing; these are records. Out: `Graph`, written by `printers/dot.py`, drawn by `pictures`.
-Invariant: edges name nodes by their place in `nodes`; texts are plain and not escaped yet.
+In: nodes and edges. Out: `Graph`, drawn by `drawing`; a text in the language of `dot`, without a library.
+Invariant: edges name nodes by their place in `nodes`; the texts of a graph are plain, those of its Graphviz
+text in quotes, with quotes and backslashes escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -72,20 +73,57 @@ class Graph:
         return self.kind != "network"
 
 
-def shortened(text: str, most: int) -> str:
+class Sketch:
+    """The nodes and edges of a graph so far, and the part that new nodes belong to."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self.group = 0
+        self._places: dict[Hashable, int] = {}  # of what was drawn as an operation
+
+    def node(self, kind: str, label: str) -> int:
+        """One more node; its place."""
+        self.nodes.append(Node(kind, label, group=self.group))
+        return len(self.nodes) - 1
+
+    def join(self, a: int, b: int, label: str = "", ends: tuple[str, str] = ("", "")) -> None:
+        """One more edge."""
+        self.edges.append(Edge(a, b, label, ends))
+
+    def operation(
+        self,
+        key: Hashable,
+        node: Node,
+        reads: Iterable[tuple[Hashable, Node | None]],
+        texts: Iterable[str],
+    ) -> None:
+        """A node after those that it reads, with a text for each; constants are drawn anew for it."""
+        sources = []
+        for read, constant in reads:
+            sources.append(self._places[read] if constant is None else len(self.nodes))
+            self.nodes += [] if constant is None else [constant]
+        place = self._places[key] = len(self.nodes)
+        self.nodes.append(node)
+        for source, text in zip(sources, texts, strict=True):
+            self.join(source, place, text)
+
+    def graph(self, kind: str, caption: str) -> Graph:
+        """The graph of these."""
+        return Graph(kind, tuple(self.nodes), tuple(self.edges), caption)
+
+
+def short_line(text: str, most: int) -> str:
     """A text on one line, of at most that many characters.
 
-    >>> shortened("abcdefgh", 6)
+    >>> short_line("abcdefgh", 6)
     'abcde…'
     """
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-# A graph as Graphviz text.
-#
-# In: a `Graph`. Out: a text in the language of `dot`, without a library.
-# Invariant: texts stand in quotes with quotes and backslashes escaped; names of nodes are minted here.
+# ---------------------------------------------------------------- Graphviz text
 
 _SHAPES: Mapping[str, Mapping[str, str]] = {
     "box": {"shape": "box", "style": "filled"},
@@ -117,7 +155,7 @@ def to_dot(graph: Graph) -> str:
     if graph.caption:
         general |= {"label": graph.caption, "labelloc": "b", **_FONT, "fontcolor": GREY}
     lines = [
-        f"{word} {quoted(graph.kind)} {{",
+        f"{word} {quote(graph.kind)} {{",
         f"  graph [{attributes(general)}];",
         f"  node [{attributes({**_FONT, **_NODE})}];",
         f"  edge [{attributes({**_FONT, 'fontsize': '10', 'color': GREY, 'arrowsize': '0.6'})}];",
@@ -156,13 +194,13 @@ def _node_attributes(node: Node) -> dict[str, str]:
 
 def attributes(texts: Mapping[str, str]) -> str:
     """Attributes as `dot` reads them."""
-    return " ".join(f"{name}={quoted(text)}" for name, text in texts.items())
+    return " ".join(f"{name}={quote(text)}" for name, text in texts.items())
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A text in quotes, for Graphviz to show as it is.
 
-    >>> print(quoted('a"b'))
+    >>> print(quote('a"b'))
     "a\\"b"
     """
     plain = "".join(

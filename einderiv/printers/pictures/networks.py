@@ -1,17 +1,18 @@
-"""Products as tensor networks: tensors are nodes, indices that are summed are edges, free ones open legs.
+"""Terms as pictures: a product as a tensor network, any term as the graph of its operations.
 
-In: a term, the names of its axes, hints for letters. Out: a `Graph` without directions.
-Invariant: indices that a Kronecker delta ties, and those that stand at three or more places, meet in one
-dot; what stands at an edge's end is the number of the tensor's axis. Linear in the size of the term.
+In: a term, the names of its axes, hints for letters. Out: a `Graph`.
+In a network tensors are nodes, summed indices edges, free ones open legs; indices that a Kronecker delta
+ties, and those at three or more places, meet in one dot; at an edge's end is the number of the tensor's
+axis. In the other graph each operation is one node, operands above it; constants are repeated wherever
+they are used. Linear in the size of the term.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 
-from ...notations import Definition, Hints, Text
+from ...notations import Context, Definition, Text
 from ...terms import (
     COMPARISONS,
     ONE,
@@ -39,7 +40,7 @@ from ..named import Factor, Letters, arranged_factors, arranged_terms
 from ..surface import unparse
 from ..text import number_text, to_text
 from ..trees import NOWHERE, fraction_tree
-from .graph import Edge, Graph, Node, shortened
+from .graph import Graph, Node, Sketch, short_line
 
 _LABEL = 26  # characters of a node that is no tensor; longer ones are named by their kind
 _TREE = 40  # nodes of a term that is written out in such a label
@@ -47,20 +48,9 @@ _MOST_TERMS = 4  # of a sum that is drawn as networks unless a graph is asked fo
 _MOST_FACTORS = 24
 
 
-@dataclass(slots=True)
-class _Sketch:
-    nodes: list[Node] = field(default_factory=list)
-    edges: list[Edge] = field(default_factory=list)
-    group: int = 0
-
-    def node(self, kind: str, label: str) -> int:
-        self.nodes.append(Node(kind, label, group=self.group))
-        return len(self.nodes) - 1
-
-
-def network(root: Expr, names: Sequence[str], hints: Hints, caption: str = "") -> Graph:
+def network(root: Expr, names: Sequence[str], hints: Context, caption: str = "") -> Graph:
     """The tensor network of a product, or those of a sum's products with their signs between them."""
-    sketch = _Sketch()
+    sketch = Sketch()
     counts = uses([root])
     for number, (coefficient, term) in enumerate(_terms(root)):
         if number or coefficient < 0:
@@ -68,7 +58,7 @@ def network(root: Expr, names: Sequence[str], hints: Hints, caption: str = "") -
             sketch.node("sign", "−" if coefficient < 0 else "+")
         sketch.group = 2 * number + 1
         _product(sketch, term, abs(coefficient), names, hints, counts)
-    return Graph("network", tuple(sketch.nodes), tuple(sketch.edges), caption)
+    return sketch.graph("network", caption)
 
 
 def is_network(root: Expr) -> bool:
@@ -92,7 +82,7 @@ def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
 
 
 def _factors(term: Expr, counts: dict[Expr, int]) -> tuple[list[Factor], dict[Label, Dim]]:
-    """The operands of a product, products in it that stand nowhere else taken apart as well."""
+    """The operands of a product, products in it that occur nowhere else taken apart as well."""
     labels = tuple(range(term.rank))
     fresh = term.rank
     dims: dict[Label, Dim] = dict(zip(labels, term.shape, strict=True))
@@ -117,11 +107,11 @@ def _factors(term: Expr, counts: dict[Expr, int]) -> tuple[list[Factor], dict[La
 
 
 def _product(
-    sketch: _Sketch,
+    sketch: Sketch,
     term: Expr,
     coefficient: Fraction,
     names: Sequence[str],
-    hints: Hints,
+    hints: Context,
     counts: dict[Expr, int],
 ) -> None:
     factors, dims = _factors(term, counts)
@@ -130,12 +120,9 @@ def _product(
     letters = Letters(hints)
     letters.dims.update(zip(names, term.shape, strict=True))
     named: dict[Label, str] = dict(zip(output, names, strict=True))
-    used = frozenset(names)
-    for factor in factors:
-        for label in factor.labels:
-            if label not in named:
-                named[label] = letters.letter(dims[label], used)
-                used |= {named[label]}
+    for label in (x for factor in factors for x in factor.labels):
+        if label not in named:
+            named[label] = letters.letter(dims[label], frozenset(named.values()))
     if coefficient != 1 or not factors:
         sketch.node("scalar", fraction_text(coefficient))
     same = merged_by_deltas([(f.operand, f.labels) for f in factors], output)
@@ -145,47 +132,44 @@ def _product(
         operand = factor.operand
         if isinstance(operand, Literal) and operand.value == 1:
             continue
+        places = [ends.setdefault(same.get(label, label), []) for label in factor.labels]
         if isinstance(operand, Delta):
-            for label in factor.labels:
-                ends.setdefault(same.get(label, label), [])
             continue
         text = operand_text(operand, [named[label] for label in factor.labels], hints)
         number = sketch.node("tensor" if factor.labels else "scalar", text)
         marked = operand.rank > 1 and not operand.symmetric
-        for axis, label in enumerate(factor.labels, 1):
-            places = ends.setdefault(same.get(label, label), [])
-            places.append((number, str(axis) if marked else ""))
-    for label, places in ends.items():
+        for axis, place in enumerate(places, 1):
+            place.append((number, str(axis) if marked else ""))
+    for label, places_of in ends.items():
         free = [x for x in output if same.get(x, x) == label]
         shown = [index_text(named[x], dims[x]) for x in free]
-        _join(sketch, places, shown, index_text(named[label], dims[label]), label in tied)
+        _join(sketch, places_of, shown, index_text(named[label], dims[label]), label in tied)
 
 
 def _join(
-    sketch: _Sketch, places: list[tuple[int, str]], free: list[str], summed: str, tied: bool
+    sketch: Sketch, places: list[tuple[int, str]], free: list[str], summed: str, tied: bool
 ) -> None:
-    """The lines of one class of indices: an edge, a leg, or a dot where they are more than two."""
+    """The lines of one class of indices: an edge, a leg, or a dot if they are more than two."""
     if len(places) == 2 and not free and not tied:
         (a, start), (b, end) = places
-        sketch.edges.append(Edge(a, b, summed, (start, end)))
-    elif len(places) == len(free) == 1:
+        sketch.join(a, b, summed, (start, end))
+    elif len(places) == 1 and len(free) < 2:
         ((a, start),) = places
-        sketch.edges.append(Edge(a, sketch.node("open", free[0]), "", (start, "")))
-    elif len(places) == 1 and not free:
-        ((a, start),) = places
-        sketch.edges.append(Edge(a, sketch.node("cap", ""), summed, (start, "")))
+        end_node = sketch.node("open", free[0]) if free else sketch.node("cap", "")
+        sketch.join(a, end_node, "" if free else summed, (start, ""))
     else:
         dot = sketch.node("dot", "" if free else summed)
-        sketch.edges += [Edge(a, dot, "", (start, "")) for a, start in places]
+        for a, start in places:
+            sketch.join(a, dot, "", (start, ""))
         for text in free:
-            sketch.edges.append(Edge(dot, sketch.node("open", text)))
+            sketch.join(dot, sketch.node("open", text))
 
 
 # ---------------------------------------------------------------- texts
 
 
 def index_text(name: str, dim: Dim) -> str:
-    """An index with its extent, where the extent has a name of its own.
+    """An index with its extent, if the extent has a name of its own.
 
     >>> index_text("a", "n"), index_text("j", "j")
     ('a: n', 'j')
@@ -204,22 +188,29 @@ def fraction_text(value: Fraction) -> str:
     return _tree_text(fraction_tree([], [], value))
 
 
+def factor_text(coefficient: Fraction) -> str:
+    """What a term of a sum is multiplied by: nothing for 1, a sign for -1."""
+    if abs(coefficient) == 1:
+        return "" if coefficient == 1 else "−"
+    return f"× {fraction_text(coefficient)}"
+
+
 def _tree_text(tree: object) -> str:
     return to_text(Text("", (Definition(None, None, tree, NOWHERE, NOWHERE),)))  # type: ignore[arg-type]
 
 
-def operand_text(operand: Expr, names: Sequence[str], hints: Hints) -> str:
+def operand_text(operand: Expr, names: Sequence[str], hints: Context) -> str:
     """A node's text: a tensor's name, a short formula, or what kind of term it is."""
     match operand:
         case Variable():
-            return shortened(operand.name, _LABEL)
+            return short_line(operand.name, _LABEL)
         case Ones():
             return "1"
         case Extent():
             return str(operand.dim)
     known = hints.definitions.get(operand)
     if known is not None:
-        return shortened(known, _LABEL)
+        return short_line(known, _LABEL)
     if len(set(names)) == len(names) and _is_small(operand):
         *others, last = unparse(operand, tuple(names), hints).statements
         if isinstance(last, Definition) and not any(isinstance(x, Definition) for x in others):
@@ -253,7 +244,7 @@ def _is_small(operand: Expr) -> bool:
 
 def _is_short(operand: Expr) -> bool:
     """Does a network's node show all of the operand?"""
-    return not operand.children or operand_text(operand, _NAMES[: operand.rank], Hints()) != (
+    return not operand.children or operand_text(operand, _NAMES[: operand.rank], Context()) != (
         kind_text(operand)
     )
 
@@ -261,45 +252,38 @@ def _is_short(operand: Expr) -> bool:
 _NAMES = tuple("ijklmnpqrstuvw")
 
 
-# Terms as graphs of operations: operands above, results below, shared parts once.
-#
-# In: a term, the names of its axes, hints for letters. Out: a directed `Graph`.
-# Invariant: one node an operation, in the order of evaluation; constants stand at each place that uses
-# them. Linear in the size of the term.
+# ---------------------------------------------------------------- graphs of operations
 
-_LABEL_operations = 32  # characters of a node's text
+_OPERATION = 32  # characters of an operation's text
 _SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 
 
-def operations(root: Expr, names: Sequence[str], hints: Hints, caption: str = "") -> Graph:
+def operations(root: Expr, names: Sequence[str], hints: Context, caption: str = "") -> Graph:
     """The graph of a term: each operation once, whatever the number of places that use it."""
-    nodes: list[Node] = []
-    edges: list[Edge] = []
-    places: dict[Expr, int] = {}
+    sketch = Sketch()
     ordered = postorder([root])
     letters = _letters(ordered, tuple(names), hints)
     for term in ordered:
-        if is_constant(term) and term is not root:
+        if _is_constant(term) and term is not root:
             continue
-        sources = []
-        for child in _operands(term):
-            if is_constant(child):
-                nodes.append(Node("constant", node_text(child, {})))
-                sources.append(len(nodes) - 1)
-            else:
-                sources.append(places[child])
         label = node_text(term, letters[term])
         known = hints.definitions.get(term)
         label = f"{known} = {label}" if known and term.children else label
-        kind = _kind(term, is_root=term is root)
-        nodes.append(Node(kind, shortened(label, _LABEL_operations), shape_text(term.shape)))
-        places[term] = len(nodes) - 1
-        texts = _edge_texts(term, letters[term])
-        edges += [Edge(a, places[term], text) for a, text in zip(sources, texts, strict=True)]
-    return Graph("graph", tuple(nodes), tuple(edges), caption)
+        kind = "operation" if term.children else "constant"
+        if isinstance(term, Variable):
+            kind = "input"
+        elif term is root and term.children:
+            kind = "result"
+        reads = [
+            (child, Node("constant", node_text(child, {})) if _is_constant(child) else None)
+            for child in _operands(term)
+        ]
+        node = Node(kind, short_line(label, _OPERATION), shape_text(term.shape))
+        sketch.operation(term, node, reads, _edge_texts(term, letters[term]))
+    return sketch.graph("graph", caption)
 
 
-def is_constant(term: Expr) -> bool:
+def _is_constant(term: Expr) -> bool:
     """Is it a number, an extent, a vector of ones or a delta?"""
     return isinstance(term, Literal | Extent | Ones | Delta)
 
@@ -313,14 +297,6 @@ def shape_text(shape: Shape) -> str:
     return f"({', '.join(map(str, shape))})" if shape else ""
 
 
-def _kind(term: Expr, is_root: bool) -> str:
-    if is_root and term.children:
-        return "result"
-    if isinstance(term, Variable):
-        return "input"
-    return "operation" if term.children else "constant"
-
-
 def _operands(term: Expr) -> tuple[Expr, ...]:
     """What a node reads: the base of a power with a number as exponent, else its children."""
     if isinstance(term, Map) and base_and_exponent(term)[1] != 1:
@@ -329,16 +305,14 @@ def _operands(term: Expr) -> tuple[Expr, ...]:
 
 
 def _letters(
-    ordered: Sequence[Expr], names: tuple[str, ...], hints: Hints
+    ordered: Sequence[Expr], names: tuple[str, ...], hints: Context
 ) -> dict[Expr, dict[int, str]]:
-    """Letters for the labels of every product: where it can be, those of the first place that reads it."""
+    """Letters for the labels of every product: if possible, those of the first place that reads it."""
     axes: dict[Expr, tuple[str, ...]] = {ordered[-1]: names}
     found: dict[Expr, dict[int, str]] = {}
     for term in reversed(ordered):
         scope = Letters(hints)
-        own = axes.get(term)
-        if own is None:
-            own = scope.letters(term.shape, ())
+        own = axes.get(term) or scope.letters(term.shape, ())
         if not isinstance(term, Contraction):
             found[term] = {}
             if isinstance(term, Sum | Map):
@@ -398,13 +372,7 @@ def _edge_texts(term: Expr, letters: dict[int, str]) -> list[str]:
         case Contraction():
             return [f"[{_indices(labels, letters)}]" if labels else "" for labels in term.inputs]
         case Sum() if len(term.children) > 1:
-            return [_factor_text(coefficient) for coefficient in term.coefficients]
+            return [factor_text(coefficient) for coefficient in term.coefficients]
         case Map() if len(_operands(term)) > 1:
             return [str(number) for number in range(1, 1 + len(term.children))]
     return [""] * len(_operands(term))
-
-
-def _factor_text(coefficient: Fraction) -> str:
-    if abs(coefficient) == 1:
-        return "" if coefficient == 1 else "−"
-    return f"× {fraction_text(coefficient)}"

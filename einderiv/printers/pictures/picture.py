@@ -1,7 +1,8 @@
-"""`Picture`: a graph that shows itself as Graphviz text, SVG or PNG.
+"""What can be drawn: a graph that shows itself as Graphviz text, SVG or PNG; HTML for notebooks.
 
-In: a `Graph`. Out: texts, bytes, files; what a notebook asks for.
-Invariant: immutable; the Graphviz text needs no library, SVG and PNG need matplotlib (and networkx).
+In: a `Graph`, or a term with its names. Out: texts, bytes, files; what a notebook asks for.
+Invariant: immutable; the Graphviz text needs no library, SVG and PNG need matplotlib and networkx; all
+texts in the HTML are escaped.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...errors import BackendError, DataError, NotationError, ResourceLimitError
-from ...notations import Hints
+from ...notations import Context
 from ...terms import Expr
-from .graph import Graph, shortened, to_dot
+from .drawing import Canvas, graph_canvas, render
+from .graph import Graph, short_line, to_dot
 from .networks import is_network, network, operations
 
-if TYPE_CHECKING:
-    from .drawing import Canvas
-
+KINDS = ("network", "graph")
 _DPI = 144
+_MOST_NODES = 200  # in a drawn picture; more are not legible
+_CAPTION = 270  # characters under a picture
+_FORMULA = 6000  # characters of a formula in a notebook; a longer one is left out ...
+_TEXT = 4000  # ... and of a text; a longer one is cut
 
 
 class Drawn:
@@ -35,15 +38,10 @@ class Drawn:
     def _check(self) -> None:
         """Refuse what is too large to be drawn."""
 
-    def _text(self) -> str:
-        raise NotImplementedError
-
     def svg(self) -> str:
         """The picture as SVG. Raises BackendError without matplotlib, ResourceLimitError beyond 200 nodes."""
-        from .drawing import drawn
-
         self._check()
-        return drawn(self._canvas, "svg", 72).decode()
+        return render(self._canvas, "svg", 72).decode()
 
     def png(self, dpi: int = _DPI) -> bytes:
         """The picture as PNG, with so many pixels an inch; errors as of `svg`."""
@@ -53,20 +51,18 @@ class Drawn:
                 facts=["it is a whole number of pixels an inch, from 10 to 1200"],
                 hint="write for example dpi=144",
             )
-        from .drawing import drawn
-
         self._check()
-        return drawn(self._canvas, "png", dpi)
+        return render(self._canvas, "png", dpi)
 
     def save(self, path: str | Path) -> None:
         """Write the picture to a file of the kind that its name ends in.
 
-        Raises DataError where the kind is unknown or the file cannot be written.
+        Raises DataError if the kind is unknown or the file cannot be written.
         """
         self.write(path, self.as_bytes(Path(path).suffix.removeprefix(".").lower(), str(path)))
 
     def write(self, path: str | Path, data: bytes) -> None:
-        """Write bytes to a file; DataError where that fails."""
+        """Write bytes to a file; DataError if that fails."""
         try:
             Path(path).write_bytes(data)
         except OSError as error:
@@ -86,7 +82,7 @@ class Drawn:
                 facts=[f"it is written as {self.text_kind}, svg or png"],
                 hint=f"choose one of these: picture.{self.text_kind}, picture.svg, picture.png",
             )
-        return self._text().encode()
+        return f"{str(self).rstrip()}\n".encode()
 
     def _repr_svg_(self) -> str | None:
         try:
@@ -122,17 +118,16 @@ class Picture(Drawn):
         return to_dot(self.graph)
 
     def _canvas(self) -> Canvas:
-        from .drawing import graph_canvas
-
         return graph_canvas(self.graph)
 
     def _check(self) -> None:
-        from .drawing import check_drawable
-
-        check_drawable(self.graph)
-
-    def _text(self) -> str:
-        return self.dot
+        count = len(self.graph.nodes)
+        if count > _MOST_NODES:
+            raise ResourceLimitError(
+                f"a {self.graph.kind} of {count} nodes is too large for a legible picture",
+                facts=[f"pictures have up to {_MOST_NODES} nodes; the Graphviz text has no limit"],
+                hint="take .dot, or save it as a .dot file; or draw a part of the expression",
+            )
 
     def __str__(self) -> str:
         return self.dot
@@ -142,21 +137,8 @@ class Picture(Drawn):
         return f"<Picture {self.graph.kind}: {nodes} nodes, {edges} edges; .dot .svg() .png() .save(path)>"
 
 
-# What an expression shows of itself: a picture of the kind that fits, a pattern of zeros, HTML.
-#
-# In: a term, the names of its axes, hints for letters, its texts. Out: `Picture`, HTML.
-# Invariant: all texts in the HTML are escaped.
-
-KINDS = ("network", "graph")
-_CAPTION = 270  # characters under a picture
-_FORMULA, _TEXT = (
-    6000,
-    4000,
-)  # characters in a notebook; a longer formula is left out, a longer text cut
-
-
 def picture_of(
-    term: Expr, names: Sequence[str], hints: Hints, caption: str, kind: str | None = None
+    term: Expr, names: Sequence[str], hints: Context, caption: str, kind: str | None = None
 ) -> Picture:
     """The tensor network of a product, the graph of operations of a larger expression; or as asked."""
     if kind is None:
@@ -168,7 +150,7 @@ def picture_of(
             hint="leave it out for the kind that fits; e.spy() shows where a derivative is zero",
         )
     drawing = network if kind == "network" else operations
-    return Picture(drawing(term, names, hints, shortened(caption, _CAPTION)))
+    return Picture(drawing(term, names, hints, short_line(caption, _CAPTION)))
 
 
 def expression_html(latex: str, text: str) -> str:

@@ -30,8 +30,8 @@ from ...programs import (
     operands_of,
 )
 from ...terms import Label
-from .graph import Edge, Graph, Node, shortened
-from .networks import fraction_text, shape_text
+from .graph import Graph, Node, Sketch, short_line
+from .networks import factor_text, fraction_text, shape_text
 
 _LABEL = 40  # characters of a node's text
 _ROWS = 400  # of the table in a notebook
@@ -46,39 +46,29 @@ def plan(program: Program, sizes: Mapping[str, int], results: Sequence[str] = ()
         name = results[number] if number < len(results) else ""
         named.setdefault(register, []).append(name)
     looped = {k: loop for loop in program.loops for k in range(loop.start, loop.stop)}
-    nodes: list[Node] = []
-    edges: list[Edge] = []
-    places: dict[int, int] = {}
+    sketch = Sketch()
     constants = {s.target: s for s in program.instructions if isinstance(s, Constant | Size)}
     for position, step in enumerate(program.instructions):
         if step.target in constants and step.target not in named:
-            continue  # they stand at each place that reads them
-        sources = []
-        for read in operands_of(step):
-            if read in places:
-                sources.append(places[read])
-            else:
-                nodes.append(Node("constant", operation_text(constants[read]), f"v{read}"))
-                sources.append(len(nodes) - 1)
+            continue  # it is drawn at each place that reads it
         flops = flops_of(step, program, known)
         facts = ["" if isinstance(step, Input) else f"v{step.target}", shape_text(step.shape)]
-        facts.append(_kernel(step))
-        facts.append(f"{flops:,} flops" if flops else "")
+        facts += [_kernel(step), f"{flops:,} flops" if flops else ""]
         if position in looped:
             facts.append(f"{looped[position].rows:,} rows at a time")
-        names = [name for name in named.get(step.target, ()) if name]
-        label = operation_text(step)
-        label = f"{', '.join(names)} = {label}" if names else label
-        kind = "input" if isinstance(step, Input) else "operation"
-        if step.target in named and kind != "input":
-            kind = "result"
-        places[step.target] = len(nodes)
+        names = ", ".join(name for name in named.get(step.target, ()) if name)
+        label = f"{names} = {operation_text(step)}" if names else operation_text(step)
+        kind = "result" if step.target in named else "operation"
+        kind = "input" if isinstance(step, Input) else kind
         note = " · ".join(fact for fact in facts if fact)
-        nodes.append(Node(kind, shortened(label, _LABEL), note))
-        texts = _operand_texts(step)
-        for source, text in zip(sources, texts, strict=True):
-            edges.append(Edge(source, places[step.target], text))
-    return Graph("plan", tuple(nodes), tuple(edges), sizes_text(known))
+        reads = []
+        for read in operands_of(step):
+            is_constant = read in constants and read not in named
+            text = operation_text(constants[read]) if is_constant else ""
+            reads.append((read, Node("constant", text, f"v{read}") if is_constant else None))
+        node = Node(kind, short_line(label, _LABEL), note)
+        sketch.operation(step.target, node, reads, _operand_texts(step))
+    return sketch.graph("plan", sizes_text(known))
 
 
 def assumed_sizes(program: Program, sizes: Mapping[str, int]) -> dict[str, int]:
@@ -148,10 +138,7 @@ def _operand_texts(step: Instruction) -> list[str]:
     count = len(operands_of(step))
     match step:
         case Combine() if count > 1:
-            return [
-                "" if c == 1 else "−" if c == -1 else f"× {fraction_text(c)}"
-                for c in step.coefficients
-            ]
+            return [factor_text(coefficient) for coefficient in step.coefficients]
         case Solve():
             return ["matrix", "right side"]
         case Contract() if count == 2 and _is_ambiguous(step):

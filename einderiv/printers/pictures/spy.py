@@ -1,23 +1,24 @@
 """`Spy`: where the entries of a tensor, laid out as a matrix, can be other than zero.
 
 In: a term, names of its axes, how many of them are rows, sizes. Out: a picture, a text for terminals.
-Invariant: known from the term's deltas alone; nothing is evaluated. An entry that is not marked is zero.
+A pattern gives every axis a number; entries are zero unless axes of one number have one index. Invariant:
+an entry outside all patterns is zero. They are known from the term's deltas alone, exactly for deltas,
+sums, products and functions with f(0) = 0, as an upper bound for others; no entry is computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 
 from ...errors import DimensionError, ResourceLimitError, axes_in_words
-from ...notations import Definition, Hints, Text, indices_of, tree_nodes
+from ...notations import Context, Definition, Text, indices_of, tree_nodes
 from ...programs import Array, checked_sizes
 from ...terms import (
     ONE,
@@ -41,20 +42,27 @@ from ...terms import (
 from ..named import arranged_terms
 from ..surface import unparse
 from ..text import to_text
-from .graph import shortened
+from .drawing import Canvas, Side, grid_canvas
+from .graph import short_line
 from .networks import index_text
 from .picture import Drawn
-
-# Where a tensor can be other than zero: axes that Kronecker deltas tie.
-#
-# In: a term. Out: patterns; a pattern gives every axis a number, and entries are zero unless axes of one
-# number have one index. Invariant: exact on deltas, sums, products and functions with f(0) = 0, for other
-# functions an upper bound: an entry outside all patterns is zero. No array is computed. Linear in the term.
 
 Pattern = tuple[int, ...]
 Patterns = frozenset[Pattern]
 
 MOST = 48  # patterns of a term; beyond, it counts as dense
+_SIZES = (4, 3, 5, 2, 6)  # of extents without a given size, in the order they come
+_SIDE = 48  # rows and columns up to which these are taken; beyond, smaller ones
+_SMALLER = (3, 2, 2, 2)
+_LARGEST_GIVEN = 8  # an extent that is a number is drawn in full up to it
+_MOST_SHOWN = 400  # rows and columns of a picture
+_MOST_CELLS = 4_000_000
+_WIDE = 78  # columns of a text
+_MOST_TERMS = 32  # of a product that is multiplied out
+_LINE = 64  # characters of a term in the legend
+# Of terms with a pattern of their own; the last one is for all that are more.
+_COLOURS = ("#44618f", "#c08a3e", "#5e8c6a", "#8c5e80", "#7a7f87")
+_LETTERS = "abcde"
 
 # Elementwise functions of one argument whose value at 0 is 0.
 ZERO_AT_ZERO = frozenset("abs asin atan erf expm1 log1p relu sign sin sinh sqrt tan tanh".split())
@@ -80,23 +88,24 @@ def _value(node: Expr, children: list[Patterns]) -> Patterns:
             return widest(pattern for patterns in children for pattern in patterns)
         case Contraction():
             return _of_product(node, children)
-        case Map() if len(node.children) == 1 and node.function in ZERO_AT_ZERO:
+        case Map(function="pow") if base_and_exponent(node)[1] > 0:
             return children[0]
-        case Map() if base_and_exponent(node)[1] > 0 and node.function == "pow":
+        case Map(children=(_,)) if node.function in ZERO_AT_ZERO:
             return children[0]
-        case Apply() if node.function == "tril":
+        case Apply(function="tril"):
             return children[0]
-    return frozenset([tuple(range(node.rank))])
+    return _dense(node.rank)
+
+
+def _dense(rank: int) -> Patterns:
+    return frozenset([tuple(range(rank))])
 
 
 def _of_product(node: Contraction, children: list[Patterns]) -> Patterns:
-    """A product is zero where a factor is: each choice of a pattern for every factor is one."""
-    count = 1
-    for patterns in children:
-        count *= len(patterns)
-    if count > MOST:
+    """An entry is zero if one of a factor is: each choice of a pattern for every factor is a pattern."""
+    if prod(map(len, children)) > MOST:
         children = [
-            patterns if isinstance(child, Delta) else frozenset([tuple(range(child.rank))])
+            patterns if isinstance(child, Delta) else _dense(child.rank)
             for child, patterns in zip(node.children, children, strict=True)
         ]
     found = []
@@ -108,7 +117,7 @@ def _of_product(node: Contraction, children: list[Patterns]) -> Patterns:
                 a, b = _root(parent, first.setdefault(number, label)), _root(parent, label)
                 if a != b:
                     parent[b] = a
-        found.append(numbered(_root(parent, label) for label in node.output))
+        found.append(numbering(_root(parent, label) for label in node.output))
     return widest(found)
 
 
@@ -118,10 +127,10 @@ def _root(parent: dict[Label, Label], label: Label) -> Label:
     return label
 
 
-def numbered(classes: Iterable[int]) -> Pattern:
+def numbering(classes: Iterable[int]) -> Pattern:
     """Numbers in the order of first appearance.
 
-    >>> numbered([5, 2, 5, 7])
+    >>> numbering([5, 2, 5, 7])
     (0, 1, 0, 2)
     """
     seen: dict[int, int] = {}
@@ -136,40 +145,21 @@ def widest(patterns: Iterable[Pattern]) -> Patterns:
     """
     found = sorted(set(patterns), key=lambda pattern: -len(set(pattern)))
     if len(found) > MOST:
-        return frozenset([tuple(range(len(found[0])))])
+        return _dense(len(found[0]))
     kept: list[Pattern] = []
     for pattern in found:
-        if not any(lies_in(pattern, other) for other in kept):
+        if not any(_lies_in(pattern, other) for other in kept):
             kept.append(pattern)
     return frozenset(kept)
 
 
-def lies_in(inner: Pattern, outer: Pattern) -> bool:
+def _lies_in(inner: Pattern, outer: Pattern) -> bool:
     """Has every entry that `inner` allows a place in `outer`: are all ties of `outer` ties of `inner`?"""
     seen: dict[int, int] = {}
     return all(seen.setdefault(mine, own) == own for mine, own in zip(outer, inner, strict=True))
 
 
-# ----------------------------------------------------------------------
-
-if TYPE_CHECKING:
-    from .drawing import Canvas, Side
-
-_SIZES = (4, 3, 5, 2, 6)  # of extents without a given size, in the order they come
-_SIDE = 48  # rows and columns up to which these are taken; beyond, smaller ones
-_SMALLER = (3, 2, 2, 2)
-_LARGEST_GIVEN = 8  # an extent that is a number is drawn in full up to it
-_MOST_SHOWN = 400  # rows and columns of a picture
-_WIDE = 78  # columns of a text
-_MOST_TERMS = 32  # of a product that is multiplied out
-_PARTS = 5  # terms of a sum that have a colour each; the rest share one
-_LINE = 64  # characters of a term in the legend
-_COLOURS = ("#44618f", "#c08a3e", "#5e8c6a", "#8c5e80", "#7a7f87", "#b5b9bf")
-_LETTERS = "abcdef"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A term of the sum: its text, where it can be other than zero, axes along which its blocks repeat."""
 
     text: str
@@ -197,7 +187,7 @@ class Spy(Drawn):
         self,
         term: Expr,
         indices: Sequence[str],
-        hints: Hints,
+        hints: Context,
         rows: int,
         sizes: Mapping[str, int] | None = None,
     ) -> None:
@@ -228,21 +218,18 @@ class Spy(Drawn):
     def _mask(self, patterns: Patterns) -> Array:
         full = np.zeros(self.shape, bool)
         for pattern in patterns:
-            count = max(pattern, default=-1) + 1
-            sizes = {number: size for number, size in zip(pattern, self.shape, strict=True)}
-            axes = [
-                np.arange(sizes[number]).reshape([-1 if k == number else 1 for k in range(count)])
-                for number in pattern
-            ]
-            full[tuple(axes)] = True
+            grid = np.indices(
+                [self.shape[pattern.index(k)] for k in sorted(set(pattern))], sparse=True
+            )
+            full[tuple(grid[number] for number in pattern)] = True
         return full.reshape(self.matrix_shape)
 
     @cached_property
     def description(self) -> str:
         """The structure in words: dense, diagonal, blocks on the diagonal, or which indices must agree."""
-        return self._described(self.patterns, self.parts)
+        return self._words_for(self.patterns, self.parts)
 
-    def _described(self, patterns: Patterns, parts: Sequence[Part]) -> str:
+    def _words_for(self, patterns: Patterns, parts: Sequence[Part]) -> str:
         if not patterns:
             return "all zero"
         ties = _common_ties(patterns)
@@ -251,20 +238,21 @@ class Spy(Drawn):
                 return "dense"
             words = [_condition(_common_ties([p]), self.indices) for p in sorted(patterns)]
             return f"zero unless {' or '.join(words)}"
-        pairs = _pairs(ties, self.rows)
-        if pairs is None or len(patterns) > 1:
-            return f"zero unless {_condition(ties, self.indices)}"
-        in_order = [column for _, column in pairs] == sorted(column for _, column in pairs)
+        condition = _condition(ties, self.indices)
+        pairs = sorted((group[0], group[-1]) for group in ties)  # of a row and a column
+        if len(patterns) > 1 or any(len(t) > 2 or not t[0] < self.rows <= t[1] for t in ties):
+            return f"zero unless {condition}"
         if 2 * len(pairs) == len(self.indices):
-            return "diagonal" if in_order else "one entry in each row and column"
+            columns = [column for _, column in pairs]
+            return "diagonal" if columns == sorted(columns) else "one entry in each row and column"
         count = prod(self.shape[row] for row, _ in pairs)
         height, width = (side // max(count, 1) for side in self.matrix_shape)
-        first = [(k, self.rows + k) for k in range(len(pairs))]
+        diagonal = pairs == [(k, self.rows + k) for k in range(len(pairs))]
         same = all(row in part.repeated for part in parts for row, _ in pairs)
         return (
             f"{count} {'block' if count == 1 else 'blocks'} of {height} x {width} "
-            f"{'on the diagonal' if pairs == first else 'interleaved'}"
-            f" ({_condition(ties, self.indices)}){', all equal' if same and count > 1 else ''}"
+            f"{'on the diagonal' if diagonal else 'interleaved'}"
+            f" ({condition}){', all equal' if same and count > 1 else ''}"
         )
 
     @cached_property
@@ -303,11 +291,10 @@ class Spy(Drawn):
     def _marks(self) -> tuple[list[str], list[list[str]]]:
         """The legend, and a mark for each entry: x, or the letter of its term, + where several meet."""
         groups = self._groups
-        height, width = self.matrix_shape
-        if height * width > _MOST_SHOWN**2:
+        if prod(self.matrix_shape) > _MOST_SHOWN**2:
             return [text for text, _ in groups], []
-        count = np.zeros((height, width), int)
-        which = np.full((height, width), ".")
+        count = np.zeros(self.matrix_shape, int)
+        which = np.full(self.matrix_shape, ".")
         single = len(groups) == 1
         for letter, (_, patterns) in zip(_LETTERS, groups, strict=False):
             mask = self._mask(patterns)
@@ -328,10 +315,10 @@ class Spy(Drawn):
         for part in self.parts:
             same.setdefault(part.patterns, []).append(part)
         groups = sorted(same.items(), key=lambda group: -max(len(set(p)) for p in group[0]))
-        shown = []
-        for patterns, parts in groups[: _PARTS if len(groups) <= _PARTS else _PARTS - 1]:
-            text = shortened(" + ".join(part.text for part in parts).replace("+ -", "- "), _LINE)
-            words = self._described(patterns, parts)
+        shown, most = [], len(_COLOURS)
+        for patterns, parts in groups[: most if len(groups) <= most else most - 1]:
+            text = short_line(" + ".join(part.text for part in parts).replace("+ -", "- "), _LINE)
+            words = self._words_for(patterns, parts)
             shown.append((f"{text} ({words})" if len(groups) > 1 else text, patterns))
         rest = groups[len(shown) :]
         if rest:
@@ -341,13 +328,11 @@ class Spy(Drawn):
 
     def _side(self, start: int, stop: int) -> Side:
         """The axes from `start` to before `stop`, with the number of each block of the first."""
-        from .drawing import Side
-
         names = self.indices[start:stop]
         pairs = zip(names, self._dims[start:stop], strict=True)
         lines = self._lines(start, stop)
         blocks = [f"{names[0]} = {k}" for k in range(self.shape[start])] if lines else []
-        return Side(", ".join(index_text(n, d) for n, d in pairs), lines, tuple(blocks))
+        return ", ".join(index_text(n, d) for n, d in pairs), lines, tuple(blocks)
 
     def _lines(self, start: int, stop: int) -> tuple[int, ...]:
         """The rows (or columns) at which the index of the first of these axes changes."""
@@ -355,9 +340,6 @@ class Spy(Drawn):
             return ()
         step = prod(self.shape[start + 1 : stop])
         return tuple(range(step, step * self.shape[start], step)) if step > 1 else ()
-
-    def _text(self) -> str:
-        return f"{self}\n"
 
     def __repr__(self) -> str:
         return f"<Spy of [{','.join(self.indices)}]: {'; '.join(self.facts)}>"
@@ -371,32 +353,28 @@ class Spy(Drawn):
             )
 
     def _canvas(self) -> Canvas:
-        from .drawing import Grid, Layer, grid_canvas
-
-        layers = []
-        for colour, (text, patterns) in zip(_COLOURS, self._groups, strict=False):
-            layers.append(Layer(colour, text, self._mask(patterns)))
-        rank = len(self.shape)
-        left, top = self._side(0, self.rows), self._side(self.rows, rank)
-        return grid_canvas(Grid(self.matrix_shape, tuple(layers), left, top, self.facts))
+        groups = zip(_COLOURS, self._groups, strict=False)
+        layers = [(colour, text, self._mask(patterns)) for colour, (text, patterns) in groups]
+        left, top = self._side(0, self.rows), self._side(self.rows, len(self.shape))
+        return grid_canvas(self.matrix_shape, layers, left, top, self.facts)
 
 
 # ---------------------------------------------------------------- structure
 
 
-def _parts(root: Expr, indices: tuple[str, ...], hints: Hints) -> tuple[Part, ...]:
+def _parts(root: Expr, indices: tuple[str, ...], hints: Context) -> tuple[Part, ...]:
     """The terms of the sum that a tensor is, those of zero left out."""
     made = []
     for coefficient, term in _terms(root):
         patterns = patterns_of(term)
         if patterns:
-            text = shortened(_body(scale(coefficient, term), indices, hints), _LINE)
-            made.append(Part(text, patterns, _repeated(term)))
+            text = short_line(_body(scale(coefficient, term), indices, hints), _LINE)
+            made.append(Part(text, patterns, _repeated_axes(term)))
     return tuple(made)
 
 
 def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
-    """The terms of a sum; a product is multiplied out where that sets a term with deltas free."""
+    """The terms of a sum; a product is multiplied out if that sets a term with deltas free."""
     made: list[tuple[Fraction, Expr]] = []
     stack: list[tuple[Fraction, Expr]] = [(ONE, root)]
     while stack:
@@ -431,7 +409,7 @@ def _sum_with_ties(term: Expr) -> int | None:
     return None
 
 
-def _body(term: Expr, indices: tuple[str, ...], hints: Hints) -> str:
+def _body(term: Expr, indices: tuple[str, ...], hints: Context) -> str:
     """A term in index notation, its indices without extents."""
     *others, last = unparse(term, indices, hints).statements
     assert isinstance(last, Definition)
@@ -443,7 +421,7 @@ def _body(term: Expr, indices: tuple[str, ...], hints: Hints) -> str:
     return "; ".join(to_text(Text("", (*shown, plain))).splitlines())
 
 
-def _repeated(term: Expr) -> frozenset[int]:
+def _repeated_axes(term: Expr) -> frozenset[int]:
     """The axes on which only deltas and ones depend: all blocks along them are equal."""
     if isinstance(term, Delta | Ones):
         return frozenset(range(term.rank))
@@ -474,13 +452,6 @@ def _common_ties(patterns: Sequence[Pattern] | Patterns) -> list[tuple[int, ...]
 def _condition(ties: Sequence[tuple[int, ...]], indices: Sequence[str]) -> str:
     """`i = j and p = q`."""
     return " and ".join(" = ".join(indices[axis] for axis in group) for group in ties)
-
-
-def _pairs(ties: Sequence[tuple[int, ...]], rows: int) -> list[tuple[int, int]] | None:
-    """Ties as pairs of a row axis and a column axis; None where they are something else."""
-    if all(len(group) == 2 and group[0] < rows <= group[1] for group in ties):
-        return sorted((group[0], group[1]) for group in ties)
-    return None
 
 
 # ---------------------------------------------------------------- sizes
@@ -523,9 +494,6 @@ def _sizes(
         f"{dim} as {size}" for dim, size in sizes.items() if isinstance(dim, int) and dim != size
     )
     return sizes, shrunk
-
-
-_MOST_CELLS = 4_000_000
 
 
 def row_axes(ranks: Sequence[int], rank: int, rows: int | None, denominator: bool) -> int:

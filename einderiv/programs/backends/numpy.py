@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...terms import ELEMENTWISE, WHOLE, Dim, Label, Shape, Subscript
+from ...terms import ELEMENTWISE, WHOLE, Shape, Subscript
 from ..program import (
     Combine,
     Constant,
@@ -36,147 +36,20 @@ from ..program import (
 )
 from . import numpy_functions
 from . import python_code as py
-from .contractions import LETTERS, Contractions
+from .contractions import Contractions
 from .storage import Layout, is_view, layout
 
-# Instructions that run block by block, written out as a Python loop.
-#
-# In: a `Loop` and a writer of single instructions. Out: statements.
-# Invariant: after the loop each register has its name and its full shape again.
-#
-#     f0 = v0                          the full arrays step aside
-#     f5 = np.empty(...), f9 = zeros   what comes out of the loop: arrays and sums
-#     for s in range(0, m, rows):
-#         v0 = f0[s : s + rows]        blocks under the names of the registers
-#         ...
-#         f5[s : s + rows] = v5
-#         f9 += v9
-#     v0, v5, v9 = f0, f5, f9
-
 BLOCK = "\0block"  # the extent of a block: no user's name
-
-
-def loop_statements(
-    program: Program,
-    loop: Loop,
-    write: Callable[[Instruction], list[ast.stmt]],
-    shape_of: Callable[[Shape], ast.expr],
-) -> list[ast.stmt]:
-    """The statements of one loop."""
-    steps = program.instructions[loop.start : loop.stop]
-    made = {step.target for step in steps}
-    shapes = {step.target: step.shape for step in program.instructions}
-    needed = set(program.outputs).union(
-        *(operands_of(step) for step in (*program.instructions[loop.stop :],))
-    )
-    sliced = list(
-        dict.fromkeys(
-            register
-            for step in steps
-            for register in operands_of(step)
-            if register in loop.axes and register not in made
-        )
-    )
-    stacked = [s.target for s in steps if s.target in loop.axes and s.target in needed]
-    summed = [s.target for s in steps if s.target not in loop.axes]
-    before: list[ast.stmt] = [py.assign(f"f{r}", py.name(f"v{r}")) for r in sliced]
-    for register in stacked:
-        made_empty = py.call(py.path("np.empty"), shape_of(shapes[register]), py.name("dtype"))
-        before.append(py.assign(f"f{register}", made_empty))
-    for register in summed:
-        zero = py.call(py.path("np.zeros"), shape_of(shapes[register]), py.name("dtype"))
-        before.append(py.assign(f"f{register}", zero if shapes[register] else _scalar_zero()))
-    inside: list[ast.stmt] = []
-    for register in sliced:
-        inside.append(py.assign(f"v{register}", _block(register, loop)))
-    leaving = {*stacked, *summed}
-    last = {r: k for k, step in enumerate(steps) for r in (step.target, *operands_of(step))}
-    for k, step in enumerate(steps):
-        inside += write(_of_blocks(step, loop))
-        dead = [r for r in made if last[r] == k and r not in leaving]
-        if dead:  # or two blocks of it are held at once
-            inside.append(py.delete([f"v{register}" for register in sorted(dead)]))
-    for register in stacked:
-        place = _block(register, loop)
-        assert isinstance(place, ast.Subscript)
-        place.ctx = ast.Store()
-        inside.append(ast.Assign([place], py.name(f"v{register}")))
-    for register in summed:
-        inside.append(
-            ast.AugAssign(ast.Name(f"f{register}", ast.Store()), ast.Add(), py.name(f"v{register}"))
-        )
-    if leaving:
-        inside.append(py.delete([f"v{register}" for register in sorted(leaving)]))
-    first = sliced[0]
-    length = ast.Subscript(
-        ast.Attribute(py.name(f"f{first}"), "shape", ast.Load()),
-        py.constant(loop.axes[first]),
-        ast.Load(),
-    )
-    span = py.call(py.name("range"), py.constant(0), length, py.constant(loop.rows))
-    block = ast.Subscript(
-        ast.Attribute(py.name(f"v{first}"), "shape", ast.Load()),
-        py.constant(loop.axes[first]),
-        ast.Load(),
-    )
-    inside.insert(len(sliced), py.assign("m", block))
-    after = [
-        py.assign(f"v{register}", py.name(f"f{register}"))
-        for register in (*sliced, *stacked, *summed)
-    ]
-    return [*before, ast.For(ast.Name("s", ast.Store()), span, inside, []), *after]
-
-
-def _scalar_zero() -> ast.expr:
-    return py.call(py.path("dtype.type"), py.constant(0.0))
-
-
-def _block(register: Register, loop: Loop) -> ast.expr:
-    """f0[:, s : s + rows]"""
-    start = py.name("s")
-    stop = py.binary(py.name("s"), ast.Add(), py.constant(loop.rows))
-    own = ast.Slice(start, stop)
-    axis = loop.axes[register]
-    places: list[ast.expr] = [*(ast.Slice() for _ in range(axis)), own]
-    index = py.tuple(places) if axis else own
-    return ast.Subscript(py.name(f"f{register}"), index, ast.Load())
-
-
-def _of_blocks(step: Instruction, loop: Loop) -> Instruction:
-    """The instruction with the extent of a block in the place of the whole."""
-    axis = loop.axes.get(step.target)
-    shape: tuple[Dim, ...] = step.shape
-    if axis is not None:
-        shape = (*shape[:axis], BLOCK, *shape[axis + 1 :])
-    if isinstance(step, Contract):
-        labels = {
-            own[loop.axes[register]]
-            for register, own in zip(step.operands, step.inputs, strict=True)
-            if register in loop.axes
-        }
-        extents = tuple((x, BLOCK if x in labels else dim) for x, dim in step.extents)
-        return replace(step, extents=extents, shape=shape)
-    return replace(step, shape=shape)
-
-
-# ----------------------------------------------------------------------
-
 _TERMS = 100  # of a sum in one expression; a nesting of 1000 is beyond what Python's compiler takes
 _REPEATED = 8  # the largest power that is computed by multiplications
 Runner = Callable[..., Any]
 
+try:  # numpy.einsum in one loop, without its search for an order and other libraries: 0.5 us of 1.4 us
+    from numpy._core import multiarray
 
-def _loop() -> Runner:
-    """numpy.einsum in one loop, without its search for an order and other libraries: 0.5 us of 1.4 us."""
-    try:
-        from numpy._core.multiarray import c_einsum
-    except ImportError:  # it is no public name
-        return np.einsum
-    loop: Runner = c_einsum
-    return loop
-
-
-c_einsum = _loop()
+    c_einsum: Runner = multiarray.c_einsum
+except ImportError:  # it is no public name
+    c_einsum = np.einsum
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +64,6 @@ class Memory:
     sparse: tuple[int, ...] = ()  # results that are zeros but for some diagonals
 
 
-def _subscripts(step: Contract) -> str:
-    """ab,b->a"""
-    letters: dict[Label, str] = {}
-    for labels in (*step.inputs, step.output):
-        for label in labels:
-            letters.setdefault(label, LETTERS[len(letters) % len(LETTERS)])
-    inputs = ",".join("".join(letters[x] for x in labels) for labels in step.inputs)
-    return f"{inputs}->{''.join(letters[x] for x in step.output)}"
-
-
 def _matrix_of(step: Instruction) -> tuple[Register, ...]:
     """The matrix that a step needs a factorization of, if it does and is one matrix."""
     if isinstance(step, Solve) and not step.is_factored:
@@ -210,8 +73,18 @@ def _matrix_of(step: Instruction) -> tuple[Register, ...]:
     return ()
 
 
+def _power(exponent: Fraction) -> tuple[str, tuple[py.Part, ...]]:
+    """The function that makes |exponent| powers, and its other operands: products where that is exact."""
+    size = abs(exponent)
+    if size in (1, 2, Fraction(1, 2)):
+        return {1: "", 2: "np.square"}.get(int(size), "np.sqrt"), ()
+    if size.denominator == 1 and size <= _REPEATED:
+        return "whole_power", (int(size),)
+    return "np.power", (exponent,)
+
+
 def takes_out(program: Program) -> Callable[[Instruction], bool]:
-    """Tells of a step whether it can write its result where it is told."""
+    """Tells of a step whether it can write its result to memory that it is given."""
     probe = Contractions(program)
 
     def answer(step: Instruction) -> bool:
@@ -219,36 +92,28 @@ def takes_out(program: Program) -> Callable[[Instruction], bool]:
             case Combine() | Scatter():
                 return not is_view(step)
             case Contract():
-                return len(step.operands) == 2 and probe.contract_into(step, "out")[1]
+                return len(step.operands) == 2 and probe.contract(step, "out")[1]
+            case Elementwise() if step.exponent is not None:
+                return _power(step.exponent)[0] != "whole_power"
             case Elementwise():
-                if step.exponent is not None:
-                    size = abs(step.exponent)
-                    return size <= 2 or size > _REPEATED or size.denominator > 1
-                return _takes_out(ELEMENTWISE[step.function].numpy)
-            case Whole():
-                return step.function != "eps" and _takes_out(WHOLE[step.function].numpy)
-        return False
+                function = ELEMENTWISE[step.function].numpy
+            case Whole() if step.function != "eps":
+                function = WHOLE[step.function].numpy
+            case _:
+                return False
+        # with a dot it is a ufunc of NumPy or SciPy
+        return "." in function or "out" in getattr(numpy_functions, function).__code__.co_varnames
 
     return answer
-
-
-def _takes_out(function: str) -> bool:
-    if "." in function:
-        return True  # a ufunc of NumPy or SciPy
-    return "out" in getattr(numpy_functions, function).__code__.co_varnames
 
 
 class Writer(Contractions):
     """The statements of a program."""
 
-    def __init__(
-        self,
-        program: Program,
-        memory: Layout | None = None,
-    ) -> None:
+    def __init__(self, program: Program, memory: Layout | None = None) -> None:
         super().__init__(program)
         self.memory = memory or Layout()
-        self.factored: set[Register] = set()  # matrices whose factorization stands in a name
+        self.factored: set[Register] = set()  # matrices whose factorization has a name
         questions = Counter(matrix for step in program.instructions for matrix in _matrix_of(step))
         self.shared = {matrix for matrix, count in questions.items() if count > 1}
 
@@ -269,30 +134,85 @@ class Writer(Contractions):
                 statements.append(py.delete([f"v{register}" for register in dead]))
         return statements
 
+    def shape(self, shape: Shape) -> list[py.Part]:
+        """A shape as numbers and names."""
+        return [self.dim(dim) for dim in shape]
+
     def loop(self, loop: Loop) -> list[ast.stmt]:
-        """Instructions that run block by block."""
+        """Instructions that run block by block; after the loop each register has its full shape again.
+
+        f0 = v0                          the full arrays step aside
+        f5 = np.empty(...), f9 = zeros   what comes out of the loop: arrays and sums
+        for s in range(0, m, rows):
+            v0 = f0[s : s + rows]        blocks under the names of the registers
+            ...
+            f5[s : s + rows] = v5
+            f9 += v9
+        v0, v5, v9 = f0, f5, f9
+        """
         self.dims[BLOCK] = "m"
-
-        def shape_of(shape: Shape) -> ast.expr:
-            return py.tuple([self.dim(dim) for dim in shape])
-
-        return loop_statements(self.program, loop, self.step, shape_of)
+        program, axes = self.program, loop.axes
+        steps = program.instructions[loop.start : loop.stop]
+        made = {step.target for step in steps}
+        after = program.instructions[loop.stop :]
+        needed = set(program.outputs).union(*(operands_of(step) for step in after))
+        read = dict.fromkeys(r for step in steps for r in operands_of(step))
+        sliced = [r for r in read if r in axes and r not in made]
+        stacked = [s.target for s in steps if s.target in axes and s.target in needed]
+        summed = [s.target for s in steps if s.target not in axes]
+        leaving = {*stacked, *summed}
+        statements = [py.assign(f"f{r}", f"v{r}") for r in sliced]
+        for r in (*stacked, *summed):
+            if shape := self.shape(self.shapes[r]):
+                value = py.call("np.empty" if r in axes else "np.zeros", shape, "dtype")
+            else:
+                value = py.call("dtype.type", 0.0)
+            statements.append(py.assign(f"f{r}", value))
+        blocks = {
+            r: py.index(
+                f"f{r}",
+                *[ast.Slice()] * axes[r],
+                ast.Slice(py.tree("s"), py.binary("s", ast.Add(), loop.rows)),
+            )
+            for r in (*sliced, *stacked)
+        }
+        inside = [py.assign(f"v{r}", blocks[r]) for r in sliced]
+        inside += py.statements("m = _0.shape[_1]", f"v{sliced[0]}", axes[sliced[0]])
+        last = {r: k for k, step in enumerate(steps) for r in (step.target, *operands_of(step))}
+        for k, step in enumerate(steps):
+            inside += self.step(_of_blocks(step, loop))
+            dead = [r for r in made if last[r] == k and r not in leaving]
+            if dead:  # or two blocks of it are held at once
+                inside.append(py.delete([f"v{r}" for r in sorted(dead)]))
+        inside += [py.assign(blocks[r], f"v{r}") for r in stacked]
+        for r in summed:
+            inside += py.statements("_0 += _1", f"f{r}", f"v{r}")
+        if leaving:
+            inside.append(py.delete([f"v{r}" for r in sorted(leaving)]))
+        template = "for s in range(0, _0.shape[_1], _2): pass"
+        run = py.statements(template, f"f{sliced[0]}", axes[sliced[0]], loop.rows)
+        run[0].body = inside  # type: ignore[attr-defined]
+        return [
+            *statements,
+            *run,
+            *(py.assign(f"v{r}", f"f{r}") for r in (*sliced, *stacked, *summed)),
+        ]
 
     @property
     def extents(self) -> dict[str, str]:
-        """The extents that the code wants to be told, and their names in it."""
+        """The extents that the code takes, and their names in it."""
         return {dim: name for dim, name in self.dims.items() if dim != BLOCK}
 
     def results(self) -> list[ast.expr]:
         """The results, none of which shares memory with an input or another result."""
-        values = []
-        for number, register in enumerate(self.program.outputs):
-            value = py.name(f"v{register}")
-            values.append(py.method(value, "copy") if number in self.memory.copied else value)
-        return values
+        copied = self.memory.copied
+        return [
+            py.method(f"v{register}", "copy") if number in copied else py.tree(f"v{register}")
+            for number, register in enumerate(self.program.outputs)
+        ]
 
     def out(self, target: Register) -> str | None:
-        """The name of the memory that a register is written to, if it is told."""
+        """The name of the memory that a register is written to, if it is given any."""
         memory = self.memory
         if target in memory.over:
             return f"v{memory.over[target]}"
@@ -302,38 +222,39 @@ class Writer(Contractions):
 
     def step(self, step: Instruction) -> list[ast.stmt]:
         """The statements of one instruction."""
-        target = f"v{step.target}"
-        out = self.out(step.target)
+        target, out = f"v{step.target}", self.out(step.target)
         for matrix in _matrix_of(step):
             if matrix in self.shared:
                 return self.by_factors(step, matrix)
+        value: py.Part
         match step:
             case Input():
                 return []
             case Constant():
-                value = py.path("np.pi") if isinstance(step.value, str) else py.number(step.value)
-                return [py.assign(target, py.call(py.path("dtype.type"), value))]
+                pi = isinstance(step.value, str)
+                value = py.call("dtype.type", "np.pi" if pi else step.value)
             case Size():
-                return [py.assign(target, py.call(py.path("dtype.type"), self.dim(step.dim)))]
+                value = py.call("dtype.type", self.dim(step.dim))
             case Contract():
-                value, _ = self.contract_into(step, out)
-                return [py.commented(py.assign(target, value), _subscripts(step))]
+                value = self.contract(step, out)[0]
+                return [py.commented(py.assign(target, value), step.subscripts)]
             case Combine():
                 return self.combine(step, target) if out is None else self.combine_in(step, out)
             case Scatter():
                 return self.scatter(step, target, out)
             case Elementwise():
-                return self.elementwise(step, target, out)
+                value = self.elementwise(step, out)
             case Whole():
-                return [py.assign(target, self.whole(step, out))]
+                value = self.whole(step, out)
             case Factor():
-                return [py.assign(target, self.factors(step.operands[0]))]
-            case Solve() if step.is_factored:
-                return [py.assign(target, self.solution(f"v{step.operands[0]}", step))]
-            case Solve():
-                operands = [py.name(f"v{register}") for register in step.operands]
-                axis, flag = py.constant(step.axis), py.constant(step.transposed)
-                return [py.assign(target, py.call(self.helper("solve"), *operands, axis, flag))]
+                value = self.factors(step.operands[0])
+            case Solve(operands=(matrix, right)):
+                if step.is_factored:
+                    value = self.solution(f"v{matrix}", step)
+                else:
+                    more = step.axis, step.transposed
+                    value = py.call(self.helper("solve"), f"v{matrix}", f"v{right}", *more)
+        return [py.assign(target, value)]
 
     def by_factors(self, step: Instruction, matrix: Register) -> list[ast.stmt]:
         """What several steps ask of one matrix, from one factorization."""
@@ -346,18 +267,17 @@ class Writer(Contractions):
             value = self.solution(name, step)
         else:
             assert isinstance(step, Whole)
-            value = py.method(py.name(name), step.function)
+            value = py.method(name, step.function)
         return [*statements, py.assign(f"v{step.target}", value)]
 
     def factors(self, matrix: Register) -> ast.expr:
         """The factorization of a matrix."""
-        positive = [py.constant(True)] if matrix in self.program.positive else []
-        return py.call(self.helper("Factored"), py.name(f"v{matrix}"), *positive)
+        positive = [True] if matrix in self.program.positive else []
+        return py.call(self.helper("Factored"), f"v{matrix}", *positive)
 
     def solution(self, factors: str, step: Solve) -> ast.expr:
         """A solution from a factorization."""
-        right, axis = py.name(f"v{step.operands[1]}"), py.constant(step.axis)
-        return py.method(py.name(factors), "solve", right, axis, py.constant(step.transposed))
+        return py.method(factors, "solve", f"v{step.operands[1]}", step.axis, step.transposed)
 
     # ------------------------------------------------------------ sums
 
@@ -366,24 +286,22 @@ class Writer(Contractions):
         output = tuple(range(len(step.shape)))
         total: ast.expr | None = None
         statements: list[ast.stmt] = []
-        terms = zip(step.coefficients, step.operands, step.axes, strict=True)
-        for number, (c, register, axes) in enumerate(terms, 1):
-            value = py.scaled(abs(c), self.placed(f"v{register}", axes, output))
+        for number, (c, register, axes) in enumerate(step.terms, 1):
+            value = py.scaled(abs(c), self.broadcast(register, axes, output))
             if total is None:
                 total = ast.UnaryOp(ast.USub(), value) if c < 0 else value
             else:
                 total = py.binary(total, ast.Sub() if c < 0 else ast.Add(), value)
             if number % _TERMS == 0:
                 statements.append(py.assign(target, total))
-                total = py.name(target)
+                total = py.tree(target)
         assert total is not None
         return [*statements, py.assign(target, total)]
 
     def combine_in(self, step: Combine, out: str) -> list[ast.stmt]:
         """A sum written to `out`, which may be the memory of one term: that term comes first."""
-        terms = list(zip(step.coefficients, step.operands, step.axes, strict=True))
         rank = len(step.shape)
-        terms.sort(key=lambda term: (f"v{term[1]}" != out, len(term[2]) < rank))
+        terms = sorted(step.terms, key=lambda term: (f"v{term[1]}" != out, len(term[2]) < rank))
         return self.sum_in(terms, rank, f"v{step.target}", out)
 
     def sum_in(
@@ -396,127 +314,109 @@ class Writer(Contractions):
         """Terms added one after the other in the memory `out` once they fill it."""
         output = tuple(range(rank))
         (c, register, axes), *rest = terms
-        value = self.placed(f"v{register}", axes, output)
+        value: py.Part = self.broadcast(register, axes, output)
         is_full, is_negative = len(axes) == rank, c < 0
         statements: list[ast.stmt] = []
         if abs(c) != 1 or not rest:
-            scaled = py.scaling(c, value, py.name(out) if is_full else None)
-            statements.append(py.assign(target, scaled))
-            value, is_negative = py.name(target), False
+            statements.append(py.assign(target, py.scaling(c, value, *[out] * is_full)))
+            value, is_negative = target, False
         is_own = bool(statements) and is_full
         covered = set(axes)
         for c, register, axes in rest:
-            other = self.placed(f"v{register}", axes, output)
-            if abs(c) != 1:
-                other = py.scaled(abs(c), other)
+            other = py.scaled(abs(c), self.broadcast(register, axes, output))
             covered |= set(axes)
-            left, right, function = value, other, "np.subtract" if c < 0 else "np.add"
+            pair, both = (value, other), is_negative and c < 0
             if is_negative and c > 0:
-                left, right, function = other, value, "np.subtract"
-            both = is_negative and c < 0
-            place = [py.name(target if is_own else out)] if len(covered) == rank else []
-            made = py.call(py.path("np.add" if both else function), left, right, *place)
-            statements.append(py.assign(target, made))
-            value, is_own, is_negative = py.name(target), bool(place), both
+                pair = other, value
+            function = "np.subtract" if is_negative != (c < 0) else "np.add"
+            place = [target if is_own else out] if len(covered) == rank else []
+            statements.append(py.assign(target, py.call(function, *pair, *place)))
+            value, is_own, is_negative = target, bool(place), both
         if is_negative:
-            turned = py.scaling(Fraction(-1), value, py.name(target))
-            statements.append(py.assign(target, turned))
+            statements.append(py.assign(target, py.scaling(Fraction(-1), py.tree(value), target)))
         return statements
 
     def scatter(self, step: Scatter, target: str, out: str | None) -> list[ast.stmt]:
         """What fills the result, or zeros; then each term added through a view of its diagonal."""
-        shape = py.tuple([self.dim(dim) for dim in step.shape])
-        dtype = py.name("dtype")
-        given = list(zip(step.coefficients, step.operands, step.axes, step.places, strict=True))
+        shape = self.shape(step.shape)
         full = [
             (c, register, tuple(places.index(label) for label in axes))
-            for c, register, axes, places in given
+            for c, register, axes, places in step.terms
             if register is not None and len(set(axes)) == len(axes) == len(places)
         ]
-        thin = [term for term in given if len(set(term[2])) < len(term[3]) or term[1] is None]
-        if full:
-            if out is None:
-                made = py.call(py.path("np.empty"), shape, dtype)
-            else:
-                made = py.call(self.helper("empty_in"), py.name(out), shape, dtype)
-            statements = [py.assign(target, made)]
-            statements += self.sum_in(full, len(step.shape), target, target)
+        thin = [term for term in step.terms if len(set(term[2])) < len(term[3]) or term[1] is None]
+        kind = "empty" if full else "zeros"
+        if out is None:
+            made = py.call(f"np.{kind}", shape, "dtype")
         else:
-            if out is None:
-                made = py.call(py.path("np.zeros"), shape, dtype)
-            else:
-                made = py.call(self.helper("zeros_in"), py.name(out), shape, dtype)
-            statements = [py.assign(target, made)]
+            made = py.call(self.helper(f"{kind}_in"), out, shape, "dtype")
+        statements = [py.assign(target, made)]
+        if full:
+            statements += self.sum_in(full, len(step.shape), target, target)
         for number, (c, register, axes, places) in enumerate(thin):
+            is_first = number == 0 and not full
             distinct = tuple(dict.fromkeys(places))
             view = self.diagonal(target, places, distinct)
-            if register is None:
-                value = py.number(c)
-            else:
-                value = self.placed(f"v{register}", axes, distinct)
-                if c != 1 and number == 0 and not full:
-                    scaled = py.scaling(c, value, view)
-                    statements.append(ast.Expr(scaled))
+            value: py.Part = c
+            if register is not None:
+                value = self.broadcast(register, axes, distinct)
+                if c != 1 and is_first:
+                    statements.append(ast.Expr(py.scaling(c, value, view)))
                     continue
                 value = py.scaled(c, value)
-            place = ast.Subscript(view, ast.Constant(...), ast.Store())
-            if number == 0 and not full:
-                statements.append(ast.Assign([place], value))
-            else:
-                statements.append(ast.AugAssign(place, ast.Add(), value))
+            template = "_0[...] = _1" if is_first else "_0[...] += _1"
+            statements += py.statements(template, view, value)
         return statements
 
     # ------------------------------------------------------------ functions
 
-    def elementwise(self, step: Elementwise, target: str, out: str | None) -> list[ast.stmt]:
+    def elementwise(self, step: Elementwise, out: str | None) -> ast.expr:
         """A function of the entries; powers with a number as exponent by multiplications."""
         output = tuple(range(len(step.shape)))
-        operands = [
-            self.placed(f"v{register}", axes, output)
+        operands: list[py.Part] = [
+            self.broadcast(register, axes, output)
             for register, axes in zip(step.operands, step.axes, strict=True)
         ]
-        place = {} if out is None else {"out": py.name(out)}
-        if step.exponent is not None:
-            return self.power(operands[0], step.exponent, target, place)
-        function = self.function(ELEMENTWISE[step.function].numpy)
-        return [py.assign(target, py.call(function, *operands, **place))]
-
-    def power(
-        self, base: ast.expr, exponent: Fraction, target: str, place: Mapping[str, ast.expr]
-    ) -> list[ast.stmt]:
-        """base ** exponent: squares, roots and products where that is exact, np.power elsewhere."""
-        size = abs(exponent)
-        if size == 1:
-            value = base
-        elif size == 2:
-            value = py.call(py.path("np.square"), base, **place)
-        elif size == Fraction(1, 2):
-            value = py.call(py.path("np.sqrt"), base, **place)
-        elif size.denominator == 1 and size <= _REPEATED:
-            value = py.call(self.helper("whole_power"), base, py.constant(int(size)))
-        else:
-            return [
-                py.assign(target, py.call(py.path("np.power"), base, py.number(exponent), **place))
-            ]
-        if exponent < 0:
-            value = (
-                py.call(py.path("np.divide"), py.constant(1.0), value, **place)
-                if place
-                else (py.binary(py.constant(1.0), ast.Div(), value))
-            )
-        return [py.assign(target, value)]
+        place = {} if out is None else {"out": out}
+        if step.exponent is None:
+            path = ELEMENTWISE[step.function].numpy
+            return py.call(path if "." in path else self.helper(path), *operands, **place)
+        function, more = _power(step.exponent)
+        (value,) = operands
+        if function == "whole_power":
+            value = py.call(self.helper(function), value, *more)
+        elif function:
+            value = py.call(function, value, *more, **place)
+        if step.exponent > 0 or function == "np.power":
+            return py.tree(value)
+        if place:
+            return py.call("np.divide", 1.0, value, **place)
+        return py.binary(1.0, ast.Div(), value)
 
     def whole(self, step: Whole, out: str | None) -> ast.expr:
         """A function of the last axes."""
         if step.function == "eps":
-            made = py.call(self.helper("levi_civita"), py.constant(step.width))
-            return py.method(made, "astype", py.name("dtype"))
+            made = py.call(self.helper("levi_civita"), step.width)
+            return py.method(made, "astype", "dtype")
         row = WHOLE[step.function]
-        count = 2 if row.matrix else step.width
-        axes = py.numbers(range(-count, 0))
-        operands = [py.name(f"v{register}") for register in step.operands]
-        place = {} if out is None else {"out": py.name(out)}
+        axes = range(-2 if row.matrix else -step.width, 0)
+        operands = [f"v{register}" for register in step.operands]
+        place = {} if out is None else {"out": out}
         return py.call(self.helper(row.numpy), *operands, axes, **place)
+
+
+def _of_blocks(step: Instruction, loop: Loop) -> Instruction:
+    """The instruction with the extent of a block in the place of the whole."""
+    axis = loop.axes.get(step.target)
+    shape: Shape = step.shape
+    if axis is not None:
+        shape = (*shape[:axis], BLOCK, *shape[axis + 1 :])
+    if not isinstance(step, Contract):
+        return replace(step, shape=shape)
+    pairs = zip(step.operands, step.inputs, strict=True)
+    labels = {own[loop.axes[register]] for register, own in pairs if register in loop.axes}
+    extents = tuple((x, BLOCK if x in labels else dim) for x, dim in step.extents)
+    return replace(step, extents=extents, shape=shape)
 
 
 # ---------------------------------------------------------------- functions
@@ -524,78 +424,56 @@ class Writer(Contractions):
 
 def function_of(program: Program) -> tuple[Runner, tuple[str, ...]]:
     """A function of the input arrays, the dtype and the extents, and the extents it wants in order."""
-    runner, dims, _ = runner_of(program, None, None, workspace=False)
-    return runner, dims
+    return runner_of(program, None, None)[:2]
 
 
 def runner_of(
-    program: Program,
-    keys: Sequence[str] | int | None,
-    sizes: Mapping[str, int] | None,
-    workspace: bool = True,
+    program: Program, keys: Sequence[str] | int | None, sizes: Mapping[str, int] | None
 ) -> tuple[Runner, tuple[str, ...], Memory]:
     """A function of arrays, dtype, extents and buffers; the extents it wants; the buffers.
 
     `keys`: names of a dict's results or the length of a list; 0 is for one result, None for a tuple.
     """
-    memory = layout(program, sizes, takes_out(program), workspace) if keys is not None else Layout()
+    memory = Layout() if keys is None else layout(program, sizes, takes_out(program))
     writer = Writer(program, memory)
     writer.loop_name = "einsum"
-    body = writer.body()
-    space: dict[str, Any] = {"__builtins__": {}, "np": np, "range": range, "einsum": c_einsum}
-    values = writer.results()
-    result: ast.expr
-    if keys is None:
-        result = py.tuple(values)
-    elif keys == 0:
-        result = values[0]
-    elif isinstance(keys, int):
-        result = ast.List(values, ast.Load())
-    else:
-        space.update({f"k{number}": key for number, key in enumerate(keys)})
-        names: list[ast.expr | None] = [py.name(f"k{number}") for number in range(len(keys))]
-        result = ast.Dict(names, values)
-    arrays = [f"v{step.target}" for step in program.inputs]
+    body, values = writer.body(), writer.results()
     results = tuple(sorted(memory.result.values()))
     thin = {step.target for step in program.instructions if isinstance(step, Scatter)}
     sparse = tuple(sorted(number for start, number in memory.result.items() if start in thin))
-    buffers = [f"w{number}" for number in range(len(memory.slots))]
-    buffers += [f"s{number}" for number in results]
-    names_of = [*arrays, "dtype", *writer.extents.values(), *buffers]
-    module = ast.Module([py.definition("run", names_of, [*body, ast.Return(result)])], [])
-    ast.fix_missing_locations(module)
-    space.update({name: getattr(numpy_functions, name) for name in writer.helpers})
+    parameters = [
+        *(f"v{step.target}" for step in program.inputs),
+        "dtype",
+        *writer.extents.values(),
+        *(f"w{number}" for number in range(len(memory.slots))),
+        *(f"s{number}" for number in results),
+    ]
+    space: dict[str, Any] = {"np": np, "range": range, "einsum": c_einsum}
+    space |= {name: getattr(numpy_functions, name) for name in writer.helpers}
     if needs_scipy(program):
         from scipy import special
 
         space["special"] = special
-    exec(compile(module, "<einderiv program>", "exec"), space)
-    return space["run"], tuple(writer.extents), Memory(tuple(memory.slots), results, sparse)
+    run = py.function("program", parameters, body, values, keys, space)
+    return run, tuple(writer.extents), Memory(tuple(memory.slots), results, sparse)
 
 
 def acceptor_of(signature: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Callable[..., bool]:
     """A function that tells whether arrays have just these shapes and dtypes: 0.1 us an array."""
-    names = [f"v{number}" for number in range(len(signature))]
     tests: list[ast.expr] = []
-    space: dict[str, Any] = {"__builtins__": {}, "type": type, "ndarray": np.ndarray}
+    space: dict[str, Any] = {"type": type, "ndarray": np.ndarray}
     for number, (shape, dtype) in enumerate(signature):
-        array = py.name(names[number])
         space[f"d{number}"] = dtype
-        tests += [
-            py.compare(py.call(py.name("type"), array), ast.Is(), py.name("ndarray")),
-            py.compare(ast.Attribute(array, "shape", ast.Load()), ast.Eq(), py.numbers(shape)),
-            py.compare(ast.Attribute(array, "dtype", ast.Load()), ast.Is(), py.name(f"d{number}")),
-        ]
-    result = ast.BoolOp(ast.And(), tests) if tests else py.constant(True)
-    module = ast.Module([py.definition("accepts", names, [ast.Return(result)])], [])
-    exec(compile(ast.fix_missing_locations(module), "<einderiv shapes>", "exec"), space)
-    accepts: Callable[..., bool] = space["accepts"]
-    return accepts
+        template = "type(_0) is ndarray and _0.shape == _1 and _0.dtype is _2"
+        test = py.code(template, f"v{number}", shape, f"d{number}")
+        assert isinstance(test, ast.BoolOp)
+        tests += test.values
+    result = ast.BoolOp(ast.And(), tests) if tests else py.tree(True)
+    names = [f"v{number}" for number in range(len(signature))]
+    return py.function("shapes", names, [], [result], 0, space)
 
 
 def needs_scipy(program: Program) -> bool:
     """Does a step call a function of scipy.special by its name?"""
-    return any(
-        isinstance(step, Elementwise) and ELEMENTWISE[step.function].numpy.startswith("special.")
-        for step in program.instructions
-    )
+    functions = [s.function for s in program.instructions if isinstance(s, Elementwise)]
+    return any(ELEMENTWISE[function].numpy.startswith("special.") for function in functions)

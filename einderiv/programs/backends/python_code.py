@@ -1,73 +1,111 @@
 """Python syntax trees in a few words each: what backends write their code with.
 
-In: names minted by a backend, numbers. Out: `ast` nodes.
-Invariant: no text becomes code here but names and dotted paths that the caller minted.
+In: templates of our own, names minted by a backend, numbers. Out: `ast` nodes, functions compiled from them.
+Invariant: no text becomes code here but templates, names and dotted paths of our own.
+
+A part of a tree is given as a tree, a name or dotted path, a number, None for itself, or a tuple of parts.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+Part = Any
 
 
-def name(text: str) -> ast.expr:
-    """A variable of a name."""
-    return ast.Name(text, ast.Load())
+def tree(part: Part) -> ast.expr:
+    """The tree of a part; infinities by their NumPy name."""
+    match part:
+        case ast.expr():
+            return part
+        case str():
+            first, *rest = part.split(".")
+            made: ast.expr = ast.Name(first, ast.Load())
+            for name in rest:
+                made = ast.Attribute(made, name, ast.Load())
+            return made
+        case tuple() | list() | range():
+            return ast.Tuple([tree(item) for item in part], ast.Load())
+        case Fraction():
+            return tree(to_float(part))
+        case float() if part in (float("inf"), float("-inf")):
+            return tree("np.inf") if part > 0 else ast.UnaryOp(ast.USub(), tree("np.inf"))
+        case int() | float() if part < 0:
+            return ast.UnaryOp(ast.USub(), ast.Constant(-part))
+    return ast.Constant(part)
 
 
-def path(text: str) -> ast.expr:
-    """A dotted path such as np.linalg.solve."""
-    first, *rest = text.split(".")
-    tree = name(first)
-    for part in rest:
-        tree = ast.Attribute(tree, part, ast.Load())
-    return tree
+def code(template: str, *parts: Part) -> ast.expr:
+    """An expression whose holes _0, _1, ... are filled with parts.
+
+    >>> ast.unparse(code("_0[_1:]", "v3", 2))
+    'v3[2:]'
+    """
+    (statement,) = _parsed(template)
+    assert isinstance(statement, ast.Expr)
+    made: ast.expr = _filled(statement.value, parts)
+    return made
 
 
-def constant(value: int | float | str | bool | None) -> ast.expr:
-    """A number, text, flag or None; infinities by their NumPy name."""
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        tree = path("np.inf")
-        return tree if value > 0 else ast.UnaryOp(ast.USub(), tree)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
-        return ast.UnaryOp(ast.USub(), ast.Constant(-value))
-    return ast.Constant(value)
+def statements(template: str, *parts: Part) -> list[ast.stmt]:
+    """The same of one statement or several, one a line."""
+    return [_filled(statement, parts) for statement in _parsed(template)]
 
 
-def tuple(items: Sequence[ast.expr]) -> ast.expr:
-    """A tuple."""
-    return ast.Tuple(list(items), ast.Load())
+@lru_cache(maxsize=256)
+def _parsed(template: str) -> list[ast.stmt]:
+    return ast.parse(template).body
 
 
-def numbers(items: Sequence[int]) -> ast.expr:
-    """A tuple of whole numbers."""
-    return tuple([constant(item) for item in items])
+def _filled(node: Any, parts: Sequence[Part]) -> Any:
+    if isinstance(node, list):
+        return [_filled(item, parts) for item in node]
+    if not isinstance(node, ast.AST):
+        return node
+    if isinstance(node, ast.Name) and node.id[0] == "_":
+        return _in_context(tree(parts[int(node.id[1:])]), node.ctx)
+    return type(node)(**{name: _filled(value, parts) for name, value in ast.iter_fields(node)})
 
 
-def call(function: ast.expr, *arguments: ast.expr, **named: ast.expr) -> ast.expr:
+def _in_context(made: Any, context: ast.expr_context) -> Any:
+    """A tree to be read, or its copy to be assigned to."""
+    if isinstance(context, ast.Load):
+        return made
+    if isinstance(made, ast.Tuple):
+        return ast.Tuple([_in_context(item, context) for item in made.elts], context)
+    return type(made)(**{**dict(ast.iter_fields(made)), "ctx": context})
+
+
+def call(function: Part, *arguments: Part, **named: Part) -> ast.expr:
     """A call with positional and keyword arguments."""
-    return ast.Call(function, list(arguments), [ast.keyword(k, v) for k, v in named.items()])
+    keywords = [ast.keyword(name, tree(part)) for name, part in named.items()]
+    return ast.Call(tree(function), [tree(part) for part in arguments], keywords)
 
 
-def method(value: ast.expr, name: str, *arguments: ast.expr, **named: ast.expr) -> ast.expr:
+def method(value: Part, name: str, *arguments: Part) -> ast.expr:
     """A call of a method of a value."""
-    return call(ast.Attribute(value, name, ast.Load()), *arguments, **named)
+    return call(ast.Attribute(tree(value), name, ast.Load()), *arguments)
 
 
-def binary(left: ast.expr, operator: ast.operator, right: ast.expr) -> ast.expr:
+def binary(left: Part, operator: ast.operator, right: Part) -> ast.expr:
     """`left operator right`."""
-    return ast.BinOp(left, operator, right)
+    return ast.BinOp(tree(left), operator, tree(right))
 
 
-def compare(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.expr:
-    """`left operator right`, for a comparison."""
-    return ast.Compare(left, [operator], [right])
+def index(value: Part, *places: Part) -> ast.expr:
+    """`value[place, ...]`."""
+    return ast.Subscript(
+        tree(value), tree(places) if len(places) > 1 else tree(places[0]), ast.Load()
+    )
 
 
-def assign(target: str, value: ast.expr) -> ast.stmt:
+def assign(target: Part, value: Part) -> ast.stmt:
     """`target = value`."""
-    return ast.Assign([ast.Name(target, ast.Store())], value)
+    return statements("_0 = _1", target, value)[0]
 
 
 def to_float(value: Fraction) -> float:
@@ -78,28 +116,22 @@ def to_float(value: Fraction) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def number(value: Fraction) -> ast.expr:
-    """A rational number as the nearest float."""
-    return constant(to_float(value))
-
-
 def scaled(c: Fraction, value: ast.expr) -> ast.expr:
     """c * value as an expression."""
     if c == 1:
         return value
     if c.numerator == 1:
-        return binary(value, ast.Div(), number(1 / c))
-    return binary(number(c), ast.Mult(), value)
+        return binary(value, ast.Div(), 1 / c)
+    return binary(c, ast.Mult(), value)
 
 
-def scaling(c: Fraction, value: ast.expr, place: ast.expr | None) -> ast.expr:
-    """c * value as a call that writes to `place`."""
-    out = [] if place is None else [place]
-    if c == -1 and not out:  # np.negative in place is wrong for some strides in NumPy 2.4
-        return call(path("np.negative"), value)
+def scaling(c: Fraction, value: ast.expr, *place: Part) -> ast.expr:
+    """c * value as a call that writes to `place`, if that is given."""
+    if c == -1 and not place:  # np.negative in place is wrong for some strides in NumPy 2.4
+        return call("np.negative", value)
     if abs(c.numerator) == 1:
-        return call(path("np.divide"), value, number(1 / c), *out)
-    return call(path("np.multiply"), value, number(c), *out)
+        return call("np.divide", value, 1 / c, *place)
+    return call("np.multiply", value, c, *place)
 
 
 def delete(names: Sequence[str]) -> ast.stmt:
@@ -107,16 +139,35 @@ def delete(names: Sequence[str]) -> ast.stmt:
     return ast.Delete([ast.Name(text, ast.Del()) for text in names])
 
 
-def definition(name: str, parameters: Sequence[str], body: list[ast.stmt]) -> ast.stmt:
-    """A function with positional parameters."""
-    arguments = ast.arguments(
-        posonlyargs=[],
-        args=[ast.arg(parameter) for parameter in parameters],
-        kwonlyargs=[],
-        kw_defaults=[],
-        defaults=[],
-    )
-    return ast.FunctionDef(name, arguments, body, decorator_list=[], returns=None)
+def function(
+    title: str,
+    parameters: Sequence[str],
+    body: Sequence[ast.stmt],
+    results: Sequence[ast.expr],
+    keys: Sequence[str] | int | None,
+    space: Mapping[str, Any],
+) -> Callable[..., Any]:
+    """A function of statements and results, compiled; it sees nothing but `space`.
+
+    The results come as a tuple (`keys` None), a list (their number) or a dict; 0 is for one result.
+    """
+    kept = {}
+    if keys is None:
+        packed = tree(results)
+    elif keys == 0:
+        packed = results[0]
+    elif isinstance(keys, int):
+        packed = ast.List(list(results), ast.Load())
+    else:
+        kept = {f"k{number}": key for number, key in enumerate(keys)}
+        packed = ast.Dict([tree(name) for name in kept], list(results))
+    module = ast.parse(f"def run({', '.join(parameters)}): pass")
+    module.body[0].body = [*body, ast.Return(packed)]  # type: ignore[attr-defined]
+    code = compile(ast.fix_missing_locations(module), f"<einderiv {title}>", "exec")
+    names = {"__builtins__": {}, **space, **kept}
+    exec(code, names)
+    made: Callable[..., Any] = names["run"]
+    return made
 
 
 def commented(statement: ast.stmt, comment: str) -> ast.stmt:

@@ -38,63 +38,57 @@ from ..program import (
 )
 from . import python_code as py
 
-# Scalar operations by number, each once, and the functions of the function table on scalars.
-#
-# In: numbers of values, constants. Out: numbers of values; `Scalars.keys` tells how each is made.
-# Invariant: what an operation gives without raising is NumPy's value up to rounding, infinities and NaN too,
-# unless a value of `guards` is infinite or NaN.
-
 MOST_OPERATIONS = 400  # scalar operations and entries of inputs and results
 _REPEATED = 8  # the largest power by multiplications, as in backends/numpy.py
 
 Value = int  # number of a scalar
 
-# How a scalar is computed from others, written {0}, {1}, {2}; names of `math` stand bare. Each raises, or has
+# How a scalar is computed from others, written _0, _1, _2; names of `math` stand bare. Each raises, or has
 # NumPy's value: comparisons with NaN are false, so every choice ends in a branch that lets NaN through.
 # sqrt(-1.0) raises: np.power(-inf, 1/2) is NaN, math.pow gives inf, as IEEE 754 asks of pow.
 # Not here, hence on arrays: lgamma, digamma, polygamma (SciPy's values are not those of `math`).
 FORMULAS = {
-    "exp":      "exp({0})",
-    "expm1":    "expm1({0})",
-    "log":      "log({0})",
-    "log1p":    "log1p({0})",
-    "sqrt":     "sqrt({0})",
-    "pow":      "pow({0}, {1}) if {0} - {0} == 0.0 else sqrt(-1.0)",
-    "sin":      "sin({0})",
-    "cos":      "cos({0})",
-    "tan":      "tan({0})",
-    "asin":     "asin({0})",
-    "acos":     "acos({0})",
-    "atan":     "atan({0})",
-    "atan2":    "atan2({0}, {1})",
-    "sinh":     "sinh({0})",
-    "cosh":     "cosh({0})",
-    "tanh":     "tanh({0})",
-    "sigmoid":  "1.0 / (1.0 + exp(-{0}))",
-    "softplus": "({0} if {0} > 0.0 else 0.0) + log1p(exp(-fabs({0})))",
-    "relu":     "0.0 if {0} <= 0.0 else {0}",
-    "erf":      "erf({0})",
-    "erfc":     "erfc({0})",
-    "abs":      "fabs({0})",
-    "sign":     "1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0}",
-    "step":     "1.0 if {0} > 0.0 else 0.0 if {0} <= 0.0 else {0}",
-    "max":      "{0} if {0} >= {1} else {1} if {1} > {0} else {0} + {1}",
-    "min":      "{0} if {0} <= {1} else {1} if {1} < {0} else {0} + {1}",
-    "where":    "{1} if {0} != 0.0 else {2}",
-    "lt":       "1.0 if {0} < {1} else 0.0",
-    "le":       "1.0 if {0} <= {1} else 0.0",
-    "gt":       "1.0 if {0} > {1} else 0.0",
-    "ge":       "1.0 if {0} >= {1} else 0.0",
-    "eq":       "1.0 if {0} == {1} else 0.0",
-    "ne":       "1.0 if {0} != {1} else 0.0",
+    "exp":      "exp(_0)",
+    "expm1":    "expm1(_0)",
+    "log":      "log(_0)",
+    "log1p":    "log1p(_0)",
+    "sqrt":     "sqrt(_0)",
+    "pow":      "pow(_0, _1) if _0 - _0 == 0.0 else sqrt(-1.0)",
+    "sin":      "sin(_0)",
+    "cos":      "cos(_0)",
+    "tan":      "tan(_0)",
+    "asin":     "asin(_0)",
+    "acos":     "acos(_0)",
+    "atan":     "atan(_0)",
+    "atan2":    "atan2(_0, _1)",
+    "sinh":     "sinh(_0)",
+    "cosh":     "cosh(_0)",
+    "tanh":     "tanh(_0)",
+    "sigmoid":  "1.0 / (1.0 + exp(-_0))",
+    "softplus": "(_0 if _0 > 0.0 else 0.0) + log1p(exp(-fabs(_0)))",
+    "relu":     "0.0 if _0 <= 0.0 else _0",
+    "erf":      "erf(_0)",
+    "erfc":     "erfc(_0)",
+    "abs":      "fabs(_0)",
+    "sign":     "1.0 if _0 > 0.0 else -1.0 if _0 < 0.0 else _0",
+    "step":     "1.0 if _0 > 0.0 else 0.0 if _0 <= 0.0 else _0",
+    "max":      "_0 if _0 >= _1 else _1 if _1 > _0 else _0 + _1",
+    "min":      "_0 if _0 <= _1 else _1 if _1 < _0 else _0 + _1",
+    "where":    "_1 if _0 != 0.0 else _2",
+    "lt":       "1.0 if _0 < _1 else 0.0",
+    "le":       "1.0 if _0 <= _1 else 0.0",
+    "gt":       "1.0 if _0 > _1 else 0.0",
+    "ge":       "1.0 if _0 >= _1 else 0.0",
+    "eq":       "1.0 if _0 == _1 else 0.0",
+    "ne":       "1.0 if _0 != _1 else 0.0",
 }  # fmt: skip
 _ARITHMETIC = {
-    "+": "{0} + {1}",
-    "-": "{0} - {1}",
-    "*": "{0} * {1}",
-    "/": "{0} / {1}",
-    "neg": "-{0}",
-    "finite": "{0} if {0} - {0} == 0.0 else 0.0",
+    "+": "_0 + _1",
+    "-": "_0 - _1",
+    "*": "_0 * _1",
+    "/": "_0 / _1",
+    "neg": "-_0",
+    "finite": "_0 if _0 - _0 == 0.0 else 0.0",
 }
 OPERATIONS = {**FORMULAS, **_ARITHMETIC}
 
@@ -208,9 +202,9 @@ class Scalars:
             raise UnsuitableError(function)
         return self.value(function, *operands)
 
-    def total(self, values: Sequence[Value]) -> Value:
-        """The sum, from the first to the last."""
-        return self.chain(self.add, values)
+    def subtract(self, a: Value, b: Value) -> Value:
+        """a - b."""
+        return self.add(a, self.negative(b))
 
     def chain(self, join: Callable[[Value, Value], Value], values: Sequence[Value]) -> Value:
         """join(join(v0, v1), v2), ..."""
@@ -244,10 +238,6 @@ class Scalars:
 # ---------------------------------------------------------------- functions of several entries
 
 
-def _prod(s: Scalars, x: Sequence[Value]) -> Value:
-    return s.chain(s.multiply, x)
-
-
 def _prodexcept(s: Scalars, x: Sequence[Value]) -> list[Value]:
     """Products of the entries before, times those of the entries after."""
     one = s.constant(1.0)
@@ -258,66 +248,56 @@ def _prodexcept(s: Scalars, x: Sequence[Value]) -> list[Value]:
     return [s.multiply(a, b) for a, b in zip(before, reversed(after), strict=True)]
 
 
-def _largest(s: Scalars, x: Sequence[Value]) -> Value:
-    return s.chain(lambda a, b: s.call("max", a, b), x)
+def _extreme(s: Scalars, x: Sequence[Value], name: str = "max") -> Value:
+    return s.chain(lambda a, b: s.call(name, a, b), x)
 
 
-def _smallest(s: Scalars, x: Sequence[Value]) -> Value:
-    return s.chain(lambda a, b: s.call("min", a, b), x)
+def _exponentials(s: Scalars, shifted: Sequence[Value]) -> tuple[list[Value], Value]:
+    """exp of each, and their sum."""
+    powers = [s.call("exp", v) for v in shifted]
+    return powers, s.chain(s.add, powers)
 
 
 def _logsumexp(s: Scalars, x: Sequence[Value]) -> Value:
     """log(sum(exp(x))), shifted by the largest entry if that is finite."""
-    top = s.value("finite", _largest(s, x))
-    return s.add(s.call("log", s.total([s.call("exp", _minus(s, v, top)) for v in x])), top)
+    top = s.value("finite", _extreme(s, x))
+    _, total = _exponentials(s, [s.subtract(v, top) for v in x])
+    return s.add(s.call("log", total), top)
 
 
 def _softmax(s: Scalars, x: Sequence[Value]) -> list[Value]:
     """exp(x)/sum(exp(x)), shifted by the largest entry."""
-    top = _largest(s, x)
-    powers = [s.call("exp", _minus(s, v, top)) for v in x]
-    total = s.total(powers)
+    top = _extreme(s, x)
+    powers, total = _exponentials(s, [s.subtract(v, top) for v in x])
     return [s.divide(power, total) for power in powers]
 
 
 def _logsoftmax(s: Scalars, x: Sequence[Value]) -> list[Value]:
     """x - logsumexp(x), shifted by the largest entry."""
-    top = _largest(s, x)
-    shifted = [_minus(s, v, top) for v in x]
-    total = s.call("log", s.total([s.call("exp", v) for v in shifted]))
-    return [_minus(s, v, total) for v in shifted]
-
-
-def _minus(s: Scalars, a: Value, b: Value) -> Value:
-    return s.add(a, s.negative(b))
+    top = _extreme(s, x)
+    shifted = [s.subtract(v, top) for v in x]
+    total = s.call("log", _exponentials(s, shifted)[1])
+    return [s.subtract(v, total) for v in shifted]
 
 
 # Not here, hence on arrays: inv, det, logdet, cholesky (pivoting decides their rounding).
 WHOLE_FORMULAS: dict[str, Callable[[Scalars, Sequence[Value]], Value | list[Value]]] = {
-    "prod": _prod,
+    "prod":       lambda s, x: s.chain(s.multiply, x),
     "prodexcept": _prodexcept,
-    "max": _largest,
-    "min": _smallest,
-    "logsumexp": _logsumexp,
-    "softmax": _softmax,
+    "max":        _extreme,
+    "min":        lambda s, x: _extreme(s, x, "min"),
+    "logsumexp":  _logsumexp,
+    "softmax":    _softmax,
     "logsoftmax": _logsoftmax,
-}
-
-
-# ----------------------------------------------------------------------
+}  # fmt: skip
 
 LARGEST_EXTENT = 4
 # An array call takes about 0.6 us, an operation on floats 0.015 us, an entry in or out 0.03 us.
 PER_CALL = 40  # operations that cost as much as an array call
 PER_ENTRY = 2  # and as much as an entry of an input or result
 _DEEPEST = 40  # nesting of one expression
-_OPERATORS: dict[str, type[ast.operator]] = {
-    "+": ast.Add,
-    "-": ast.Sub,
-    "*": ast.Mult,
-    "/": ast.Div,
-}
-_SPACE = {name: value for name, value in vars(math).items() if not name.startswith("_")}
+_SPACE: dict[str, Any] = {k: value for k, value in vars(math).items() if not k.startswith("_")}
+_SPACE |= {"empty": np.empty, "float64": np.float64, "ValueError": ValueError}
 
 Place = tuple[int, ...]
 Entries = dict[Place, Value]
@@ -332,6 +312,7 @@ class Unroller:
         self.sizes = sizes
         self.scalars = Scalars()
         self.registers: dict[Register, Entries] = {}
+        self.trees: dict[Value, ast.expr] = {}
         for step in program.instructions:
             self.registers[step.target] = self.entries(step)
 
@@ -397,7 +378,7 @@ class Unroller:
                     for register, subscript in zip(step.operands, step.inputs, strict=True)
                 ]
                 products.append(scalars.chain(scalars.multiply, factors))
-            made[place] = scalars.total(products)
+            made[place] = scalars.chain(scalars.add, products)
         return made
 
     def at(self, register: Register, axes: Subscript, place: Place) -> Value:
@@ -406,16 +387,15 @@ class Unroller:
 
     def combined(self, step: Combine, place: Place) -> Value:
         """One entry of a sum."""
-        terms = zip(step.coefficients, step.operands, step.axes, strict=True)
-        scale = self.scalars.scale
-        return self.scalars.total([scale(c, self.at(r, axes, place)) for c, r, axes in terms])
+        scalars = self.scalars
+        terms = [scalars.scale(c, self.at(r, axes, place)) for c, r, axes in step.terms]
+        return scalars.chain(scalars.add, terms)
 
     def scatter(self, step: Scatter) -> Entries:
         """The terms on their diagonals; all other entries are zero."""
         scalars = self.scalars
         made = dict.fromkeys(self.places(step.shape), scalars.constant(0.0))
-        terms = zip(step.coefficients, step.operands, step.axes, step.places, strict=True)
-        for c, register, axes, labels in terms:
+        for c, register, axes, labels in step.terms:
             for place in made:
                 at = dict(zip(labels, place, strict=True))
                 if any(at[label] != k for label, k in zip(labels, place, strict=True)):
@@ -469,158 +449,75 @@ class Unroller:
             made[order] = self.scalars.constant(-1.0 if swaps % 2 else 1.0)
         return made
 
+    # ------------------------------------------------------------ code
 
-# ---------------------------------------------------------------- code
+    def counted(self) -> Counter[Value]:
+        """How often each value that the results and guards need is read."""
+        results = [v for r in self.program.outputs for v in self.registers[r].values()]
+        reads = Counter([*results, *self.scalars.guards])
+        for value in range(len(self.scalars.keys) - 1, -1, -1):
+            kind, *operands = self.scalars.keys[value]
+            if reads[value] and kind in OPERATIONS:
+                for position, operand in enumerate(operands):
+                    reads[operand] += OPERATIONS[kind].count(f"_{position}")
+        return reads
 
-
-class Writer:
-    """The statements for the values that the results and guards need; what is read once stands inline."""
-
-    def __init__(self, unrolled: Unroller) -> None:
-        self.unrolled = unrolled
-        self.keys = unrolled.scalars.keys
-        program = unrolled.program
-        results = [v for r in program.outputs for v in unrolled.registers[r].values()]
-        self.reads = Counter([*results, *unrolled.scalars.guards])
-        for value in range(len(self.keys) - 1, -1, -1):
-            if self.reads[value] and self.keys[value][0] in OPERATIONS:
-                for position, operand in enumerate(self.keys[value][1:]):
-                    self.reads[operand] += OPERATIONS[self.keys[value][0]].count(f"{{{position}}}")
-        self.operations = sum(
-            self.reads[value] > 0 and key[0] in OPERATIONS for value, key in enumerate(self.keys)
-        )
-        self.trees: dict[Value, ast.expr] = {}
-        self.depth: Counter[Value] = Counter()
-
-    def body(self) -> list[ast.stmt]:
-        """All statements but the last."""
-        statements = [self.unpacked(step) for step in self.unrolled.program.inputs]
-        for value, key in enumerate(self.keys):
-            if not self.reads[value]:
+    def body(self, reads: Mapping[Value, int]) -> list[ast.stmt]:
+        """All statements but the last: what is read again or nested too deep is one of its own."""
+        statements = [self.unpack(step) for step in self.program.inputs]
+        depth: Counter[Value] = Counter()
+        for value, (kind, *operands) in enumerate(self.scalars.keys):
+            if not reads[value]:
                 continue
-            if key[0] == "constant":
-                self.trees[value] = py.constant(key[1])
-            elif key[0] == "entry":
-                self.trees[value] = py.name(_entry_name(key[1], key[2]))
+            if kind == "constant":
+                self.trees[value] = py.tree(operands[0])
+            elif kind == "entry":
+                self.trees[value] = py.tree(_entry_name(*operands))
             else:
-                statements += self.computed(value, key)
-        return statements + self.checked()
+                tree = py.code(OPERATIONS[kind], *(self.trees[operand] for operand in operands))
+                depth[value] = 1 + max(depth[operand] for operand in operands)
+                if reads[value] > 1 or depth[value] >= _DEEPEST:
+                    statements.append(py.assign(f"t{value}", tree))
+                    tree, depth[value] = py.tree(f"t{value}"), 0
+                self.trees[value] = tree
+        # ValueError if a value that met a structural zero is infinite or NaN
+        for number, value in enumerate(self.scalars.guards):
+            template = "g = g + _0" if number else "g = _0"
+            statements += py.statements(template, self.trees[value])
+        check = py.statements("if g - g != 0.0: raise ValueError()") if self.scalars.guards else []
+        return [*statements, *check]
 
-    def computed(self, value: Value, key: tuple[Any, ...]) -> list[ast.stmt]:
-        """An operation: a statement where its value is read again or nested too deep."""
-        operands = [self.trees[operand] for operand in key[1:]]
-        operator = _OPERATORS.get(key[0])
-        if operator is None:
-            tree = _filled(OPERATIONS[key[0]], operands)
-        else:
-            tree = py.binary(operands[0], operator(), operands[1])
-        depth = 1 + max(self.depth[operand] for operand in key[1:])
-        if self.reads[value] == 1 and depth < _DEEPEST:
-            self.trees[value], self.depth[value] = tree, depth
-            return []
-        self.trees[value] = py.name(f"t{value}")
-        return [py.assign(f"t{value}", tree)]
-
-    def unpacked(self, step: Input) -> ast.stmt:
+    def unpack(self, step: Input) -> ast.stmt:
         """The entries of an input as floats."""
-        array = py.name(f"v{step.target}")
-        if not step.shape:
-            return py.assign(_entry_name(step.target, ()), py.method(array, "item"))
-        sizes = [self.unrolled.size(dim) for dim in step.shape]
-        targets: list[ast.expr] = [
-            ast.Name(_entry_name(step.target, place), ast.Store())
-            for place in self.unrolled.places(step.shape)
+        targets: list[py.Part] = [
+            _entry_name(step.target, place) for place in self.places(step.shape)
         ]
-        for size in reversed(sizes):
-            rows = [targets[k : k + size] for k in range(0, len(targets), size)]
-            targets = [ast.Tuple(row, ast.Store()) for row in rows]
-        return ast.Assign(targets, py.method(array, "tolist"))
+        if not step.shape:
+            return py.assign(targets[0], py.method(f"v{step.target}", "item"))
+        for dim in reversed(step.shape):
+            size = self.size(dim)
+            targets = [tuple(targets[k : k + size]) for k in range(0, len(targets), size)]
+        return py.assign(targets[0], py.method(f"v{step.target}", "tolist"))
 
-    def checked(self) -> list[ast.stmt]:
-        """ValueError if a value that met a structural zero is infinite or NaN."""
-        guards = [self.trees[value] for value in self.unrolled.scalars.guards]
-        if not guards:
-            return []
-        g = py.name("g")
-        statements = [py.assign("g", guards[0])]
-        statements += [py.assign("g", py.binary(g, ast.Add(), guard)) for guard in guards[1:]]
-        test = ast.Compare(py.binary(g, ast.Sub(), g), [ast.NotEq()], [py.constant(0.0)])
-        raised = ast.Raise(py.call(py.name("ValueError")), None)
-        return [*statements, ast.If(test, [raised], [])]
-
-    def packed(self) -> tuple[list[ast.stmt], list[ast.expr]]:
+    def results(self) -> tuple[list[ast.stmt], list[ast.expr]]:
         """Results in fresh memory, and how they are called: entry by entry beats np.array up to 16."""
         statements: list[ast.stmt] = []
         results: list[ast.expr] = []
-        for number, register in enumerate(self.unrolled.program.outputs):
-            entries = self.unrolled.registers[register]
+        for number, register in enumerate(self.program.outputs):
+            entries = self.registers[register]
             if () in entries:
-                results.append(py.call(py.name("float64"), self.trees[entries[()]]))
+                results.append(py.call("float64", self.trees[entries[()]]))
                 continue
             shape = [1 + k for k in max(entries)]
-            target = f"r{number}"
-            statements.append(py.assign(target, py.call(py.name("empty"), py.numbers(shape))))
+            statements.append(py.assign(f"r{number}", py.call("empty", shape)))
             for place, value in entries.items():
-                index = py.constant(place[0]) if len(place) == 1 else py.numbers(place)
-                cell = ast.Subscript(py.name(target), index, ast.Store())
-                statements.append(ast.Assign([cell], self.trees[value]))
-            results.append(py.name(target))
+                statements.append(py.assign(py.index(f"r{number}", *place), self.trees[value]))
+            results.append(py.tree(f"r{number}"))
         return statements, results
 
 
 def _entry_name(register: Register, place: Place) -> str:
     return "_".join(["a" + str(register), *map(str, place)])
-
-
-class _Filling(ast.NodeTransformer):
-    """Names x0, x1, x2 replaced by trees."""
-
-    def __init__(self, trees: Sequence[ast.expr]) -> None:
-        self.trees = {f"x{number}": tree for number, tree in enumerate(trees)}
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.trees.get(node.id, node)
-
-
-def _filled(template: str, trees: Sequence[ast.expr]) -> ast.expr:
-    """A formula of the tables above with trees for its arguments."""
-    parsed = ast.parse(template.format("x0", "x1", "x2"), mode="eval").body
-    filled: ast.expr = _Filling(trees).visit(parsed)
-    return filled
-
-
-# ---------------------------------------------------------------- functions
-
-
-def _module(
-    program: Program, sizes: Mapping[str, int], keys: Sequence[str] | int | None
-) -> ast.Module | None:
-    """`def run(v0, v1, ..., dtype)`, None where arrays are needed or faster."""
-    try:
-        unrolled = Unroller(program, sizes)
-    except UnsuitableError:
-        return None
-    writer = Writer(unrolled)
-    registers = [step.target for step in program.inputs] + list(program.outputs)
-    entries = sum(len(unrolled.registers[register]) for register in registers)
-    calls = sum(_calls(step) for step in program.instructions)
-    work = writer.operations + entries * PER_ENTRY
-    if writer.operations + entries > MOST_OPERATIONS or work > calls * PER_CALL:
-        return None
-    body = writer.body()
-    statements, results = writer.packed()
-    result: ast.expr
-    if keys is None:
-        result = py.tuple(results)
-    elif keys == 0:
-        result = results[0]
-    elif isinstance(keys, int):
-        result = ast.List(results, ast.Load())
-    else:
-        result = ast.Dict([py.name(f"k{number}") for number in range(len(keys))], results)
-    names = [*(f"v{step.target}" for step in program.inputs), "dtype"]
-    module = ast.Module([py.definition("run", names, [*body, *statements, ast.Return(result)])], [])
-    return ast.fix_missing_locations(module)
 
 
 def _calls(step: Instruction) -> int:
@@ -643,19 +540,20 @@ def scalar_function(
     Results: `keys` as in `numpy.runner_of`; arrays in fresh memory, np.float64 for those without axes.
     Raises ArithmeticError or ValueError where NumPy may have an infinity or NaN: run it on arrays then.
     """
-    module = _module(program, sizes, keys)
-    if module is None:
+    try:
+        unrolled = Unroller(program, sizes)
+    except UnsuitableError:
         return None
-    space: dict[str, Any] = {**_SPACE, "empty": np.empty, "float64": np.float64}
-    space["__builtins__"] = {"ValueError": ValueError}
-    if keys is not None and not isinstance(keys, int):
-        space.update({f"k{number}": key for number, key in enumerate(keys)})
-    exec(compile(module, "<einderiv scalars>", "exec"), space)
-    runner: Runner = space["run"]
-    return runner
-
-
-def scalar_source(program: Program, sizes: Mapping[str, int]) -> str | None:
-    """The code of `scalar_function` for a tuple of results."""
-    module = _module(program, sizes, None)
-    return None if module is None else ast.unparse(module)
+    reads = unrolled.counted()
+    kinds = enumerate(unrolled.scalars.keys)
+    operations = sum(reads[value] > 0 and key[0] in OPERATIONS for value, key in kinds)
+    registers = [step.target for step in program.inputs] + list(program.outputs)
+    entries = sum(len(unrolled.registers[register]) for register in registers)
+    calls = sum(_calls(step) for step in program.instructions)
+    work = operations + entries * PER_ENTRY
+    if operations + entries > MOST_OPERATIONS or work > calls * PER_CALL:
+        return None
+    body = unrolled.body(reads)
+    statements, results = unrolled.results()
+    names = [*(f"v{step.target}" for step in program.inputs), "dtype"]
+    return py.function("scalars", names, [*body, *statements], results, keys, _SPACE)

@@ -36,45 +36,31 @@ def source_of(
     wanted = dict.fromkeys([*(order or ()), *known])
     inputs = [known.get(n) or Input(-1 - k, n, (order or {})[n]) for k, n in enumerate(wanted)]
     parameters = {step.target: _parameter(step, program) for step in inputs}
-    arrays = [py.name(parameters[step.target]) for step in inputs if step.target >= 0]
-    dtype = (
-        py.path("np.float64") if not arrays else py.call(writer.helper("working_dtype"), *arrays)
-    )
-    head: list[ast.stmt] = [py.assign("dtype", py.call(py.path("np.dtype"), dtype))]
-    for register, parameter in parameters.items():
-        if register < 0:
-            continue
-        converted = py.call(py.path("np.asarray"), py.name(parameter), py.name("dtype"))
-        head.append(py.assign(f"v{register}", converted))
+    read = {register: name for register, name in parameters.items() if register >= 0}
+    dtype = py.call(writer.helper("working_dtype"), *read.values()) if read else "np.float64"
+    head = [py.assign("dtype", py.call("np.dtype", dtype))]
+    head += [py.assign(f"v{r}", py.call("np.asarray", name, "dtype")) for r, name in read.items()]
     extra = []
     for dim, minted in writer.extents.items():
-        place = next(
-            (
-                (step, axis)
-                for step in sorted(inputs, key=lambda step: step.target < 0)
-                for axis, d in enumerate(step.shape)
-                if d == dim
-            ),
-            None,
-        )
-        if place is None:
+        places = [
+            (step.target, axis)
+            for step in sorted(inputs, key=lambda step: step.target < 0)
+            for axis, own in enumerate(step.shape)
+            if own == dim
+        ]
+        if not places:
             extra.append(minted)
             continue
-        shape: ast.expr = ast.Attribute(py.name(f"v{place[0].target}"), "shape", ast.Load())
-        if place[0].target < 0:
-            shape = py.call(py.path("np.shape"), py.name(parameters[place[0].target]))
-        head.append(py.assign(minted, ast.Subscript(shape, py.constant(place[1]), ast.Load())))
-    told_text = _documentation(inputs, parameters, writer.extents, extra, told)
-    quoted = told_text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+        register, axis = places[0]
+        shape = f"v{register}.shape" if register >= 0 else py.call("np.shape", parameters[register])
+        head.append(py.assign(minted, py.index(shape, axis)))
+    documentation = _documentation(inputs, parameters, writer.extents, extra, told)
+    quoted = documentation.replace("\\", "\\\\").replace('"""', r"\"\"\"")
     values = writer.results()
-    body.append(ast.Return(values[0] if keys is None else py.tuple(values)))
+    body.append(ast.Return(values[0] if keys is None else py.tree(values)))
     names = ", ".join([*parameters.values(), *extra])
-    function = [f"def f({names}):", f'    """{quoted}"""']
-    function += py.text_of([*head, *body], "    ")
-    lines = ["import numpy as np"]
-    if needs_scipy(program):
-        lines.append("from scipy import special")
-    lines += ["", ""]
+    function = [f"def f({names}):", f'    """{quoted}"""', *py.text_of([*head, *body], "    ")]
+    lines = ["import numpy as np", *["from scipy import special"] * needs_scipy(program), "", ""]
     for name in writer.helpers:
         text = _without_annotations(inspect.getsource(getattr(numpy_functions, name)))
         lines += [text, ""]

@@ -67,7 +67,6 @@ def layout(
     program: Program,
     sizes: Mapping[str, int] | None,
     writes_out: Callable[[Instruction], bool],
-    workspace: bool,
 ) -> Layout:
     """The memory plan; `sizes` None takes every extent for large."""
     known = sizes or {}
@@ -120,8 +119,7 @@ def layout(
         starts = step.target if told else None
         home[step.target] = _Storage([step.target], isinstance(step, Input), starts)
     _results(program, made, home)
-    if workspace:
-        _slots(program, made, home, last, shapes, entries)
+    _slots(program, made, home, last, shapes, entries)
     for register, position in last.items():
         large = entries(shapes[register]) >= LARGE
         if position in looped:

@@ -119,7 +119,7 @@ def peak_memory(program: Program, sizes: Mapping[str, int], itemsize: int = 8) -
 
 def _peak(program: Program, sizes: Mapping[str, int]) -> int:
     """The most entries that are held at once."""
-    memory = layout(program, sizes, takes_out(program), workspace=True)
+    memory = layout(program, sizes, takes_out(program))
     home: dict[int, int] = {}  # register -> the register whose memory it is in
     size: dict[int, int] = {}
     last: dict[int, int] = {}

@@ -1,52 +1,177 @@
-"""Rewriting for speed: where the extents say that another form of the same term costs less.
+"""Rewriting for speed: another form of the same term, if the extents say that it costs less.
 
 In: simplified terms, the extents that planning assumes, the tensors whose arrays stay fixed.
-Out: equal terms. Invariant: a rewriting is taken only where its estimated price is clearly less; a sum that
-is squared keeps its form (a residual's square would lose its digits).
+Out: equal terms. Invariant: a rewriting is taken only if its estimated price is clearly less; a sum that is
+squared keeps its form (a residual's square would lose its digits).
 
     distribute   (T - U V')V -> T V - U (V'V)        no n x n residual
                  B'(A + A')B x -> B'(A(B x) + A'(B x))
-    signs        -(x (a - b)) -> x (b - a)
     mirror       X' D X -> Z'Z, Z = sqrt(D) X, where D >= 0: one symmetric product, half the arithmetic
+    signs        -(x (a - b)) -> x (b - a)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from math import prod
+from typing import Any
 
 from ...calculus import Interval, is_nonnegative
 from ...terms import (
     HALF,
     Contraction,
     Delta,
+    Dim,
     Expr,
     Factor,
     Label,
     Ones,
     Subscript,
     Sum,
+    Variable,
     add,
     contract,
+    factors_at,
+    postorder,
     power,
     rebuild,
     scale,
     split_scale,
+    uses,
     with_children,
 )
-from .kernels import pair_price
-from .order import best_tree
-from .prices import PASS, Rewriting, Sizes, dims_of, product_price
+from .kernels import ASSUMED_EXTENT, pair_price
+from .order import best_tree, contraction_order
 
-# Sums multiplied out where that saves the array they make: (T - U V')V -> T V - U (V'V).
-#
-# In: terms and extents. Out: equal terms. Invariant: a sum is multiplied out in all its products or in none,
-# and never where it is squared: a residual's square would lose its digits.
-
+_PASS = 1.2e-9  # seconds an entry of one more pass over an array
 _GAIN = 0.8  # a rewriting must cost at most this part of what was
 _WORTH = 0.2  # a sum that takes less of what its products take stays as it is
 _MANY = 12  # operands; products of more are left as they are
+_SYMMETRIC_FROM = 48  # rows from which a symmetric product takes less time than a general one
+_SYMMETRIC = 0.6  # of the time
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What planning assumes: extents, and the tensors that stay fixed."""
+
+    extents: Mapping[str, int]
+    fixed: frozenset[str] = frozenset()
+
+    def of(self, dim: Dim) -> int:
+        """An extent as a number."""
+        return dim if isinstance(dim, int) else self.extents.get(dim, ASSUMED_EXTENT)
+
+    def entries(self, expr: Expr) -> int:
+        """The number of entries of a term."""
+        return prod(self.of(dim) for dim in expr.shape)
+
+
+def rewritten(
+    roots: Sequence[Expr], extents: Mapping[str, int], fixed: frozenset[str] = frozenset()
+) -> list[Expr]:
+    """Equal terms in the form that costs least."""
+    sizes = Sizes(extents, fixed)
+    roots = Mirror(Distribution(roots, sizes).result(), sizes).result()
+    return Signs(roots, sizes).result()
+
+
+def product_price(
+    inputs: Sequence[Subscript],
+    output: Subscript,
+    extents: Mapping[Label, int],
+    fixed: Sequence[bool],
+) -> float:
+    """Estimated seconds of a product; what depends on nothing but `fixed` operands is computed already."""
+    if len(inputs) < 2:
+        return 0.0
+
+    def known(part: int, other: int) -> bool:
+        return all(fixed[k] for k in range(len(inputs)) if (part | other) >> k & 1)
+
+    if len(inputs) <= 6:
+        return best_tree(inputs, output, extents, known)[0]
+    left = [(labels, is_fixed) for labels, is_fixed in zip(inputs, fixed, strict=True)]
+    total = 0.0
+    for step in contraction_order(inputs, output, extents):
+        chosen = [left[k] for k in step]
+        left = [entry for k, entry in enumerate(left) if k not in step]
+        wanted = set(output).union(*(labels for labels, _ in left))
+        own = dict.fromkeys(x for part, _ in chosen for x in part)
+        labels = tuple(x for x in own if x in wanted)
+        is_fixed = all(flag for _, flag in chosen)
+        if not is_fixed:
+            total += pair_price(chosen[0][0], chosen[-1][0], labels, extents)
+        left.append((labels, is_fixed))
+    return total
+
+
+def dims_of(node: Contraction) -> dict[Label, Dim]:
+    return {
+        label: dim
+        for child, labels in zip(node.children, node.inputs, strict=True)
+        for label, dim in zip(labels, child.shape, strict=True)
+    }
+
+
+Plan = Callable[[Any, tuple[Expr, ...]], Expr | None]
+
+
+class Rewriting:
+    """Plans for single nodes, then one pass that carries them out."""
+
+    def __init__(self, roots: Sequence[Expr], sizes: Sizes) -> None:
+        self.roots, self.sizes = list(roots), sizes
+        self.nodes = list(postorder(roots))
+        self.counts = uses(roots)
+        self.plans: dict[Expr, Plan] = {}
+        self.fixed: set[Expr] = set()  # terms that depend on nothing but tensors that stay fixed
+        if sizes.fixed:
+            for node in self.nodes:
+                leaf = isinstance(node, Variable) and node.name in sizes.fixed
+                if leaf or (node.children and self.fixed.issuperset(node.children)):
+                    self.fixed.add(node)
+
+    def extents(self, dims: Mapping[Label, Dim]) -> dict[Label, int]:
+        """The extents of labels as numbers."""
+        return {label: self.sizes.of(dim) for label, dim in dims.items()}
+
+    def price(self, node: Expr) -> float:
+        """Estimated seconds to compute a product or a sum from its children."""
+        if isinstance(node, Sum):
+            return self.sizes.entries(node) * _PASS * len(node.children)
+        if not isinstance(node, Contraction):
+            return 0.0
+        arrays = [(x, own) for x, own in _factors(node) if own and not isinstance(x, Delta | Ones)]
+        return self.product_price(arrays, node.output, self.extents(dims_of(node)))
+
+    def product_price(
+        self, factors: Sequence[Factor], output: Subscript, extents: Mapping[Label, int]
+    ) -> float:
+        """Estimated seconds of a product."""
+        fixed = [term in self.fixed for term, _ in factors]
+        return product_price([own for _, own in factors], output, extents, fixed)
+
+    def result(self) -> list[Expr]:
+        """The roots with all plans carried out."""
+        if not self.plans:
+            return self.roots
+        values = rebuild(self.roots, self._rebuild)
+        return [values[root] for root in self.roots]
+
+    def _rebuild(self, node: Expr, children: tuple[Expr, ...]) -> Expr:
+        made = self.plans[node](node, children) if node in self.plans else None
+        if made is not None:
+            return made
+        return node if children == node.children else with_children(node, children)
+
+
+def _factors(node: Contraction, places: Iterable[int] | None = None) -> list[Factor]:
+    """Some operands of a product with their labels."""
+    chosen = range(len(node.children)) if places is None else places
+    return [(node.children[k], node.inputs[k]) for k in chosen]
 
 
 class Distribution(Rewriting):
@@ -73,17 +198,16 @@ class Distribution(Rewriting):
         if not isinstance(total, Sum) or any(node in self.plans for node in consumers):
             return
         terms = [split_scale(child)[1] for child in total.children]
-        if any(_is_thin(term) for term in terms):
+        if total in self.fixed or any(_is_thin(term) for term in terms):
             return
-        if self.is_fixed(total):
-            return
-        if not any(self._expands(term) for term in terms) and not any(
-            self._reduces(node, total) for node in consumers if node is not None
-        ):
+        products = [node for node in consumers if node is not None]
+        if not any(map(self._expands, terms)) and not any(
+            4 * self.sizes.entries(node) <= self.sizes.entries(total) for node in products
+        ):  # no term is larger than what it is made of, no product much smaller than the sum
             return
         keep = self.price(total)
         keep += sum(self.price(term) for term in terms if self.counts[term] == 1)
-        prices = {node: self.price(node) for node in consumers if node is not None}
+        prices = {node: self.price(node) for node in products}
         if keep < _WORTH * sum(prices.values()):
             return
         change = 0.0
@@ -111,10 +235,6 @@ class Distribution(Rewriting):
             self.sizes.entries(child) for child in term.children
         )
 
-    def _reduces(self, node: Contraction, total: Expr) -> bool:
-        """Is the product much smaller than the sum, as a matrix times a vector is?"""
-        return 4 * self.sizes.entries(node) <= self.sizes.entries(total)
-
     def _partners(self, node: Contraction, place: int) -> list[frozenset[int]]:
         """Sets of operands to multiply each term with: those that the sum meets first, and so on."""
         arrays = [k for k in range(len(node.children)) if node.inputs[k]]
@@ -122,10 +242,8 @@ class Distribution(Rewriting):
             return []
         if len(arrays) > 6:
             return [frozenset(arrays) - {place}]
-        dims = dims_of(node)
-        extents = {label: self.sizes.of(dim) for label, dim in dims.items()}
         inputs = [node.inputs[k] for k in arrays]
-        _, splits = best_tree(inputs, node.output, extents)
+        _, splits = best_tree(inputs, node.output, self.extents(dims_of(node)))
         mask = 1 << arrays.index(place)
         sets: list[frozenset[int]] = []
         whole = (1 << len(arrays)) - 1
@@ -142,23 +260,21 @@ class Distribution(Rewriting):
         """The price of the products of each term, their sum, and what is left."""
         dims = dims_of(node)
         inner, outer = _split(node, place, partners)
+        beside = _factors(node, sorted(partners))
         price = 0.0
         for term in terms:
-            factors = _inlined(term, node.inputs[place], max(dims, default=0) + 1, self.counts)
+            fresh = max(dims, default=0) + 1
+            factors = _inside(term, node.inputs[place], fresh, self.counts)
             own = dict(dims)
             for child, labels in factors:
                 own.update(zip(labels, child.shape, strict=True))
-            inputs = [labels for _, labels in factors] + [node.inputs[k] for k in sorted(partners)]
-            fixed = [self.is_fixed(child) for child, _ in factors]
-            fixed += [self.is_fixed(node.children[k]) for k in sorted(partners)]
-            kept = [(labels, flag) for labels, flag in zip(inputs, fixed, strict=True) if labels]
-            extents = {label: self.sizes.of(dim) for label, dim in own.items()}
-            price += product_price([x for x, _ in kept], inner, extents, [f for _, f in kept])
-        extents = {label: self.sizes.of(dim) for label, dim in dims.items()}
-        price += prod(extents[x] for x in inner) * PASS * len(terms)
-        rest = [node.inputs[k] for k in outer if node.inputs[k]]
-        flags = [self.is_fixed(node.children[k]) for k in outer if node.inputs[k]]
-        return price + product_price([inner, *rest], node.output, extents, [False, *flags])
+            arrays = [factor for factor in (*factors, *beside) if factor[1]]
+            price += self.product_price(arrays, inner, self.extents(own))
+        extents = self.extents(dims)
+        price += prod(extents[x] for x in inner) * _PASS * len(terms)
+        rest = [factor for factor in _factors(node, outer) if factor[1]]
+        inputs, fixed = [own for _, own in rest], [term in self.fixed for term, _ in rest]
+        return price + product_price([inner, *inputs], node.output, extents, [False, *fixed])
 
 
 def _split(node: Contraction, place: int, partners: frozenset[int]) -> tuple[Subscript, list[int]]:
@@ -177,23 +293,17 @@ def _is_thin(term: Expr) -> bool:
     return not term.rank or any(isinstance(part, Delta | Ones) for part in parts)
 
 
-def _inlined(
+def _inside(
     term: Expr, labels: Subscript, fresh: Label, counts: Mapping[Expr, int]
 ) -> list[Factor]:
-    """A term at given labels, as the factors it is a product of where nothing else needs it."""
-    if not isinstance(term, Contraction) or counts.get(term, 1) > 1:
+    """A term at given labels, as the factors it is a product of if nothing else needs it."""
+    if (
+        not isinstance(term, Contraction)
+        or counts.get(term, 1) > 1
+        or len(set(term.output)) < term.rank
+    ):
         return [(term, labels)]
-    if len(set(term.output)) < len(term.output):
-        return [(term, labels)]
-    names = dict(zip(term.output, labels, strict=True))
-    factors = []
-    for child, own in zip(term.children, term.inputs, strict=True):
-        for label in own:
-            if label not in names:
-                names[label] = fresh
-                fresh += 1
-        factors.append((child, tuple(names[label] for label in own)))
-    return factors
+    return factors_at(term, labels, count(fresh))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +322,14 @@ class _Distributed:
         fresh = max((x for own in node.inputs for x in own), default=-1) + 1
         partners = [(children[k], node.inputs[k]) for k in sorted(self.partners)]
         dims = dims_of(node)
-        shape = tuple(dims[label] for label in inner)
         if len(partners) > 1:
             partners = _together(partners, {*labels, *inner})
         terms = []
         for c, child in zip(total.coefficients, total.children, strict=True):
             scale_of, term = split_scale(child)
-            factors = [*_inlined(term, labels, fresh, {}), *partners]
-            product = contract([e for e, _ in factors], [x for _, x in factors], inner)
+            product = _product([*_inside(term, labels, fresh, {}), *partners], inner)
             terms.append((c * scale_of * factor, product))
-        made = add(terms, shape)
+        made = add(terms, tuple(dims[label] for label in inner))
         return contract(
             [made, *(children[k] for k in outer)],
             [inner, *(node.inputs[k] for k in outer)],
@@ -229,20 +337,16 @@ class _Distributed:
         )
 
 
+def _product(factors: Sequence[Factor], output: Subscript) -> Expr:
+    return contract([term for term, _ in factors], [own for _, own in factors], output)
+
+
 def _together(factors: list[Factor], wanted: set[Label]) -> list[Factor]:
     """Several operands as one term that all products share, where it has no more axes than they have."""
     labels = tuple(x for x in dict.fromkeys(x for _, own in factors for x in own) if x in wanted)
     if len(labels) > max(len(own) for _, own in factors):
         return factors
-    return [(contract([e for e, _ in factors], [own for _, own in factors], labels), labels)]
-
-
-# Products of a term with its mirror image: X' D X -> Z'Z with Z = sqrt(D) X, where D is proved >= 0.
-#
-# In: terms and extents. Out: equal terms; BLAS computes Z'Z in half the arithmetic of a general product.
-
-_SYMMETRIC_FROM = 48  # rows from which a symmetric product takes less time than a general one
-_SYMMETRIC = 0.6  # of the time
+    return [(_product(factors, labels), labels)]
 
 
 class Mirror(Rewriting):
@@ -272,17 +376,14 @@ class Mirror(Rewriting):
         if prod(self.sizes.of(dims[x]) for x in central) < 2:
             return None
         if weights:
-            weight, _ = _weight(node, weights, node.children)
+            weight, _ = _weight(_factors(node, weights))
             if not is_nonnegative(weight, self.intervals):
                 return None
         elif len(left) == 1:
             return None  # Z'Z already
-        extents = {label: self.sizes.of(dim) for label, dim in dims.items()}
+        extents = self.extents(dims)
         own = (*sorted(central), i)
-        inputs = [node.inputs[k] for k in (*left, *weights)]
-        half = product_price(
-            inputs, own, extents, [self.is_fixed(node.children[k]) for k in (*left, *weights)]
-        )
+        half = self.product_price(_factors(node, (*left, *weights)), own, extents)
         mirrored = tuple(image.get(x, x) for x in own)
         half += _SYMMETRIC * pair_price(own, mirrored, (i, j), extents)
         return _Mirrored(left, weights, own, image) if half < self.price(node) else None
@@ -346,12 +447,10 @@ def _partner(
     return None
 
 
-def _weight(node: Contraction, weights: Sequence[int], children: Sequence[Expr]) -> Factor:
+def _weight(factors: Sequence[Factor]) -> Factor:
     """The operands in the middle as one term."""
-    labels = tuple(dict.fromkeys(x for k in weights for x in node.inputs[k]))
-    return contract(
-        [children[k] for k in weights], [node.inputs[k] for k in weights], labels
-    ), labels
+    labels = tuple(dict.fromkeys(x for _, own in factors for x in own))
+    return _product(factors, labels), labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,26 +465,14 @@ class _Mirrored:
     def __call__(self, node: Contraction, children: tuple[Expr, ...]) -> Expr | None:
         factors = [(children[k], node.inputs[k]) for k in self.left]
         if self.weights:
-            weight, labels = _weight(node, self.weights, children)
+            weight, labels = _weight([(children[k], node.inputs[k]) for k in self.weights])
             factor, term = split_scale(weight)
             if factor < 0:
                 return None
             factors.append((power(scale(factor, term), HALF), labels))
-        half = contract([e for e, _ in factors], [x for _, x in factors], self.own)
+        half = _product(factors, self.own)
         mirrored = tuple(self.image.get(x, x) for x in self.own)
         return contract([half, half], [self.own, mirrored], node.output)
-
-
-# ----------------------------------------------------------------------
-
-
-def rewritten(
-    roots: Sequence[Expr], extents: Mapping[str, int], fixed: frozenset[str] = frozenset()
-) -> list[Expr]:
-    """Equal terms in the form that costs least."""
-    sizes = Sizes(extents, fixed)
-    roots = Mirror(Distribution(roots, sizes).result(), sizes).result()
-    return Signs(roots, sizes).result()
 
 
 class Signs(Rewriting):
@@ -402,29 +489,18 @@ class Signs(Rewriting):
         for node in self.nodes:
             for child in node.children:
                 consumers.setdefault(child, []).append(node)
-        self.turned: set[Expr] = set()
         for total, users in consumers.items():
             mixed = isinstance(total, Sum) and len(total.children) > 1
             if not mixed or total in self.roots or not any(c < 0 for c in total.coefficients):  # type: ignore[attr-defined]
                 continue
             products = all(isinstance(user, Contraction) and user in negative for user in users)
             if products and len(set(users)) == len(users):
-                self.turned.add(total)
-
-    def result(self) -> list[Expr]:
-        """The roots with all plans carried out."""
-        if not self.turned:
-            return self.roots
-        values = rebuild(self.roots, self._rebuilt)
-        return [values[root] for root in self.roots]
-
-    def _rebuilt(self, node: Expr, children: tuple[Expr, ...]) -> Expr:
-        node_new = node if children == node.children else with_children(node, children)
-        return opaque_negative(node_new) if node in self.turned else node_new
+                self.plans[total] = _turned_sum
 
 
-def opaque_negative(total: Expr) -> Expr:
-    """-1 times a sum, as a number times the turned sum, which keeps the sign of its terms."""
+def _turned_sum(total: Expr, children: tuple[Expr, ...]) -> Expr:
+    """A sum as a number times the turned sum, which keeps the sign of its terms."""
+    total = total if children == total.children else with_children(total, children)
     factor, inside = split_scale(total)
     if not isinstance(inside, Sum) or len(inside.children) < 2:
         return total

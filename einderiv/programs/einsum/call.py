@@ -27,7 +27,6 @@ from ..backends.numpy import c_einsum as loop
 from ..compiler import kernels
 from ..compiler.lower import Lowering
 from ..compiler.order import contraction_order
-from ..compiler.pairs import oriented
 from ..program import Input, Program
 
 # How an einsum call is computed: which order of pairs, which kernel.
@@ -108,7 +107,7 @@ def product_of(text: str, shapes: Sequence[Sizes]) -> Product:
     ((0,), (1, 2))
     """
     try:
-        inputs, output = _read(text).resolved([len(shape) for shape in shapes])
+        inputs, output = _read(text).resolve([len(shape) for shape in shapes])
     except EinderivError as error:
         raise RefusalError from error
     extents: dict[Label, int] = {}
@@ -364,7 +363,7 @@ def _is_faster_alone(product: Product, dtype: np.dtype[Any]) -> bool:
     sizes = dict(enumerate(product.extents))
     ((labels,), output) = product.inputs, product.output
     kernel, seconds = kernels.cheapest_single(labels, output, sizes)
-    loop_seconds = kernels.single_loop_price(labels, output, sizes)
+    loop_seconds = kernels.single_loop(kernels.Single(labels, output, sizes))
     return kernel.name == "ones" and seconds + _PROGRAM < loop_seconds
 
 
@@ -408,8 +407,8 @@ def _prices(
             several += kernels.cheapest_single(own, kept, sizes)[1]
         needed.append(kept)
     (a, b), (first, second) = inputs, needed
-    one = kernels.loop_price(a, b, output, sizes)
-    product = oriented(first, second, output, {x: sizes[x] for x in (*first, *second)})
+    one = kernels.loop(kernels.oriented(a, b, output, sizes))
+    product = kernels.oriented(first, second, output, {x: sizes[x] for x in (*first, *second)})
     return one, several + kernels.cheapest(product)[1]
 
 

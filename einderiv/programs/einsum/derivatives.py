@@ -352,7 +352,7 @@ def _spelled(
         assert cotangent is not None
         rank = max(len(labels) - 1, len(cotangent) - len(equation.output) + len(labels))
     ranks.insert(operand, rank)
-    spelled = equation.spelled(ranks)
+    spelled = equation.spell_out(ranks)
     if cotangent is not None and len(cotangent) != len(spelled.output):
         raise DimensionError(
             f"the cotangent g has shape {cotangent}, the output {len(spelled.output)} axes",
@@ -659,7 +659,7 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
     repeated = NOTHING
     if shapes is not None:
         given = _checked_shapes(equation, shapes)
-        equation = equation.spelled([len(own) for own in given])
+        equation = equation.spell_out([len(own) for own in given])
         repeated = repeated_axes(equation, number, given)
         numbers = [dim for dim in given[number] if isinstance(dim, int)]
         shape = tuple(numbers) if len(numbers) == len(given[number]) else None
