@@ -19,7 +19,7 @@ from ..notations import Definition
 from ..printers import (
     Letters,
     Names,
-    broken,
+    break_line,
     entry,
     name_latex,
     partial,
@@ -117,7 +117,7 @@ def _laid_out(rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
             yield head
             continue
         start = f"{head}{' ' * (left - _columns(head))} = "
-        lines = [part for line in body.split("\n") for part in broken(line, _WIDTH - left - 3)]
+        lines = [part for line in body.split("\n") for part in break_line(line, _WIDTH - left - 3)]
         gap = " " * max(middle - _columns(lines[0]), 0)
         first = f"{start}{lines[0]}{gap}   {why}" if why else start + lines[0]
         if len(lines) > 1 or _columns(first) > _WIDTH + 8:

@@ -425,7 +425,7 @@ class _Differential:
         (piece,) = main.pieces
         law, latex = _READING[rank]
         form = factor_form(piece)
-        turned = self.lines.line(form_tree(form.transposed()))
+        turned = self.lines.line(form_tree(form.transpose()))
         if rank:
             shown = self.lines.line(Transpose(Group(form_tree(form), NOWHERE), NOWHERE))
         else:

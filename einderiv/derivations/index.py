@@ -33,7 +33,7 @@ from ..printers import (
     matrix_text_of,
     name_latex,
     partial,
-    renamed,
+    rename,
     to_term,
     tree_latex,
     tree_text,
@@ -401,7 +401,7 @@ class BlockRules(Frame):
             for name in sorted(own & {*names, *all_names([term])}):
                 fresh[name] = self.unfolder.letters.letter(self.dims[name], used)
                 used |= {fresh[name]}
-            moved = renamed(whole, {**fresh, **dict(zip(axes, names, strict=True))})
+            moved = rename(whole, {**fresh, **dict(zip(axes, names, strict=True))})
             assert isinstance(moved, Product)
             yield moved
 

@@ -34,7 +34,7 @@ from ..printers import (
     number_tree,
     partial,
     raw_postorder,
-    renamed,
+    rename,
     to_term,
     tree_latex,
     tree_text,
@@ -248,7 +248,7 @@ class Rules:
             outer = (*outer, fresh if taken else name)
         result = _differential(inner.function, argument, moved, len(batch), len(core))
         shown = self.unfolder.raw(result, (*batch, *outer), used)
-        shown = renamed(shown, dict(zip(outer, inner.outer, strict=True)))
+        shown = rename(shown, dict(zip(outer, inner.outer, strict=True)))
         terms = [
             self._with_argument(term, moved, inner.argument, (*batch, *core))
             for term in _linear_terms(shown, moved, self.dims)
@@ -260,7 +260,7 @@ class Rules:
         factors = []
         for factor in term.factors:
             if isinstance(factor, Leaf) and factor.term is moved:
-                inner = renamed(argument, dict(zip(axes, factor.names, strict=True)))
+                inner = rename(argument, dict(zip(axes, factor.names, strict=True)))
                 factor = self.pending(inner)
             factors.append(factor)
         return replace(term, factors=tuple(factors))
@@ -348,7 +348,7 @@ def spliced(term: Product, place: int, inner: Product, rules: Rules) -> Product:
     for name in clashes:
         fresh[name] = rules.unfolder.letters.letter(rules.dims[name], used)
         used |= {fresh[name]}
-    moved = renamed(inner, fresh)
+    moved = rename(inner, fresh)
     assert isinstance(moved, Product)
     return _spliced(term, place, moved, rules.dims)
 
@@ -371,7 +371,7 @@ def without_deltas(term: Product, dims: Mapping[str, Dim]) -> tuple[Product, lis
         summed = tuple(name for name in term.summed if name != gone)
         laws.append(_delta_law(a, b, gone, kept, any(gone in free_names(f) for f in rest)))
         term = Product(
-            term.coefficient, tuple(renamed(factor, {gone: kept}) for factor in rest), summed
+            term.coefficient, tuple(rename(factor, {gone: kept}) for factor in rest), summed
         )
 
 

@@ -36,11 +36,11 @@ from ..printers import (
     chain_tree,
     form_tree,
     identity,
-    multiplied,
+    multiply_chains,
     number_tree,
-    powered,
+    power_tree,
     sum_tree,
-    transposed,
+    transpose_chain,
     tree_text,
 )
 from ..terms import Dim, Shape
@@ -110,7 +110,7 @@ class Piece:
     def transposed(self) -> Piece:
         """Its transpose; a scalar core stays."""
         flipped = self.flipped if self.kind.is_scalar else not self.flipped
-        left, right = transposed(self.right), transposed(self.left)
+        left, right = transpose_chain(self.right), transpose_chain(self.left)
         return replace(self, flipped=flipped, kind=self.kind.transposed(), left=left, right=right)
 
     def bare(self) -> Piece:
@@ -260,7 +260,7 @@ class Matrices:
                 inner = self.form(tree.operand)
                 return replace(inner, coefficient=-inner.coefficient)
             case Transpose():
-                return self.form(tree.operand).transposed()
+                return self.form(tree.operand).transpose()
             case Product() if not self._closes_early(tree):
                 return self._product_form(tree)
         if self.kind(tree).is_scalar:
@@ -330,7 +330,7 @@ class Matrices:
         if not left and not right:
             return piece
         if piece.kind.is_scalar:
-            chain = multiplied(left, piece.left, piece.right, right)
+            chain = multiply_chains(left, piece.left, piece.right, right)
             around = self._around(chain)
             if around is None:
                 return replace(piece, left=chain, right=())
@@ -400,7 +400,7 @@ class Matrices:
             chain = (self.atom(call_tree(function, Number(ONE, NOWHERE))),)
             return self.placed(piece, chain, ())
         if inner.kind.is_scalar:  # f(A*s) = f(A)*s for a scalar s
-            tree = call_tree(function, chain_tree(multiplied(inner.left, inner.right)))
+            tree = call_tree(function, chain_tree(multiply_chains(inner.left, inner.right)))
             if self.kind(tree).is_scalar:
                 return _alone(piece, tree)
             return replace(piece, left=(self.atom(tree),), right=())
@@ -413,8 +413,8 @@ class Matrices:
 
     def value_kind(self, piece: Piece) -> Kind:
         """Rows and columns of a whole piece."""
-        kinds = [self.kind(atom.shown()) for atom in piece.left]
-        kinds += [piece.kind, *(self.kind(atom.shown()) for atom in piece.right)]
+        kinds = [self.kind(atom.factor()) for atom in piece.left]
+        kinds += [piece.kind, *(self.kind(atom.factor()) for atom in piece.right)]
         total = SCALAR
         for own in kinds:
             if not own.is_scalar:
@@ -688,7 +688,7 @@ def _base_and_exponent(tree: Node) -> tuple[Node, Fraction]:
 
 
 def _raised(base: Node, exponent: Fraction) -> Node:
-    return base if exponent == 1 else powered(base, exponent)
+    return base if exponent == 1 else power_tree(base, exponent)
 
 
 def merged(matrices: Matrices, pieces: Sequence[Piece]) -> list[Piece]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ..printers import broken, name_latex
+from ..printers import break_line, name_latex
 from .records import Line, Step
 
 _WIDTH = 100  # columns
@@ -58,7 +58,7 @@ def is_fold(step: Step) -> bool:
 
 def _row(head: str, body: str, why: str = "") -> Row:
     """A statement, the lines of its right-hand side below each other."""
-    lines = [part for line in body.split("\n") for part in broken(line, _WIDTH - len(head))]
+    lines = [part for line in body.split("\n") for part in break_line(line, _WIDTH - len(head))]
     pad = " " * len(head)
     return Row(tuple((pad if k else head) + line for k, line in enumerate(lines)), why)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..notations import Call, Node, Number, Pointwise
-from ..printers import NOWHERE, Atom, Chain, call_tree, chain_tree, flips, ones, transposed
+from ..printers import NOWHERE, Atom, Chain, call_tree, chain_tree, flips, ones, transpose_chain
 from ..terms import Dim
 from .index_rules import Rule
 from .pieces import ONE, SCALAR, UNTOLD, Factors, Matrices, Piece, Wrap
@@ -126,7 +126,7 @@ class TraceForm:
         whole: Chain = tuple(
             self.matrices.atom(_ones(dim)) for dim in (kind.rows, kind.columns) if dim
         )
-        left = transposed(whole[:1])
+        left = transpose_chain(whole[:1])
         product = self.matrices.placed(inner, left, whole[1:])
         return self._around(piece, product), SUM_ONES
 
@@ -182,7 +182,7 @@ class TraceForm:
             product = self.matrices.placed(inner, (Atom(diagonal, flipped=True),), ())
             return self._around(piece, product), DIAGONAL
         else:  # p'*diag(V)
-            diagonal = call_tree("diag", chain_tree(transposed(left)))
+            diagonal = call_tree("diag", chain_tree(transpose_chain(left)))
             moved = self.matrices.atom(diagonal)
             product = self.matrices.placed(inner, (moved,), ())
             return self._in_trace(self._around(piece.bare(), product)).times(
@@ -200,15 +200,15 @@ class TraceForm:
 
 def _turned(matrices: Matrices, factors: Factors, chain: Chain) -> Atom:
     """(P .* U') for tr(P*(U.*V)), (p .* u)' for p'*(u.*v): the one or the other transpose."""
-    turned = [(op, transposed((matrices.atom(tree),))) for op, tree in factors]
+    turned = [(op, transpose_chain((matrices.atom(tree),))) for op, tree in factors]
     plain = [(op, (matrices.atom(tree),)) for op, tree in factors]
     if all(_is_ones(atom) for atom in chain):
         return replace(matrices.atom(_entrywise(None, plain)), flipped=True)
     is_row = matrices.kind(chain_tree(chain)).rows is None
     direct = flips(chain) + sum(flips(c) for _, c in turned)
-    other = flips(transposed(chain)) + sum(flips(c) for _, c in plain) + 1
+    other = flips(transpose_chain(chain)) + sum(flips(c) for _, c in plain) + 1
     if is_row or other < direct:
-        return replace(matrices.atom(_entrywise(transposed(chain), plain)), flipped=True)
+        return replace(matrices.atom(_entrywise(transpose_chain(chain), plain)), flipped=True)
     return matrices.atom(_entrywise(chain, turned))
 
 

@@ -12,10 +12,10 @@ from .chains import (
     flips,
     form_tree,
     identity,
-    multiplied,
+    multiply_chains,
     ones,
     sum_tree,
-    transposed,
+    transpose_chain,
 )
 from .code.function import Origin, function_code
 from .code.targets import TARGETS
@@ -37,7 +37,7 @@ from .named import (
     all_names,
     free_names,
     raw_postorder,
-    renamed,
+    rename,
     shared_nodes,
     to_term,
 )
@@ -45,7 +45,7 @@ from .pictures.picture import Drawn, Picture, expression_html, picture_of
 from .pictures.plans import plan, plan_html
 from .pictures.spy import Spy, row_axes
 from .surface import TreeWriter, unparse
-from .text import broken, to_text, tree_text
+from .text import break_line, to_text, tree_text
 from .trees import (
     NOWHERE,
     as_base,
@@ -55,7 +55,7 @@ from .trees import (
     fraction_tree,
     number_tree,
     partial,
-    powered,
+    power_tree,
 )
 
 __all__ = [
@@ -85,7 +85,7 @@ __all__ = [
     "all_names",
     "as_base",
     "as_factor",
-    "broken",
+    "break_line",
     "call_tree",
     "chain_tree",
     "entry",
@@ -98,7 +98,7 @@ __all__ = [
     "identity",
     "matrix_latex",
     "matrix_text_of",
-    "multiplied",
+    "multiply_chains",
     "name_latex",
     "nearest_form",
     "not_matrix_form",
@@ -108,9 +108,9 @@ __all__ = [
     "picture_of",
     "plan",
     "plan_html",
-    "powered",
+    "power_tree",
     "raw_postorder",
-    "renamed",
+    "rename",
     "row_axes",
     "shared_nodes",
     "sum_tree",
@@ -118,7 +118,7 @@ __all__ = [
     "to_latex",
     "to_term",
     "to_text",
-    "transposed",
+    "transpose_chain",
     "tree_latex",
     "tree_text",
     "unparse",

@@ -16,7 +16,7 @@ from fractions import Fraction
 from ..notations import Group, Name, Node, Pointwise, Power, Transpose, syntax
 from ..terms import ONE, Dim, Label
 from .text import tree_text
-from .trees import NOWHERE, call_tree, coefficient_trees, number_tree, powered
+from .trees import NOWHERE, call_tree, coefficient_trees, number_tree, power_tree
 
 _POWER = 3  # X^3 for X*X*X
 _SHORT = 3  # characters; a longer operand is written once, as norm2(...)^2
@@ -38,7 +38,7 @@ class Atom:
     terms: tuple[tuple[bool, Form], ...] = ()
     unit: bool = False
 
-    def shown(self) -> Node:
+    def factor(self) -> Node:
         """Its tree, with the transpose."""
         return Transpose(self.tree, NOWHERE) if self.flipped else self.tree
 
@@ -47,7 +47,7 @@ Chain = tuple[Atom, ...]
 Part = tuple[Chain, Fraction]  # a factor of a pointwise product, with its exponent
 
 
-def transposed(chain: Chain) -> Chain:
+def transpose_chain(chain: Chain) -> Chain:
     """(A B)' = B' A'."""
     return tuple(
         atom if atom.symmetric else replace(atom, flipped=not atom.flipped)
@@ -55,7 +55,7 @@ def transposed(chain: Chain) -> Chain:
     )
 
 
-def multiplied(*chains: Chain) -> Chain:
+def multiply_chains(*chains: Chain) -> Chain:
     """The product of chains, without identities where anything else is in it."""
     whole = tuple(atom for chain in chains for atom in chain)
     return tuple(atom for atom in whole if not atom.unit) or whole[:1]
@@ -129,16 +129,16 @@ def pointwise(parts: Sequence[Part], matrices: bool = False) -> Chain:
     if len(parts) == 1 and parts[0][1] == 1:
         return parts[0][0]
     if matrices:
-        turned = [(transposed(chain), exponent) for chain, exponent in parts]
+        turned = [(transpose_chain(chain), exponent) for chain, exponent in parts]
         if sum(flips(chain) for chain, _ in turned) < sum(flips(chain) for chain, _ in parts):
-            return transposed(pointwise(turned))
+            return transpose_chain(pointwise(turned))
     counts: dict[str, Part] = {}
     for chain, exponent in parts:
         text = chain_text(chain)
         first, known = counts.get(text, (chain, Fraction(0)))
         counts[text] = (first, known + exponent)
-    above = [_raised(c, e) for c, e in counts.values() if e > 0]
-    below = [_raised(c, -e) for c, e in counts.values() if e < 0]
+    above = [_entry_power(c, e) for c, e in counts.values() if e > 0]
+    below = [_entry_power(c, -e) for c, e in counts.values() if e < 0]
     symmetric = all(len(c) == 1 and c[0].symmetric for c, _ in counts.values())
     tree = above[0] if above else number_tree(ONE)
     for sign, factors in ((".*", above[1:]), ("./", below)):
@@ -147,7 +147,7 @@ def pointwise(parts: Sequence[Part], matrices: bool = False) -> Chain:
     return (Atom(tree, symmetric=symmetric),)
 
 
-def _raised(chain: Chain, exponent: Fraction) -> Node:
+def _entry_power(chain: Chain, exponent: Fraction) -> Node:
     tree = chain_tree(chain)
     if exponent == 1:
         return tree
@@ -174,9 +174,9 @@ class Form:
             self.chain,
         )
 
-    def transposed(self) -> Form:
+    def transpose(self) -> Form:
         """The transpose."""
-        return replace(self, chain=transposed(self.chain))
+        return replace(self, chain=transpose_chain(self.chain))
 
     def scalars(self) -> Form:
         """The form without its chain."""
@@ -190,7 +190,7 @@ def form_tree(form: Form) -> Node:
     chain = chain_factors(form.chain)
     if len(form.chain) == 1 and form.chain[0].flipped and form.chain[0].terms:
         # the transpose of a sum alone is the sum of the transposes
-        chain = [sum_tree([(minus, term.transposed()) for minus, term in form.chain[0].terms])]
+        chain = [sum_tree([(minus, term.transpose()) for minus, term in form.chain[0].terms])]
     behind = bool(form.below and chain and not scalars)  # x/norm2(x)
     if not scalars and not behind and (below or not chain):
         scalars = [number_tree(ONE)]
@@ -211,7 +211,7 @@ def sum_tree(terms: Sequence[tuple[bool, Form]]) -> Node:
 
 def oriented_sum(terms: Sequence[tuple[bool, Form]], symmetric: bool) -> Atom:
     """A sum of matrices as one atom, written with as few transposes as possible."""
-    turned = [(minus, form.transposed()) for minus, form in terms]
+    turned = [(minus, form.transpose()) for minus, form in terms]
     if sum(flips(form.chain) for _, form in turned) < sum(flips(form.chain) for _, form in terms):
         return Atom(
             sum_tree(turned), flipped=not symmetric, symmetric=symmetric, terms=tuple(turned)
@@ -240,7 +240,7 @@ class Edge:
         """The matrix whose rows belong to `vertex`."""
         if vertex == self.a:
             return pointwise(self.parts, matrices=True)
-        turned = [(transposed(chain), exponent) for chain, exponent in self.parts]
+        turned = [(transpose_chain(chain), exponent) for chain, exponent in self.parts]
         return pointwise(turned, matrices=True)
 
     def other(self, vertex: Label) -> Label:
@@ -306,15 +306,15 @@ class Network:
             self.scalars = self.scalars.times(_total(self.columns[label], self.dims[label]))
         elif len(edges) == 1:
             (near,) = near_by
-            chain = multiplied(edges[0].start_from(near), self.column(label))
+            chain = multiply_chains(edges[0].start_from(near), self.column(label))
             self.columns[near].append((chain, ONE))
             near_by = []
         elif len(edges) == 2 and near_by[0] != near_by[1]:
             ways = []
             for first, second in (edges, edges[::-1]):
                 a, b = first.other(label), second.other(label)
-                right = multiplied(self._along(label), second.start_from(label))
-                ways.append((a, b, multiplied(first.start_from(a), right)))
+                right = multiply_chains(self._along(label), second.start_from(label))
+                ways.append((a, b, multiply_chains(first.start_from(a), right)))
             best = min(ways, key=lambda way: flips(way[2]))
             self.join(*best)
             near_by = [*best[:2]]
@@ -335,7 +335,7 @@ class Network:
         if v in self.output:
             if self.columns[u]:
                 return False  # (A .* B)*x rather than diag(A*diag(x)*B')
-            chain = multiplied(there.start_from(v), back.start_from(u))
+            chain = multiply_chains(there.start_from(v), back.start_from(u))
             self.columns[v].append((diagonal_of(chain), ONE))
         elif len(self.edges[v]) == 2:
             if self.columns[u] and self.columns[v]:
@@ -344,7 +344,7 @@ class Network:
             bare = not self.columns[u] and not self.columns[v]
             if len(first) == len(second) == 1 and not bare:
                 return False  # sum((A .* B)*x) rather than tr(A'*B*diag(x))
-            cycle = (*self._along(u), *first, *self._along(v), *transposed(second))
+            cycle = (*self._along(u), *first, *self._along(v), *transpose_chain(second))
             is_norm = bare and _same(first, second)
             found = _norm_squared(first, column=False) if is_norm else _trace(cycle)
             self.scalars = self.scalars.times(found)
@@ -363,7 +363,7 @@ class Network:
             first = seen.setdefault(edge.other(label), edge)
             if first is not edge:
                 same = first.a == edge.a
-                first.parts += [(c if same else transposed(c), e) for c, e in edge.parts]
+                first.parts += [(c if same else transpose_chain(c), e) for c, e in edge.parts]
                 first.delta = first.delta or edge.delta
                 self._drop(edge)
                 return True
@@ -395,11 +395,11 @@ class Network:
         if edges != self.edges[column] or len(edges) > 1:
             return None
         if not edges:
-            return self.column(row) + transposed(self.column(column))
+            return self.column(row) + transpose_chain(self.column(column))
         if edges[0].delta and len(edges[0].parts) == 1:
             at = [*self.columns[row], *self.columns[column]]
             return diagonal(pointwise(at)) if at else identity(self.dims[row])
-        return multiplied(self._along(row), edges[0].start_from(row), self._along(column))
+        return multiply_chains(self._along(row), edges[0].start_from(row), self._along(column))
 
 
 def _same(first: Chain, second: Chain) -> bool:
@@ -432,14 +432,14 @@ def _dot(first: Chain, second: Chain) -> Form:
         return _norm_squared(first, column=True)
     for one, other in ((first, second), (second, first)):
         if one[-1].ones is not None:  # 1'*A*x, read as a sum
-            return _total([(transposed(one[:-1]) + other, ONE)], one[-1].ones)
+            return _total([(transpose_chain(one[:-1]) + other, ONE)], one[-1].ones)
     return _product_between(first, (), second)
 
 
 def _product_between(left: Chain, middle: Chain, right: Chain) -> Form:
     """left' * middle * right, turned around where that needs fewer transposes."""
-    one = transposed(left) + middle + right
-    other = transposed(right) + middle + left
+    one = transpose_chain(left) + middle + right
+    other = transpose_chain(right) + middle + left
     return Form(above=(chain_tree(min(one, other, key=_looks)),))
 
 
@@ -450,11 +450,11 @@ def _looks(chain: Chain) -> tuple[int, str]:
 def _norm_squared(chain: Chain, column: bool) -> Form:
     tree = chain_tree(chain)
     if len(chain) == 1 and not chain[0].flipped and len(chain_text(chain)) <= _SHORT:
-        product = chain_tree(transposed(chain) + chain)
+        product = chain_tree(transpose_chain(chain) + chain)
         return Form(above=(product if column else call_tree("tr", product),))
     if not column and len(chain) == 1 and chain[0].flipped:
         tree = chain[0].tree
-    return Form(above=(powered(call_tree("norm2", tree), Fraction(2)),))
+    return Form(above=(power_tree(call_tree("norm2", tree), Fraction(2)),))
 
 
 def _trace(cycle: Chain) -> Form:
@@ -465,6 +465,6 @@ def _trace(cycle: Chain) -> Form:
         return count, count > 0 and not chain[0].flipped, text
 
     ways = []
-    for way in (cycle, transposed(cycle)):
+    for way in (cycle, transpose_chain(cycle)):
         ways += [way[k:] + way[:k] for k in range(min(len(way), 12))]
     return Form(above=(call_tree("tr", chain_tree(min(ways, key=looks))),))

@@ -38,10 +38,10 @@ from .text import (
     TERM,
     Task,
     binds,
-    listed,
     number_text,
     pointwise_pieces,
-    rendered,
+    render,
+    separate,
     sum_pieces,
 )
 from .trees import NOWHERE, Partial
@@ -92,7 +92,7 @@ def tree_latex(root: Node) -> str:
     if isinstance(root, Partial) and not root.is_short:
         operator = rf"\frac{{\partial}}{{\partial {tree_latex(root.variable)}}} \left("
         return operator + tree_latex(root.inner) + r"\right)"
-    return rendered(root, _pieces, _binds, _BRACKETS)
+    return render(root, _pieces, _binds, _BRACKETS)
 
 
 def matrix_latex(root: Node) -> str:
@@ -103,7 +103,7 @@ def matrix_latex(root: Node) -> str:
     >>> print(matrix_latex(Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0))))
     {x}^{\mathsf{T}} x
     """
-    return rendered(root, _matrix_pieces, _binds, _BRACKETS)
+    return render(root, _matrix_pieces, _binds, _BRACKETS)
 
 
 def name_latex(name: str) -> str:
@@ -273,20 +273,20 @@ def _call(node: Call) -> Iterable[Task]:
     elif name in _SIZED:
         yield _SYMBOL[name]
         if arguments:
-            yield from ("_{", *listed(arguments, r" \times "), "}")
+            yield from ("_{", *separate(arguments, r" \times "), "}")
     elif name in ("vector", "matrix"):
         if not (isinstance(arguments[0], Number) and arguments[0].value == 1):
             yield from ((arguments[0], FACTOR), " ")
         yield _SYMBOL[name]
     elif row is not None and node.kept is None and len(arguments) == len(row.arguments):
-        yield from filled(row.latex, arguments)
+        yield from fill(row.latex, arguments)
     else:
         yield _SYMBOL.get(name, f"\\operatorname{{{name}}}") + over
-        yield from (r"\left(", *listed(arguments, ", "), r"\right)")
+        yield from (r"\left(", *separate(arguments, ", "), r"\right)")
         yield _subscript(node.subscript)
 
 
-def filled(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
+def fill(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
     """A row's template with trees in the place of `{0}`, `{1}`; doubled braces are braces."""
     for piece in re.split(r"(\{\d\}|\{\{|\}\})", template):
         if re.fullmatch(r"\{\d\}", piece):

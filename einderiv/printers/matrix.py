@@ -3,7 +3,7 @@
 In: a term with at most two axes, hints for definitions.
 Out: a `syntax.Text` of matrix notation that reads back to an equal term.
 Invariant: vectors are columns; NotMatrixFormError names the part that has no such form.
-How a contraction becomes a product: `network.py`.
+How a contraction becomes a product: `chains.py`.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ from .chains import (
     oriented_sum,
     pointwise,
     sum_tree,
-    transposed,
+    transpose_chain,
 )
-from .named import arranged_terms, flipped, shared_nodes
+from .named import arranged_terms, opposite, shared_nodes
 from .surface import on_one_line, with_names
 from .text import tree_text
-from .trees import NOWHERE, call_tree, comparison_tree, powered, step_tree
+from .trees import NOWHERE, call_tree, comparison_tree, power_tree, step_tree
 
 Operands = list[tuple[Expr, Subscript]]
 
 
-def flattened(
+def flatten(
     node: Contraction, coefficient: Fraction, lets: Container[Expr]
 ) -> tuple[Fraction, Operands] | list[tuple[Fraction, Expr]]:
     """The coefficient and the operands of a product; terms if a sum among them is multiplied out.
@@ -97,14 +97,12 @@ def flattened(
             operands.append((operand, labels))
     for place, (operand, labels) in enumerate(operands if coefficient < 0 else ()):
         if labels and isinstance(operand, Sum) and operand not in lets:
-            other = flipped(operand)
+            other = opposite(operand)
             if other is not None and operands.count((operand, labels)) == 1:
                 operands[place] = (other, labels)
                 return -coefficient, operands
     return coefficient, operands
 
-
-# ----------------------------------------------------------------------
 
 Visit = Generator[Expr, Form, Form]
 
@@ -139,7 +137,7 @@ def matrix_text_of(
         statements.append(Definition(name, None, tree, NOWHERE, NOWHERE))
     form = printer.form(root, top=True)
     if (row and root.rank == 1) or (transposed and root.rank == 2):
-        form = form.transposed()
+        form = form.transpose()
     statements.append(Definition(None, None, form_tree(form), NOWHERE, NOWHERE))
     return syntax.Text("", tuple(statements))
 
@@ -213,13 +211,13 @@ class MatrixPrinter:
             return _whole(call_tree("zeros", *sizes), node)
         node = with_decimals_inside(node)
         if len(node.children) == 1:
-            return (yield from self._scaled(node.coefficients[0], node.children[0]))
+            return (yield from self._multiple(node.coefficients[0], node.children[0]))
         entries = sorted(arranged_terms(node), key=_repeats_itself)
         told = any(len(broadcast_axes(term)) < node.rank for _, term in entries)
         terms = []
         for coefficient, term in entries:
-            form = yield from self._scaled(abs(coefficient), term)
-            minus, form = _signed(form)
+            form = yield from self._multiple(abs(coefficient), term)
+            minus, form = _sign_and_size(form)
             terms.append(((coefficient < 0) != minus, _sized_by_context(form) if told else form))
         if not node.rank:
             return Form(above=(sum_tree(terms),))
@@ -227,10 +225,10 @@ class MatrixPrinter:
             return Form(chain=(Atom(sum_tree(terms)),))
         return Form(chain=(oriented_sum(terms, node.symmetric),))
 
-    def _scaled(self, coefficient: Fraction, term: Expr) -> Visit:
+    def _multiple(self, coefficient: Fraction, term: Expr) -> Visit:
         """coefficient * term, signs moved into a bracket where that reads better."""
         if isinstance(term, Sum) and coefficient < 0:
-            other = flipped(term)
+            other = opposite(term)
             if other is not None:
                 coefficient, term = -coefficient, other
         if isinstance(term, Contraction) and term not in self.lets:
@@ -241,7 +239,7 @@ class MatrixPrinter:
     # ------------------------------------------------------------ products
 
     def _product(self, node: Contraction, coefficient: Fraction) -> Visit:
-        flat = flattened(node, coefficient, self.lets)
+        flat = flatten(node, coefficient, self.lets)
         if isinstance(flat, list):
             return (yield add(flat, node.shape))
         net = yield from self._network(node.output, *flat)
@@ -254,7 +252,7 @@ class MatrixPrinter:
         self, node: Contraction, coefficient: Fraction
     ) -> Network | list[tuple[Fraction, Expr]]:
         """The reduced graph of a product with any number of axes; terms if it is a sum."""
-        flat = flattened(node, coefficient, self.lets)
+        flat = flatten(node, coefficient, self.lets)
         if isinstance(flat, list):
             return flat
 
@@ -278,7 +276,7 @@ class MatrixPrinter:
         for operand, times in Counter(op for op, labels in operands if not labels).items():
             base, exponent = base_and_exponent(operand)
             form = yield base
-            net.outer = net.outer.times(_powered(form, exponent * times))
+            net.outer = net.outer.times(_scalar_power(form, exponent * times))
         for operand, labels in operands:
             if not labels:
                 continue
@@ -306,7 +304,7 @@ class MatrixPrinter:
         if exponent != 1 and node.function == "pow":
             form = yield base
             if not node.rank:
-                return _powered(form, exponent)
+                return _scalar_power(form, exponent)
             return Form(chain=pointwise([(_as_chain(form), exponent)], matrices=node.rank == 2))
         turned = yield from self._reads_better_transposed(node)
         tree = yield from self._call(node, turned)
@@ -324,7 +322,7 @@ class MatrixPrinter:
                 if inner.rank:
                     form = yield inner
                     as_it_is += flips(form.chain)
-                    turned += flips(form.transposed().chain)
+                    turned += flips(form.transpose().chain)
         return turned < as_it_is
 
     def _is_condition(self, node: Expr) -> bool:
@@ -355,7 +353,7 @@ class MatrixPrinter:
         neighbours = [c for c in node.children if c.rank and len(broadcast_axes(c)) < c.rank]
         if child.rank and neighbours:
             form = _sized_by_context(form)
-        return form_tree(form.transposed() if turned and child.rank else form)
+        return form_tree(form.transpose() if turned and child.rank else form)
 
     def _apply(self, node: Apply) -> Visit:
         child = node.children[0] if node.children else node
@@ -378,7 +376,7 @@ def _written_out(function: str, form: Form, child: Expr, by_rows: bool) -> Form 
     logs: Chain = (Atom(call_tree("log", chain_tree(sums))),)
     if by_rows and function == "logsumexp":
         return Form(chain=logs)
-    every_row = transposed(ones(child.shape[1]))
+    every_row = transpose_chain(ones(child.shape[1]))
     if by_rows and function == "softmax":
         return Form(chain=pointwise([(exps, ONE), ((*sums, *every_row), -ONE)]))
     if function not in ("softmax", "logsoftmax"):
@@ -427,7 +425,7 @@ def _is_comparison(node: Expr) -> bool:
     return isinstance(node, Map) and node.function in COMPARISON_NAMES
 
 
-def _signed(form: Form) -> tuple[bool, Form]:
+def _sign_and_size(form: Form) -> tuple[bool, Form]:
     """Is it subtracted, and what."""
     return form.coefficient < 0, replace(form, coefficient=abs(form.coefficient))
 
@@ -447,7 +445,7 @@ def _sized_by_context(form: Form) -> Form:
     return Form(chain=(Atom(call_tree(word, scalar), symmetric=word == "matrix"),))
 
 
-def _powered(form: Form, exponent: Fraction) -> Form:
+def _scalar_power(form: Form, exponent: Fraction) -> Form:
     """A scalar's power; a divisor for a negative one."""
     if exponent == 1:
         return form
@@ -456,19 +454,17 @@ def _powered(form: Form, exponent: Fraction) -> Form:
     tree, root = form_tree(form), _root(form_tree(form))
     is_norm = isinstance(root, syntax.Call) and root.function == "norm2"
     if is_norm and (exponent.denominator == 2 or isinstance(tree, syntax.Power)):
-        tree = powered(root, 2 * abs(exponent))  # (x'*x)^(3/2) is norm2(x)^3
+        tree = power_tree(root, 2 * abs(exponent))  # (x'*x)^(3/2) is norm2(x)^3
     else:
-        tree = root if abs(exponent) == HALF else powered(tree, abs(exponent))
+        tree = root if abs(exponent) == HALF else power_tree(tree, abs(exponent))
     return Form(above=(tree,)) if exponent > 0 else Form(below=(tree,))
 
 
-# The nearest matrix form of a term with three or four axes: a matrix between stacked columns.
-#
-# In: a term, how many of its axes are rows. Out: a text with `kron` and `vec`, "" where there is none.
-# Invariant: the entry at rows (i,j) and columns (k,l) stands in row i + m*j and column k + p*l, since vec
-# stacks columns. kron(B, A)*vec(X) is vec(A*X*B'); K(p,q)*vec(X) is vec(X') for X with p rows, q columns.
-# Source: Magnus and Neudecker, "Matrix Differential Calculus" (2019), chapters 2 and 3.
+# ---------------------------------------------------------------- the nearest form of larger terms
 
+# The entry at rows (i,j) and columns (k,l) is in row i + m*j and column k + p*l, since vec stacks columns:
+# kron(B, A)*vec(X) is vec(A*X*B'), and K(p,q)*vec(X) is vec(X') for X with p rows, q columns.
+# Source: Magnus and Neudecker, "Matrix Differential Calculus" (2019), chapters 2 and 3.
 _TERMS = 24  # longer sums are not read by anyone
 
 
@@ -504,17 +500,17 @@ def nearest_tree(root: Expr, rows: int, hints: Context) -> Node | None:
         if isinstance(found, list):
             waiting[:0] = found
             continue
-        chain = _paired(found, inside, rows)
+        chain = _pair_axes(found, inside, rows)
         if chain is None:
             return None
-        minus, form = _signed(found.with_scalars(chain))
+        minus, form = _sign_and_size(found.with_scalars(chain))
         terms.append((minus, form_tree(form)))
     if len(terms) == 1 and not terms[0][0]:
         return terms[0][1]
     return syntax.Sum(tuple(terms), NOWHERE) if terms else None
 
 
-def _paired(net: Network, node: Contraction, rows: int) -> Chain | None:
+def _pair_axes(net: Network, node: Contraction, rows: int) -> Chain | None:
     """The chain of one term, by the way its axes pair up."""
     axes = node.output
     if any(label not in axes for label in net.columns):
@@ -533,7 +529,7 @@ def _four(net: Network, first: tuple[int, ...], second: tuple[int, ...]) -> Chai
         if a is None or b is None or not apart:
             continue
         if one == (i, j):
-            return (*_vec(a), *transposed(_vec(b)))
+            return (*_vec(a), *transpose_chain(_vec(b)))
         turn = call_tree("K", dim_tree(net.dims[k]), dim_tree(net.dims[l]))
         return (*_kron(b, a), Atom(turn)) if one == (i, l) else _kron(b, a)
     return None
@@ -544,18 +540,18 @@ def _three(net: Network, first: tuple[int, ...], second: tuple[int, ...]) -> Cha
     stacked_rows = len(first) == 2
     (i,), (k, l) = (second, first) if stacked_rows else (first, second)
 
-    def turned(chain: Chain) -> Chain:
-        return transposed(chain) if stacked_rows else chain
+    def turn(chain: Chain) -> Chain:
+        return transpose_chain(chain) if stacked_rows else chain
 
     matrix = net.matrix(i, k)
     if matrix is not None and not net.edges[l]:
-        return _kron(turned(transposed(net.column(l))), turned(matrix))
+        return _kron(turn(transpose_chain(net.column(l))), turn(matrix))
     matrix = net.matrix(i, l)
     if matrix is not None and not net.edges[k]:
-        return _kron(turned(matrix), turned(transposed(net.column(k))))
+        return _kron(turn(matrix), turn(transpose_chain(net.column(k))))
     matrix = net.matrix(k, l)
     if matrix is not None and not net.edges[i]:
-        return turned((*net.column(i), *transposed(_vec(matrix))))
+        return turn((*net.column(i), *transpose_chain(_vec(matrix))))
     return None
 
 

@@ -1,8 +1,9 @@
-"""Terms with named indices and nothing contracted: what a derivation shows between its steps.
+"""Named terms: trees in which every index has its letter, the one step between a term and its surface tree.
 
-In: engine terms at index names. Out: trees in which a Kronecker delta stands until a step contracts it.
-Invariant: a name stands for one extent in a derivation, and a summed name is not summed again further in.
-`to_term` gives the engine's canonical term of a tree; `unfolding.py` makes trees, `raw_trees.py` shows them.
+In: canonical terms with the names of their axes. Out: named trees (`Leaf`, `Product`, `Total`, ...) with
+factors and terms in the order of a reader; a derivation changes them step by step and contracts nothing
+before a step says so. `surface.py` writes them; `to_term` gives the canonical term of a tree.
+Invariant: a letter stands for one extent in a statement, and no letter in scope is chosen again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple, TypeVar
 from ..calculus import gradient
 from ..notations import Access, Call, Context, Index, Name, Node, parts
 from ..terms import (
+    INDICES_BUT_N,
     NORMALISATIONS,
     ONE,
     SPECIAL_TENSORS,
@@ -219,7 +221,7 @@ def all_names(roots: Iterable[Raw]) -> set[str]:
     return found
 
 
-def renamed(root: Raw, names: Mapping[str, str]) -> Raw:
+def rename(root: Raw, names: Mapping[str, str]) -> Raw:
     """The tree with other names, free and summed ones alike."""
     if not names:
         return root
@@ -243,7 +245,7 @@ def renamed(root: Raw, names: Mapping[str, str]) -> Raw:
     return raw_fold(root, value)
 
 
-def scaled(coefficient: Fraction, raw: Raw) -> Raw:
+def multiple(coefficient: Fraction, raw: Raw) -> Raw:
     """`coefficient` times a tree, as one product."""
     if coefficient == 1:
         return raw
@@ -324,11 +326,7 @@ def _derivative(term: Expr, by: Pending) -> Expr:
     return add([(1, t) for t in terms], shape)
 
 
-# The order in which a product's factors and a sum's terms are shown.
-#
-# In: canonical contractions and sums. Out: factors with multiplicities, terms with coefficients, for a
-# reader. Invariant: only the order and the signs change; reading the result back gives the same
-# canonical term.
+# ---------------------------------------------------------------- the order of factors and terms
 
 _ENTRYWISE = ("inv", "cholesky", "tril")  # functions with a subscript of their own
 _LONG = 60  # characters; a longer bracket is squared rather than written twice
@@ -454,7 +452,7 @@ def arranged_terms(node: Sum) -> list[tuple[Fraction, Expr]]:
     return sorted(entries, key=lambda entry: entry[0] < 0)
 
 
-def flipped(node: Sum) -> Sum | None:
+def opposite(node: Sum) -> Sum | None:
     """The sum with all signs changed, where that leaves no more minus signs than before."""
     _, inner = split_scale(node)
     if not isinstance(inner, Sum) or len(inner.children) < 2:
@@ -465,9 +463,9 @@ def flipped(node: Sum) -> Sum | None:
     return Sum(inner.children, tuple(-c for c in inner.coefficients), inner.shape)
 
 
-# Letters for labels: one stands for one extent in a statement, and none in scope is chosen again.
+# ---------------------------------------------------------------- letters
 
-_LETTERS = "ijklmpqrstuvwabcdefgho"
+_LETTERS = INDICES_BUT_N + "o"
 
 
 class Letters:
@@ -566,11 +564,7 @@ def _subscripts(tree: Node) -> Iterator[tuple[str, Sequence[Index]]]:
             stack.extend(reversed(parts(node)))
 
 
-# Which nodes of a term become definitions of their own, and where a summed index would be misread.
-#
-# In: a term. Out: nodes to define (children first); for each node the axes that some product inside it
-# would sum by the convention.
-# Invariant: printing takes space linear in the number of nodes, however often they are shared.
+# ---------------------------------------------------------------- definitions and sums
 
 _NAME = 6  # characters of a reference such as t1[i,j]
 _LINE = 14  # characters that a definition adds: its left-hand side and the line end
@@ -646,7 +640,7 @@ def _of_product(node: Contraction, known: list[frozenset[int]]) -> frozenset[int
     )
 
 
-# Engine terms as trees with named indices: a node with a name of its own (`lets`) stays a leaf.
+# ---------------------------------------------------------------- from terms to named trees
 
 _WHOLE = ("", " ")  # the indices of a matrix that is shown by its name alone
 
@@ -714,7 +708,7 @@ class Unfolder:
                 coefficient = product.coefficient
                 raw: Raw = replace(product, coefficient=ONE)
             else:
-                other = flipped(term) if isinstance(term, Sum) and coefficient < 0 else None
+                other = opposite(term) if isinstance(term, Sum) and coefficient < 0 else None
                 if other is not None:
                     coefficient, term = -coefficient, other
                 raw = yield Place(term, place.names, place.used)
@@ -728,7 +722,7 @@ class Unfolder:
             coefficients.append(minus * coefficient)
             terms.append(raw)
         if len(terms) == 1:
-            return scaled(coefficients[0], terms[0])
+            return multiple(coefficients[0], terms[0])
         return Total(tuple(coefficients), tuple(terms))
 
     def _product(
@@ -750,7 +744,7 @@ class Unfolder:
                 continue
             operand = factor.operand
             turns = coefficient < 0 and factor.count == 1 and operand not in self.lets
-            other = flipped(operand) if turns and isinstance(operand, Sum) else None
+            other = opposite(operand) if turns and isinstance(operand, Sum) else None
             if other is not None:  # a bracket with its signs changed takes the minus away
                 operand, coefficient = other, -coefficient
             base, exponent = base_and_exponent(operand)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from fractions import Fraction
-from itertools import chain, count
+from itertools import count
 from typing import NamedTuple
 
 from ..notations import Call, Context, Definition, Group, Index, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
+    INDICES_BUT_N,
     ONE,
     SPECIAL_TENSORS,
     WHOLE,
@@ -30,6 +31,8 @@ from ..terms import (
     Sum,
     Variable,
     broadcast_axes,
+    free_name,
+    numbered,
     postorder,
     split_scale,
     trampoline,
@@ -61,7 +64,7 @@ from .trees import (
     fraction_tree,
     number_tree,
     partial,
-    powered,
+    power_tree,
     step_tree,
 )
 
@@ -138,14 +141,14 @@ class TreeWriter:
             case Total():
                 return (yield from self._total(place, raw))
             case Power():
-                inner = _bracketed(raw.base, (yield Place(raw.base, place.kept)))
+                inner = _with_brackets(raw.base, (yield Place(raw.base, place.kept)))
                 below = raw.exponent < 0
-                raised = powered(inner, abs(raw.exponent))
+                raised = power_tree(inner, abs(raw.exponent))
                 return fraction_tree([], [raised], ONE) if below else raised
             case Mapped():
-                return (yield from self._mapped(place, raw))
+                return (yield from self._function(place, raw))
             case Applied():
-                return (yield from self._applied(place, raw))
+                return (yield from self._whole_function(place, raw))
             case Pending():
                 inner = yield Place(raw.inner, place.kept)
                 return partial(inner, entry(raw.variable.name, raw.names))
@@ -190,8 +193,8 @@ class TreeWriter:
             if isinstance(base, Leaf) and isinstance(base.term, Literal) and exponent == 1:
                 coefficient *= base.term.value
                 continue
-            inner = _bracketed(base, (yield Place(base, kept)))
-            (below if exponent < 0 else above).append(powered(inner, abs(exponent)))
+            inner = _with_brackets(base, (yield Place(base, kept)))
+            (below if exponent < 0 else above).append(power_tree(inner, abs(exponent)))
         if lacking:
             above.append(entry("ones", lacking))
         if not explicit:
@@ -223,14 +226,14 @@ class TreeWriter:
             terms.append((minus, inner))
         return syntax.Sum(tuple(terms), NOWHERE)
 
-    def _mapped(self, place: Place, raw: Mapped, is_condition: bool = False) -> Visit:
+    def _function(self, place: Place, raw: Mapped, is_condition: bool = False) -> Visit:
         wanted = self._shown_by_all(raw.arguments, place.kept)
         arguments: list[Node] = []
         for argument in raw.arguments:
             inner = Place(argument, place.kept, wanted if self.free[argument] else ())
             is_first = raw.function == "where" and not arguments
             if is_first and isinstance(argument, Mapped) and argument.function in COMPARISON_NAMES:
-                arguments.append((yield from self._mapped(inner, argument, is_condition=True)))
+                arguments.append((yield from self._function(inner, argument, is_condition=True)))
             else:
                 arguments.append((yield inner))
         if raw.function in COMPARISON_NAMES:
@@ -240,7 +243,7 @@ class TreeWriter:
             return syntax.Power(as_base(arguments[0]), as_base(arguments[1]), NOWHERE)
         return call_tree(raw.function, *arguments)
 
-    def _applied(self, place: Place, raw: Applied) -> Visit:
+    def _whole_function(self, place: Place, raw: Applied) -> Visit:
         behind = None
         if WHOLE[raw.function].matrix:
             whole = _whole_name(raw)
@@ -258,7 +261,7 @@ class TreeWriter:
         return () if kept.issuperset(shown) else tuple(shown)
 
 
-def _bracketed(raw: Raw, tree: Node) -> Node:
+def _with_brackets(raw: Raw, tree: Node) -> Node:
     """A product inside a product keeps its sums to itself."""
     inside = isinstance(raw, Product) and not isinstance(tree, Group | Call)
     return Group(tree, NOWHERE) if inside else tree
@@ -326,7 +329,9 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Context) -> syntax.Text:
 
     for node, u in lets.items():
         state(node, u.name, None, keeps=True)
-    left = hints.name if hints.name and hints.name not in taken else _fresh_name("Y", taken)
+    left = (
+        hints.name if hints.name and hints.name not in taken else free_name(numbered("Y", 1), taken)
+    )
     state(root, left, names, keeps=False)
     present = [node for node in postorder([root]) if isinstance(node, Variable)]
     return syntax.Text("", (*_declarations(extents, present, hints), *statements))
@@ -339,22 +344,17 @@ def with_names(
     taken = {*hints.variables, *hints.declared, *special}
     taken.update(str(dim) for node in postorder([root]) for dim in node.shape)
     found: dict[Expr, str] = {}
-    numbers = (f"t{k}" for k in count(1) if f"t{k}" not in taken)
     for node in parts:
         known = hints.definitions.get(node)
-        found[node] = next(numbers) if known is None else _fresh_name(known, taken)
+        wanted = (f"t{k}" for k in count(1)) if known is None else numbered(known, 1)
+        found[node] = free_name(wanted, taken)
         taken.add(found[node])
     return found, taken
 
 
-def _fresh_name(wanted: str, taken: set[str]) -> str:
-    names = chain([wanted], (f"{wanted}{k}" for k in count(1)))
-    return next(name for name in names if name not in taken)
-
-
 def on_one_line(term: Expr, hints: Context, names: Names = ()) -> str:
     """A term in index notation as an error shows it, its first axes called `names`."""
-    letters = [c for c in "ijklmpqrstuvwabcdefgh" if c not in hints.declared]
+    letters = [c for c in INDICES_BUT_N if c not in hints.declared]
     chosen = list(names)
     for dim in term.shape[len(chosen) :]:
         own = [*hints.letters.get(dim, ()), *letters]

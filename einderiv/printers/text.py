@@ -54,7 +54,7 @@ def tree_text(root: Node) -> str:
     >>> tree_text(syntax.Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0)))
     "x'*x"
     """
-    return rendered(root, _pieces, binds)
+    return render(root, _pieces, binds)
 
 
 def _indices(indices: Sequence[Index] | None) -> str:
@@ -89,7 +89,7 @@ Task = str | tuple[Node, int]
 Pieces = Callable[[Node], Iterable[Task]]
 
 
-def rendered(
+def render(
     root: Node,
     pieces: Pieces,
     binds: Callable[[Node], int],
@@ -138,7 +138,7 @@ def _pieces(node: Node | Partial) -> Iterable[Task]:
             yield node.name + _indices(node.indices)
         case Call():
             yield f"{node.function}{_indices(node.kept)}("
-            yield from listed(node.arguments, ", ")
+            yield from separate(node.arguments, ", ")
             yield ")" + _indices(node.subscript)
         case Group():
             yield from ("(", (node.inner, SUM), ")")
@@ -182,7 +182,7 @@ def pointwise_pieces(node: Pointwise, sign: str) -> Iterable[Task]:
     yield from ((node.left, TERM if chained else FACTOR), sign, (node.right, FACTOR))
 
 
-def listed(trees: Iterable[Node], between: str) -> Iterable[Task]:
+def separate(trees: Iterable[Node], between: str) -> Iterable[Task]:
     """Trees with a sign or a comma between them."""
     for position, tree in enumerate(trees):
         if position:
@@ -190,10 +190,10 @@ def listed(trees: Iterable[Node], between: str) -> Iterable[Task]:
         yield tree, SUM
 
 
-def broken(line: str, width: int) -> list[str]:
+def break_line(line: str, width: int) -> list[str]:
     """A long right-hand side in several lines, each but the first beginning with an operator.
 
-    >>> broken("aaaa + bbbb*(c - d) - eeee", 14)
+    >>> break_line("aaaa + bbbb*(c - d) - eeee", 14)
     ['aaaa', '+ bbbb*(c - d)', '- eeee']
     """
     pieces = [line]

@@ -69,7 +69,7 @@ def as_factor(tree: Node) -> Node:
     return tree if isinstance(tree, syntax.Power) else as_base(tree)
 
 
-def powered(tree: Node, exponent: Fraction) -> Node:
+def power_tree(tree: Node, exponent: Fraction) -> Node:
     if exponent == 1:
         return tree
     if exponent == Fraction(1, 2):
