@@ -1,7 +1,7 @@
 """Writes terms for a reader.
 
 In: terms with the names of a `Context`. Out: index text, matrix form, LaTeX, einsum strings, code, pictures.
-Terms become surface trees first; each printer writes the tree in its notation.
+A term gets its letters (a named term), becomes a surface tree, and each printer writes that in its notation.
 """
 
 from .chains import (

@@ -27,7 +27,7 @@ class Atom:
     """A matrix or a column, perhaps transposed.
 
     `ones`: the extent of a column of ones; `within`: the matrix whose diagonal this column is;
-    `terms`: those of a sum, each with True where it is subtracted; `unit`: is it the identity?
+    `terms`: those of a sum, each with True if it is subtracted; `unit`: is it the identity?
     """
 
     tree: Node
@@ -56,7 +56,7 @@ def transpose_chain(chain: Chain) -> Chain:
 
 
 def multiply_chains(*chains: Chain) -> Chain:
-    """The product of chains, without identities where anything else is in it."""
+    """The product of chains, without identities unless nothing else is in it."""
     whole = tuple(atom for chain in chains for atom in chain)
     return tuple(atom for atom in whole if not atom.unit) or whole[:1]
 
@@ -158,7 +158,7 @@ def _entry_power(chain: Chain, exponent: Fraction) -> Node:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """coefficient * above / below * chain; a scalar where the chain is empty."""
+    """coefficient * above / below * chain; a scalar if the chain is empty."""
 
     coefficient: Fraction = ONE
     above: tuple[Node, ...] = ()
@@ -205,7 +205,7 @@ def form_tree(form: Form) -> Node:
 
 
 def sum_tree(terms: Sequence[tuple[bool, Form]]) -> Node:
-    """A sum of forms, each with True where it is subtracted."""
+    """A sum of forms, each with True if it is subtracted."""
     return syntax.Sum(tuple((minus, form_tree(form)) for minus, form in terms), NOWHERE)
 
 
@@ -278,13 +278,13 @@ class Network:
         return pointwise(self.columns[label]) if self.columns[label] else ones(self.dims[label])
 
     def _along(self, label: Label) -> Chain:
-        """The columns at a vertex as a diagonal factor, empty where there is none."""
+        """The columns at a vertex as a diagonal factor, empty if there is none."""
         return diagonal(self.column(label)) if self.columns[label] else ()
 
     # ------------------------------------------------------------ reducing
 
     def reduce(self) -> bool:
-        """Sum over all vertices that are not output; False where some resist."""
+        """Sum over all vertices that are not output; False if some resist."""
         waiting = [label for label in self.columns if label not in self.output]
         while True:
             while waiting:
@@ -325,7 +325,7 @@ class Network:
         return near_by
 
     def _close_cycle(self, u: Label) -> bool:
-        """Two vertices joined by two paths: a trace, or a diagonal where one of them stays."""
+        """Two vertices joined by two paths: a trace, or a diagonal if one of them stays."""
         edges = self.edges.get(u, [])
         if len(edges) != 2:
             return False
@@ -388,7 +388,7 @@ class Network:
         return Form(chain=chain).times(self.scalars).times(self.outer)
 
     def matrix(self, row: Label, column: Label) -> Chain | None:
-        """What stands between two vertices and at them, if nothing leads elsewhere."""
+        """The chain of two vertices and of what joins them, if nothing leads elsewhere."""
         while self._merge(row):
             pass
         edges = self.edges[row]
@@ -437,7 +437,7 @@ def _dot(first: Chain, second: Chain) -> Form:
 
 
 def _product_between(left: Chain, middle: Chain, right: Chain) -> Form:
-    """left' * middle * right, turned around where that needs fewer transposes."""
+    """left' * middle * right, turned around if that needs fewer transposes."""
     one = transpose_chain(left) + middle + right
     other = transpose_chain(right) + middle + left
     return Form(above=(chain_tree(min(one, other, key=_looks)),))

@@ -52,8 +52,8 @@ class EinsumText:
 def to_einsum(term: Expr, names: tuple[str, ...], hints: Context | None = None) -> EinsumText:
     """The einsum string of a term whose axes are called `names`.
 
-    Axes and labels keep their letters where these are single ASCII letters; a declared extent may be a
-    factor, under its name. Raises NotationError naming the part that is no tensor, and where letters run out.
+    Axes and labels keep their letters if these are single ASCII letters; a declared extent may be a
+    factor, under its name. Raises NotationError naming the part that is not a tensor, or if letters run out.
     """
     hints = hints or Context()
     factor, dims = ONE, list(term.shape)

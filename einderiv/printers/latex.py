@@ -238,7 +238,7 @@ def _sides(node: Product) -> tuple[list[Node], list[Node]]:
 
 
 def _juxtapose(factors: Sequence[Node], alone: int = SUM) -> Iterable[Task]:
-    """Factors side by side; one that is alone stands in the place `alone`."""
+    """Factors side by side; `alone` is the place of one that is alone."""
     for position, factor in enumerate(factors):
         if position:
             yield r" \cdot " if isinstance(factor, Number) else " "

@@ -119,7 +119,7 @@ def matrix_text_of(
 
     `row` shows a result with one axis as a row, `transposed` one with two axes transposed; `declared` puts a
     declaration of every tensor in front.
-    Raises NotMatrixFormError where a part has no such form.
+    Raises NotMatrixFormError if a part has no such form.
     """
     if root.rank > 2:
         raise not_matrix_form(root, hints, whole=root)
@@ -167,7 +167,7 @@ class MatrixPrinter:
         self._known: dict[Expr, Form] = {}
 
     def form(self, node: Expr, top: bool = False) -> Form:
-        """The form of a node; `top` where its own definition is printed."""
+        """The form of a node; `top` if its own definition is printed."""
         if top:
             self._known.pop(node, None)
         return trampoline(node, lambda n: self._visit(n, top and n is node))
@@ -213,12 +213,14 @@ class MatrixPrinter:
         if len(node.children) == 1:
             return (yield from self._multiple(node.coefficients[0], node.children[0]))
         entries = sorted(arranged_terms(node), key=_repeats_itself)
-        told = any(len(broadcast_axes(term)) < node.rank for _, term in entries)
+        is_sized = any(len(broadcast_axes(term)) < node.rank for _, term in entries)
         terms = []
         for coefficient, term in entries:
             form = yield from self._multiple(abs(coefficient), term)
             minus, form = _sign_and_size(form)
-            terms.append(((coefficient < 0) != minus, _sized_by_context(form) if told else form))
+            terms.append(
+                ((coefficient < 0) != minus, _sized_by_context(form) if is_sized else form)
+            )
         if not node.rank:
             return Form(above=(sum_tree(terms),))
         if node.rank == 1:
@@ -226,7 +228,7 @@ class MatrixPrinter:
         return Form(chain=(oriented_sum(terms, node.symmetric),))
 
     def _multiple(self, coefficient: Fraction, term: Expr) -> Visit:
-        """coefficient * term, signs moved into a bracket where that reads better."""
+        """coefficient * term, signs moved into a bracket if that reads better."""
         if isinstance(term, Sum) and coefficient < 0:
             other = opposite(term)
             if other is not None:
@@ -401,7 +403,7 @@ def _whole(tree: Node, node: Expr) -> Form:
 
 
 def _root(tree: Node) -> Node:
-    """The square root of a tree: a norm where it is of a sum of squares."""
+    """The square root of a tree: a norm if it is of a sum of squares."""
     inside = tree.inner if isinstance(tree, syntax.Group) else tree
     match inside:
         case syntax.Power(
@@ -437,7 +439,7 @@ def _as_chain(form: Form) -> Chain:
 
 
 def _sized_by_context(form: Form) -> Form:
-    """c*ones(n) as vector(c), c*ones(m,n) as matrix(c), where a neighbour tells the size."""
+    """c*ones(n) as vector(c), c*ones(m,n) as matrix(c), if a neighbour tells the size."""
     if not form.chain or any(atom.ones is None for atom in form.chain):
         return form
     scalar = form_tree(form.scalars())
@@ -469,7 +471,7 @@ _TERMS = 24  # longer sums are not read by anyone
 
 
 def nearest_form(root: Expr, rows: int, hints: Context) -> str:
-    """A text such as `kron(B', A)`: the matrix of vec(result) by vec(variable); "" where there is none."""
+    """A text such as `kron(B', A)`: the matrix of vec(result) by vec(variable); "" if there is none."""
     tree = nearest_tree(root, rows, hints)
     return "" if tree is None else tree_text(tree)
 

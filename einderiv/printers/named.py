@@ -3,7 +3,7 @@
 In: canonical terms with the names of their axes. Out: named trees (`Leaf`, `Product`, `Total`, ...) with
 factors and terms in the order of a reader; a derivation changes them step by step and contracts nothing
 before a step says so. `surface.py` writes them; `to_term` gives the canonical term of a tree.
-Invariant: a letter stands for one extent in a statement, and no letter in scope is chosen again.
+Invariant: a letter has one extent in a statement, and no letter in scope is chosen again.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def with_parts(raw: Raw, inner: Sequence[Raw]) -> Raw:
 
 
 def raw_postorder(root: Raw) -> list[Raw]:
-    """Every part, those below first; a part that stands twice comes twice."""
+    """Every part, those below first; a part in two places comes twice."""
     found = []
     stack = [root]
     while stack:
@@ -266,7 +266,7 @@ Placed = tuple[Expr, Names]
 
 
 def spread(term: Expr, own: Names, names: Names, dims: Mapping[str, Dim]) -> Expr:
-    """A term with axes `own` (one name may stand twice) at `names`, repeated where it lacks one."""
+    """A term with axes `own` (a name may come twice) at `names`, repeated where it lacks one."""
     if own == names:
         return term
     label = {name: place for place, name in enumerate(names)}
@@ -453,7 +453,7 @@ def arranged_terms(node: Sum) -> list[tuple[Fraction, Expr]]:
 
 
 def opposite(node: Sum) -> Sum | None:
-    """The sum with all signs changed, where that leaves no more minus signs than before."""
+    """The sum with all signs changed, if that leaves no more minus signs than before."""
     _, inner = split_scale(node)
     if not isinstance(inner, Sum) or len(inner.children) < 2:
         return None
@@ -511,7 +511,7 @@ class Letters:
 
     def annotate(self, tree: Node) -> None:
         """Write `i:n` where a letter comes first if no tensor tells its extent; choose letters in sizes."""
-        told: set[str] = set()  # letters that stand at an axis of a tensor
+        told: set[str] = set()  # letters at an axis of a tensor
         untold: list[Index] = []
         pairs: list[set[str]] = []  # letters joined by a delta
         sizes: list[Index] = []
@@ -796,7 +796,7 @@ class Unfolder:
 def distinct_labels(
     factors: list[Factor], dims: dict[Label, Dim], lets: Container[Expr]
 ) -> list[Factor]:
-    """f(x)_ii as f(x[i,j])*delta[i,j], where the operand has no subscript of its own to repeat i in."""
+    """f(x)_ii as f(x[i,j])*delta[i,j], if the operand has no subscript of its own to repeat i in."""
     result: list[Factor] = []
     extra: list[Factor] = []
     for factor in factors:

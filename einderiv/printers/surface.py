@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 from typing import NamedTuple
 
 from ..notations import Call, Context, Definition, Group, Index, Name, Node, syntax
@@ -99,17 +99,13 @@ class TreeWriter:
     def tree(self, root: Raw, names: Names, kept: Names | None = None) -> Node:
         """The tree of a right-hand side with the indices `names`; its left-hand side has them, or `kept`."""
         self.free: dict[Raw, dict[str, None]] = {}
-        self.misread: dict[
-            Raw, set[str]
-        ] = {}  # free names that would be summed if nothing kept them
+        # free names that would be summed if nothing kept them
+        self.misread: dict[Raw, set[str]] = {}
         raw_fold(root, self._note)
-        return trampoline(
-            Place(root, frozenset(names if kept is None else kept), names), self._visit
-        )
+        kept = names if kept is None else kept
+        return trampoline(Place(root, frozenset(kept), names), self._visit)
 
-    def _note(
-        self, raw: Raw, inside: list[tuple[dict[str, None], set[str]]]
-    ) -> tuple[dict[str, None], set[str]]:
+    def _note(self, raw: Raw, inside: list[Noted]) -> Noted:
         free = free_at(raw, [names for names, _ in inside])
         misread = set().union(*(found for _, found in inside))
         match raw:
@@ -329,9 +325,7 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Context) -> syntax.Text:
 
     for node, u in lets.items():
         state(node, u.name, None, keeps=True)
-    left = (
-        hints.name if hints.name and hints.name not in taken else free_name(numbered("Y", 1), taken)
-    )
+    left = free_name(chain([hints.name or "Y"], numbered("Y", 1)), taken)
     state(root, left, names, keeps=False)
     present = [node for node in postorder([root]) if isinstance(node, Variable)]
     return syntax.Text("", (*_declarations(extents, present, hints), *statements))

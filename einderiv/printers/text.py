@@ -1,7 +1,7 @@
 """Index notation and matrix notation as text, which the readers of `notations` read back.
 
 In: a surface tree. Out: a string, statements separated by newlines.
-Invariant: brackets stand where the grammar's precedence needs them and nowhere else; nothing recurses.
+Invariant: brackets only where the grammar's precedence needs them; nothing recurses.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def render(
 ) -> str:
     """A tree as text: `pieces` writes a node, `binds` says how tightly its own sign binds.
 
-    A node stands in brackets where its place binds tighter than it.
+    A node gets brackets if its place binds tighter than it.
     """
     shown: list[str] = []
     stack: list[Task] = [(root, SUM)]

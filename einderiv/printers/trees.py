@@ -113,5 +113,5 @@ def entry(name: str, names: Sequence[str]) -> Access | Name:
 
 
 def partial(inner: Node, variable: Access | Name) -> Node:
-    """`∂inner/∂variable`: a derivative where a surface tree is wanted; only printers of this room know it."""
+    """`∂inner/∂variable`: a derivative as a surface tree; only printers of this room know it."""
     return cast(Node, Partial(inner, variable))
