@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
-from itertools import combinations, permutations
+from itertools import combinations, count, permutations
 
 from ..calculus import with_assumptions
 from ..errors import DimensionError, EinderivError, NotationError
@@ -23,6 +23,7 @@ from ..terms import (
     Expr,
     Shape,
     Variable,
+    free_name,
     generalised,
     is_zero,
     renamed_dims,
@@ -390,10 +391,7 @@ def _defined_names(text: str) -> set[str]:
 
 
 def _fresh_name(taken: Mapping[str, Shape], text: str) -> str:
-    name = "G"
-    while name in taken or name in text:
-        name += "G"
-    return name
+    return free_name(("G" * k for k in count(1)), " ".join([text, *taken]))
 
 
 def _entry(

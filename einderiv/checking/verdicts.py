@@ -38,9 +38,7 @@ class Counterexample:
 
     def __str__(self) -> str:
         given = [f"{name} = {_array_text(value)}" for name, value in self.arrays.items()]
-        given += [
-            f"{name} = {size}" for name, size in self.sizes.items() if name not in self.arrays
-        ]
+        given += [f"{n} = {size}" for n, size in self.sizes.items() if n not in self.arrays]
         place: Any = ...
         at = ""
         if self.truth.size > _SHOWN:

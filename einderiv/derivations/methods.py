@@ -6,49 +6,30 @@ Invariant: every method ends with the engine's own result.
 
 from __future__ import annotations
 
+from importlib import import_module
 from itertools import chain, count
 
 from ..errors import DerivativeError
 from ..notations import Context, variable_name
-from . import index as index_method
-from .derivation import Derivation, Method, Question
+from .derivation import Derivation, Question
 
-_LETTERS = "klmnpqrstuvwijabcdefgh"
-
-
-def _differential(question: Question) -> Derivation:
-    from .differential import derive
-
-    return derive(question)
+METHODS = ("index", "differential", "adjoint")  # each is a module, imported when it is first asked
 
 
-def _adjoint(question: Question) -> Derivation:
-    from .adjoint import derive
-
-    return derive(question)
-
-
-METHODS: dict[str, Method] = {
-    "index": index_method.derive,
-    "differential": _differential,
-    "adjoint": _adjoint,
-}
-
-
-def explained(question: Question, method: str) -> Derivation:
-    """The derivation by a method; DerivativeError where there is no such method."""
+def derive(question: Question, method: str) -> Derivation:
+    """The derivation by a method; DerivativeError if there is no such method."""
     if not isinstance(method, str) or method not in METHODS:
-        known = ", ".join(map(repr, METHODS))
         raise DerivativeError(
             f"unknown method {method!r}",
-            facts=[f"known are {known}"],
+            facts=[f"known are {', '.join(map(repr, METHODS))}"],
             hint="leave it out for 'index'",
         )
-    return METHODS[method](question)
+    derivation: Derivation = import_module(f".{method}", __package__).derive(question)
+    return derivation
 
 
-def named_apart(text: str, context: Context, indices: tuple[str, ...]) -> str:
-    """The variable with letters for its axes that the user has not used; as given where it names them.
+def with_unused_letters(text: str, context: Context, indices: tuple[str, ...]) -> str:
+    """The variable with letters for its axes that the user has not used; as given if it names them.
 
     So the user's own dummy indices stay what they are.
     """
@@ -59,5 +40,5 @@ def named_apart(text: str, context: Context, indices: tuple[str, ...]) -> str:
     taken = {letter for letters in context.letters.values() for letter in letters}
     taken.update(indices, context.variables, context.declared, context.definitions.values())
     numbered = (f"{letter}{k}" for k in count(1) for letter in "kl")
-    fresh = (letter for letter in chain(_LETTERS, numbered) if letter not in taken)
+    fresh = (c for c in chain("klmnpqrstuvwijabcdefgh", numbered) if c not in taken)
     return f"{name}[{','.join(next(fresh) for _ in x.shape)}]"

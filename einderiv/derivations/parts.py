@@ -1,14 +1,16 @@
 """Which parts of an expression a derivation names and derives once.
 
-In: a term, the user's own definitions, the variable. Out: nodes with names, those below first.
+In: a term, the user's own definitions, the nodes that depend on the variable (`moving`).
+Out: nodes with names, those below first.
 Invariant: what is left of each definition and of the result fits a line or two, however large the term.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from itertools import chain, count
 
+from ..notations import Context
 from ..printers import shared_nodes
 from ..terms import (
     SPECIAL_TENSORS,
@@ -29,70 +31,91 @@ from ..terms import (
 )
 
 _LINE = 64  # characters: a longer part becomes a definition; (X[a,b]*th[b] - Y[a]) has 20
+_MATRIX_LINE = 60  # the same in matrix notation, about
 _ARGUMENT = 18  # characters of an argument that a function's derivative would write twice
-_MATRIX = 8  # the same for inverses and determinants, whose derivatives have the inverse in them
+_MATRIX_ARGUMENT = (
+    8  # the same for inverses and determinants, whose derivatives have the inverse in them
+)
 _NAME = 4
 
 
-def named_parts(
-    root: Expr, known: Mapping[Expr, str], moving: Set[Expr], taken: Iterable[str]
-) -> dict[Expr, str]:
-    """Parts below `root` that get a name: the user's, those that stand twice, and long ones.
+def reserved_names(context: Context) -> set[str]:
+    """Names that a definition must not take."""
+    return {*context.variables, *context.declared, *SPECIAL_TENSORS}
 
-    `moving` holds the nodes that depend on the variable: only they are derived, so only they count as long
-    arguments.
-    """
+
+def free_name(wanted: Iterable[str | None], taken: set[str], more: Iterable[str] = ()) -> str:
+    """The first name that is not taken; it is taken from now on."""
+    fallback = (f"F{k}" for k in count(1))
+    name = next(name for name in chain(wanted, more, fallback) if name and name not in taken)
+    taken.add(name)
+    return name
+
+
+def named_parts(
+    root: Expr, known: Mapping[Expr, str], moving: Set[Expr], taken: set[str]
+) -> dict[Expr, str]:
+    """Parts below `root` that get a name in index notation: the user's, those that occur twice, long ones."""
+    most = {  # arguments whose function repeats them in its derivative
+        node.children[0]: _MATRIX_ARGUMENT if WHOLE[node.function].matrix else _ARGUMENT
+        for node in postorder([root])
+        if isinstance(node, Apply) and node.children and node.children[0] in moving
+    }
+
+    def own_length(node: Expr) -> int:
+        if isinstance(node, Variable):
+            return len(node.name) + 2 * node.rank + 1
+        return 2 + (len(node.children) if isinstance(node, Sum | Contraction) else 4)
+
+    def is_named(node: Expr, size: int, is_known: bool) -> bool:
+        return not _is_plain(node) and (is_known or size > min(_LINE, most.get(node, size)))
+
+    return _names(
+        root, known, moving, taken, own_length, is_named, lambda node, _: _NAME + 2 * node.rank
+    )
+
+
+def named_matrices(
+    root: Expr, known: Mapping[Expr, str], moving: Set[Expr], taken: set[str]
+) -> dict[Expr, str]:
+    """The same in matrix notation, in which a part has two axes at most."""
+
+    def own_length(node: Expr) -> int:
+        if isinstance(node, Variable):
+            return len(node.name)
+        if isinstance(node, Sum | Contraction):
+            return 2 * len(node.children)
+        return 2 if isinstance(node, Literal) else 5
+
+    def is_named(node: Expr, size: int, is_known: bool) -> bool:
+        return node.rank <= 2 and (is_known or (size > _MATRIX_LINE and not is_view(node)))
+
+    return _names(root, known, moving, taken, own_length, is_named, lambda _, name: len(name))
+
+
+def _names(
+    root: Expr,
+    known: Mapping[Expr, str],
+    moving: Set[Expr],
+    taken: set[str],
+    own_length: Callable[[Expr], int],
+    is_named: Callable[[Expr, int, bool], bool],
+    name_length: Callable[[Expr, str], int],
+) -> dict[Expr, str]:
+    """`is_named(node, its length, is it the user's or shared?)` chooses; then it is as long as its name."""
     shared = set(shared_nodes(root))
     _, whole = split_scale(root)
-    users = {node for node in known if node.children}
-    chosen: dict[Expr, None] = {}
+    names: dict[Expr, str] = {}
     length: dict[Expr, int] = {}
-    arguments = dict(_arguments(root, moving))
-    for node in postorder([root]):
-        size = _own_length(node) + sum(length[child] for child in node.children)
-        if (
-            node is not root
-            and node is not whole
-            and not _is_plain(node)
-            and (
-                node in shared
-                or (node in users and node in moving)
-                or size > _LINE
-                or size > arguments.get(node, size)
-            )
-        ):
-            chosen[node] = None
-            size = _NAME + 2 * node.rank
-        length[node] = size
-    return _with_names(chosen, known, set(taken))
-
-
-def _with_names(
-    chosen: Iterable[Expr], known: Mapping[Expr, str], taken: set[str]
-) -> dict[Expr, str]:
-    result = {}
     numbers = (f"u{k}" for k in count(1))
-    for node in chosen:
-        name = known.get(node)
-        if name is None or name in taken:
-            name = next(fresh for fresh in numbers if fresh not in taken)
-        taken.add(name)
-        result[node] = name
-    return result
-
-
-def _arguments(root: Expr, moving: Set[Expr]) -> Iterator[tuple[Expr, int]]:
-    """Arguments whose function repeats them in its derivative, and how long they may be."""
     for node in postorder([root]):
-        child = node.children[0] if node.children else node
-        if isinstance(node, Apply) and child in moving and child.children:
-            yield child, _MATRIX if WHOLE[node.function].matrix else _ARGUMENT
-
-
-def _own_length(node: Expr) -> int:
-    if isinstance(node, Variable):
-        return len(node.name) + 2 * node.rank + 1
-    return 2 + (len(node.children) if isinstance(node, Sum | Contraction) else 4)
+        size = own_length(node) + sum(length[child] for child in node.children)
+        is_known = node in shared or (node in known and node in moving)
+        if node.children and node not in (root, whole) and is_named(node, size, is_known):
+            names[node] = free_name((known.get(node),), taken, numbers)
+            size = name_length(node, names[node])
+        length[node] = size
+    return names
 
 
 def _is_plain(node: Expr) -> bool:
@@ -106,56 +129,3 @@ def _is_plain(node: Expr) -> bool:
         base, exponent = base_and_exponent(node)
         return exponent != 1 and not base.children
     return isinstance(node, Sum) and len(node.children) < 2 and all(map(_is_plain, node.children))
-
-
-def reserved_names(variables: Iterable[str], definitions: Iterable[str]) -> set[str]:
-    """Names that a definition must not take."""
-    return {*variables, *definitions, *SPECIAL_TENSORS}
-
-
-# Which parts of an expression get a name in matrix notation.
-#
-# In: a term, the user's definitions, the variable's dependents. Out: nodes with names, those below first.
-# Invariant: what is left of each definition and of the result fits a line, however large the term.
-
-_LINE_matrix_parts = 60  # characters, about
-
-
-def named_matrices(
-    root: Expr, known: Mapping[Expr, str], moving: Set[Expr], taken: set[str]
-) -> dict[Expr, str]:
-    """Parts below `root` that get a name: the user's that move, those that stand twice, and long ones."""
-    shared = set(shared_nodes(root))
-    _, whole = split_scale(root)
-    chosen: dict[Expr, str] = {}
-    length: dict[Expr, int] = {}
-    numbers = (f"u{k}" for k in count(1))
-    for node in postorder([root]):
-        size = _own_length_matrix_parts(node) + sum(length[child] for child in node.children)
-        is_users = node in known and node in moving
-        named = node in shared or is_users or (size > _LINE_matrix_parts and not _is_view(node))
-        if named and node.children and node is not root and node is not whole and node.rank <= 2:
-            chosen[node] = free_name((known.get(node),), taken, numbers)
-            taken.add(chosen[node])
-            size = len(chosen[node])
-        length[node] = size
-    return chosen
-
-
-def free_name(wanted: Iterable[str | None], taken: Iterable[str], more: Iterable[str] = ()) -> str:
-    """The first name that is not taken."""
-    used = set(taken)
-    fallback = (f"F{k}" for k in count(1))
-    return next(name for name in chain(wanted, more, fallback) if name and name not in used)
-
-
-def _own_length_matrix_parts(node: Expr) -> int:
-    if isinstance(node, Variable):
-        return len(node.name)
-    if isinstance(node, Sum | Contraction):
-        return 2 * len(node.children)
-    return 2 if isinstance(node, Literal) else 5
-
-
-def _is_view(node: Expr) -> bool:
-    return isinstance(node, Contraction) and is_view(node)

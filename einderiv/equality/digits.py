@@ -7,8 +7,7 @@ the other functions are mpmath's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Context, Decimal, getcontext, localcontext
 from functools import partial
 from typing import Any
@@ -41,33 +40,25 @@ def _mpmath(name: str, *arguments: Decimal) -> Decimal:
         return NAN if isinstance(result, mpmath.mpc) else +Decimal(mpmath.nstr(result, digits))
 
 
-@contextmanager
-def _more_if_small(x: Decimal) -> Iterator[None]:
-    """More digits: as many as cancel in exp(x) - 1."""
+def _near_one(function: Callable[[Decimal], Decimal], x: Decimal) -> Decimal:
+    """The function's value, with as many digits on the way as cancel in exp(x) - 1 in addition."""
     digits = _GUARD + min(max(0, -x.adjusted()), 10_000) if x.is_finite() else 0
     with localcontext(context(getcontext().prec + digits)):
-        yield
+        result = function(x)
+    return +result
 
 
 def _expm1(x: Decimal) -> Decimal:
-    with _more_if_small(x):
-        result = x.exp() - 1
-    return +result
+    return _near_one(lambda x: x.exp() - 1, x)
 
 
 def _log1p(x: Decimal) -> Decimal:
-    with _more_if_small(x):
-        result = (1 + x).ln()
-    return +result
+    return _near_one(lambda x: (1 + x).ln(), x)
 
 
 def _tanh(x: Decimal) -> Decimal:
     small = _expm1(-2 * abs(x))
     return -small / (2 + small) * sign(x)
-
-
-def _softplus(x: Decimal) -> Decimal:
-    return _log1p((-abs(x)).exp()) + x * _step(x)
 
 
 def sign(x: Decimal) -> Decimal:
@@ -103,7 +94,7 @@ FUNCTIONS: dict[str, Callable[..., Decimal]] = {
     "cosh": lambda x: (x.exp() + (-x).exp()) / 2,
     "tanh": _tanh,
     "sigmoid": lambda x: 1 / (1 + (-x).exp()),
-    "softplus": _softplus,
+    "softplus": lambda x: _log1p((-abs(x)).exp()) + x * _step(x),
     "relu": lambda x: x * _step(x),
     "erfc": lambda x: _mpmath("erfc", x) if x < _LARGEST_ERFC else NAN,
     "lgamma": lambda x: _mpmath("loggamma", x) if x > 0 else NAN,

@@ -3,9 +3,8 @@
 In: texts, arrays, Python functions. Out: expressions, programs and derivatives as callables.
 """
 
-from .expression import Expression, parse
+from .expression import Expression, parse, tensor, tensors
 from .functional import compile, grad, hessian, jacobian, value_and_grad
-from .tensors import tensor, tensors
 
 __all__ = [
     "Expression",

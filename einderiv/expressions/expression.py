@@ -1,7 +1,8 @@
 """The user's Expression: a term with the names of its axes and the tensors of its program.
 
-In: texts, names, arrays. Out: Expressions and arrays.
-Invariant: immutable, hashable, picklable; every method calls the layers below and adds only names and checks.
+In: texts, names, arrays. Out: Expressions, texts, pictures and arrays.
+Invariant: immutable, hashable, picklable; every method calls the rooms below and adds only names and checks.
+How the axes of a derivative came about is kept, so that a matrix form can lay them out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..calculus import (
 )
 from ..derivations import Derivation, Question
 from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
-from ..notations import Context, meaning_of, variable_name
+from ..notations import Context, complaints, meaning_of, variable_name
 from ..printers import (
     EinsumText,
     Origin,
@@ -56,14 +57,8 @@ from ..terms import (
     transpose,
     united,
 )
-from .symbols.operands import Symbolic
-from .symbols.operators import PythonOperators
-
-# Expressions that can be differentiated: gradient, Jacobian, Hessian and beyond.
-#
-# In: names of variables. Out: expressions of the same class, their axes laid out as asked.
-# Invariant: immutable; how the axes of a derivative came about is kept, so that a matrix form can lay them
-# out.
+from .symbols.functions import PythonOperators
+from .symbols.operands import symbol_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,234 +77,18 @@ class Layout:
 
         A scalar's derivative by a matrix has the matrix's shape in denominator layout.
         """
-        parts = [rank for rank in self.ranks if rank]
-        if layout is None or len(self.ranks) < 2:
-            return False
-        if parts == [2]:
-            of_variable = self.ranks[0] == 0
-            return of_variable == (layout == "numerator")
-        return (layout == "denominator") != self.denominator
+        if [rank for rank in self.ranks if rank] == [2]:
+            return self.is_row(layout)
+        one_way = layout is None or len(self.ranks) < 2
+        return not one_way and (layout == "denominator") != self.denominator
 
     def is_row(self, layout: str | None) -> bool:
         """Does the matrix form in `layout` show the one axis as a row?
 
         A gradient is a row in numerator layout, a column in denominator layout.
         """
-        if layout is None or len(self.ranks) < 2:
-            return False
         of_variable = self.ranks[0] == 0
-        return of_variable == (layout == "numerator")
-
-
-class Differentiable(Symbolic):
-    """A term with names for its axes, and its derivatives."""
-
-    __slots__ = ("_layout",)
-
-    _layout: Layout
-
-    def _with(
-        self,
-        term: Expr,
-        indices: tuple[str, ...] | None = None,
-        context: Context | None = None,
-        layout: Layout | None = None,
-    ) -> Self:
-        raise NotImplementedError
-
-    @property
-    def variables(self) -> dict[str, Shape]:
-        """The tensors of the program, with the extents of their axes.
-
-        >>> import einderiv as ed
-        >>> ed.parse("A[i,j]*x[j]").variables
-        {'A': ('i', 'j'), 'x': ('j',)}
-        """
-        return {name: x.shape for name, x in self._context.variables.items()}
-
-    # ------------------------------------------------------------ derivatives
-
-    def diff(self, *variables: str, order: int = 1, layout: str = "numerator") -> Self:
-        """The derivative by one variable, or by several one after the other; `order` repeats it.
-
-        Axes: the expression's, then those of each variable in turn (layout="denominator": the last variable's
-        first, the expression's last). `"th[d]"` names the new axes. Entries of a variable are independent,
-        also those of a symmetric one.
-        Raises DerivativeError: no such variable, index in use, a function without derivative.
-
-        >>> import einderiv as ed
-        >>> print(ed.parse("a[i]*X[i,j]*b[j]").diff("X[k,l]"))
-        a[k]*b[l]
-        """
-        check_layout(layout)
-        if not variables:
-            raise DerivativeError(
-                "no variable to differentiate by",
-                facts=[f"the expression has {', '.join(self.variables) or 'no tensors'}"],
-                hint="name one: e.diff('x')",
-            )
-        _check_order(order)
-        result, groups = self, [self._indices]
-        for text in variables:
-            for repetition in range(order):  # the first one has the names that the text gives
-                wanted = text if repetition == 0 else text.partition("[")[0]
-                x, names = self._context.target(wanted, result._indices)
-                result = result._differentiated(x, names)
-                groups.append(names)
-        if layout == "denominator":
-            result = result._layout_reversed(groups)
-        return result
-
-    def _layout_reversed(self, groups: Sequence[tuple[str, ...]]) -> Self:
-        names = tuple(name for group in reversed(groups) for name in group)
-        axes = tuple(self._indices.index(name) for name in names)
-        layout = Layout(self._layout.ranks, denominator=True, by=self._layout.by)
-        return self._with(transpose(self._term, axes), names, layout=layout)
-
-    def _differentiated(self, x: Variable, names: tuple[str, ...]) -> Self:
-        (term,) = simplify([self._term])
-        (result,) = simplify([gradient(term, [x])[x]])
-        before = (term.rank,) if self._layout.denominator else self._layout.ranks
-        layout = Layout((*before, x.rank), by=(*self._layout.by, x.name))
-        return self._with(result, (*self._indices, *names), layout=layout)
-
-    def grad(self, *variables: str) -> Any:
-        """The gradient of a scalar: one Expression for one variable, a dict for several or none (all).
-
-        Raises DerivativeError where the expression has axes.
-
-        >>> import einderiv as ed
-        >>> print(ed.parse("x[i]*x[i]").grad("x"))
-        2*x[i]
-        """
-        self._check_scalar("gradient", f"e.jacobian({', '.join(map(repr, variables)) or '...'})")
-        texts = variables or tuple(self._context.variables)
-        wanted = [self._context.target(text, ()) for text in texts]
-        (term,) = simplify([self._term])
-        found = gradient(term, [x for x, _ in wanted])
-        terms = simplify([found[x] for x, _ in wanted])
-        results = [
-            self._with(t, names, layout=Layout((0, t.rank), by=(x.name,)))
-            for t, (x, names) in zip(terms, wanted, strict=True)
-        ]
-        if len(variables) == 1:
-            return results[0]
-        return dict(zip((x.name for x, _ in wanted), results, strict=True))
-
-    def jacobian(self, variable: str, layout: str = "numerator") -> Self:
-        """The derivative by one variable: the expression's axes, then the variable's."""
-        return self.diff(variable, layout=layout)
-
-    def hessian(self, variable: str, other: str | None = None) -> Self:
-        """The second derivative of a scalar, by one variable twice or by two.
-
-        >>> import einderiv as ed
-        >>> print(ed.parse("x[i]*Q[i,j]*x[j]").hessian("x"))
-        Q[i,j] + Q[j,i]
-        """
-        name = variable_name(variable)
-        self._check_scalar("Hessian", f"e.diff({name!r}, {(name if other is None else other)!r})")
-        return self.diff(variable, name if other is None else other)
-
-    def _check_scalar(self, what: str, instead: str) -> None:
-        if self._term.shape:
-            axes = ", ".join(self._indices)
-            raise DerivativeError(
-                f"the {what} of an expression with {axes_in_words(len(self._term.shape))}",
-                facts=[f"a {what} belongs to a scalar, the axes here are {axes}"],
-                hint=f"use {instead}, or sum the expression: sum[{axes.replace(' ', '')}](...)",
-            )
-
-    def jvp(self, tangents: Mapping[str, str]) -> Self:
-        """The directional derivative; `{"X": "V"}` moves X along a new tensor V of its shape.
-
-        >>> import einderiv as ed
-        >>> print(ed.parse("x[i]*x[i]").jvp({"x": "v"}))
-        2*v[i]*x[i]
-        """
-        if not isinstance(tangents, Mapping):
-            raise DerivativeError(
-                f"{tangents!r} gives no directions",
-                facts=["each variable that moves is given with the name of its direction"],
-                hint="pass a dict: e.jvp({'x': 'v'})",
-            )
-        moving, context = {}, self._context
-        for name, direction in tangents.items():
-            x = self._context.variable(variable_name(name))
-            moving[x], context = context.with_tensor(direction, x.shape)
-        (term,) = simplify([self._term])
-        (result,) = simplify(pushforward([term], moving))
-        return self._with(result, self._indices, context)
-
-    def vjp(self, variable: str, cotangent: str) -> Self:
-        """The derivative contracted with a new tensor of this expression's shape.
-
-        >>> import einderiv as ed
-        >>> print(ed.parse("y[i] = A[i,j]*x[j]").vjp("x", cotangent="g"))
-        A[i,j]*g[i]
-        """
-        x, names = self._context.target(variable, ())
-        g, context = self._context.with_tensor(cotangent, self._term.shape)
-        (term,) = simplify([self._term])
-        (result,) = simplify([sweep(term, [x], g, 0)[x]])
-        return self._with(result, names, context, Layout((0, x.rank)))
-
-    def hvp(self, variable: str, vector: str) -> Self:
-        """The Hessian of a scalar times a new tensor of the variable's shape, without the Hessian."""
-        name = variable_name(variable)
-        result: Self = self.grad(variable).jvp({name: vector})
-        return result
-
-    def laplacian(self, variable: str) -> Self:
-        """The sum of the second derivatives by each entry of a variable.
-
-        >>> import einderiv as ed
-        >>> print(ed.parse("x : (n); c*x[i]*x[i]").laplacian("x"))
-        x : (n,)
-        2*n*c
-        """
-        x, _ = self._context.target(variable, ())
-        second = self.diff(x.name, order=2)
-        labels = tuple(range(self._term.rank))
-        own = tuple(range(self._term.rank, self._term.rank + x.rank))
-        (result,) = simplify([contract([second._term], [(*labels, *own, *own)], labels)])
-        return self._with(result)
-
-    def taylor(self, variable: str, at: str, order: int = 2) -> Self:
-        """The Taylor polynomial in `variable` around the new tensor `at`.
-
-        >>> import einderiv as ed
-        >>> print(ed.parse("exp(x)").taylor("x", at="x0", order=1))
-        exp(x0)*(x - x0) + exp(x0)
-        """
-        _check_order(order)
-        x, _ = self._context.target(variable, ())
-        point, context = self._context.with_tensor(at, x.shape)
-        step = add([(1, x), (-1, point)], x.shape)
-        labels = tuple(range(self._term.rank))
-        terms: list[tuple[Fraction, Expr]] = []
-        current, factorial = self, 1
-        for k in range(order + 1):
-            if k:
-                current, factorial = current.diff(x.name), factorial * k
-            start = len(labels)
-            slots = [tuple(range(start + j * x.rank, start + (j + 1) * x.rank)) for j in range(k)]
-            inner = substituted([current._term], {x: point})[0]
-            axes = (*labels, *(label for slot in slots for label in slot))
-            product = contract([inner, *[step] * k], [axes, *slots], labels)
-            terms.append((Fraction(1, factorial), simplify([product])[0]))
-        result = add(terms, self._term.shape)  # constant, linear, quadratic terms stay apart
-        return self._with(result, self._indices, context)
-
-    def differential(self, variable: str) -> Self:
-        """The differential: the derivative contracted with `d<variable>`.
-
-        >>> import einderiv as ed
-        >>> print(ed.parse("a[i]*X[i,j]*b[j]").differential("X"))
-        a[i]*dX[i,j]*b[j]
-        """
-        name = variable_name(variable)
-        return self.jvp({name: f"d{name}"})
+        return layout is not None and len(self.ranks) > 1 and of_variable == (layout == "numerator")
 
 
 def check_layout(layout: str) -> None:
@@ -330,7 +109,11 @@ def _check_order(order: int) -> None:
         )
 
 
-# ----------------------------------------------------------------------
+def derivatives(term: Expr, variables: Sequence[Variable]) -> list[Expr]:
+    """The derivatives of a term by each variable, simplified."""
+    (simple,) = simplify([term])
+    found = gradient(simple, variables)
+    return simplify([found[x] for x in variables])
 
 
 def parse(
@@ -353,13 +136,13 @@ def parse(
     return Expression(*meaning_of(text, notation, operands, shapes, assume))
 
 
-class Expression(PythonOperators, Differentiable):
+class Expression(PythonOperators):
     """A tensor expression: immutable, callable on arrays, differentiable.
 
     `indices` names the axes, `shape` gives their extents, `variables` those of every tensor.
     """
 
-    __slots__ = ("_executable", "_shown")
+    __slots__ = ("_executable", "_layout", "_shown")
 
     def __init__(
         self,
@@ -387,6 +170,16 @@ class Expression(PythonOperators, Differentiable):
         return self._indices
 
     @property
+    def variables(self) -> dict[str, Shape]:
+        """The tensors of the program, with the extents of their axes.
+
+        >>> import einderiv as ed
+        >>> ed.parse("A[i,j]*x[j]").variables
+        {'A': ('i', 'j'), 'x': ('j',)}
+        """
+        return {name: x.shape for name, x in self._context.variables.items()}
+
+    @property
     def term(self) -> Expr:
         """The term, with the assumptions applied."""
         if self._shown is None:
@@ -395,7 +188,7 @@ class Expression(PythonOperators, Differentiable):
 
     def __eq__(self, other: object) -> bool:
         """The same term, up to the names of indices and of extents."""
-        compared = self._compared(other, "equal")
+        compared = self._compare(other, "equal")
         if compared is not None:
             return compared  # type: ignore[no-any-return]
         if not isinstance(other, Expression):
@@ -404,25 +197,18 @@ class Expression(PythonOperators, Differentiable):
 
     def __ne__(self, other: object) -> bool:
         """The opposite; for the arrays of a traced function entry by entry."""
-        compared = self._compared(other, "not_equal")
+        compared = self._compare(other, "not_equal")
         return not self == other if compared is None else compared
 
     def __hash__(self) -> int:
         return hash(declared_everywhere(self.term).digest)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        extra = [*self._context.variables.values(), *self._context.definitions]
-        data = dump([self._term, *extra])
         context = self._context
-        rest = (
-            tuple(context.variables),
-            tuple(context.definitions.values()),
-            dict(context.assumptions),
-            dict(context.letters),
-            context.declared,
-            context.name,
-        )
-        return _restored, (data, self._indices, rest, self._layout)
+        data = dump([self._term, *context.variables.values(), *context.definitions])
+        names = tuple(context.variables), tuple(context.definitions.values())
+        rest = replace(context, variables={}, definitions={})
+        return _restore, (data, names, self._indices, rest, self._layout)
 
     # ------------------------------------------------------------ printing
 
@@ -556,8 +342,6 @@ class Expression(PythonOperators, Differentiable):
             return self._executable(sizes=sizes, **more)
         return self._executable(arrays, sizes=sizes, **more)
 
-    # ------------------------------------------------------------ algebra
-
     def _with(
         self,
         term: Expr,
@@ -565,10 +349,186 @@ class Expression(PythonOperators, Differentiable):
         context: Context | None = None,
         layout: Layout | None = None,
     ) -> Self:
-        if layout is None and indices is None:
-            layout = self._layout
-        indices = self._indices if indices is None else indices
+        if indices is None:
+            indices, layout = self._indices, layout or self._layout
         return type(self)(term, indices, self._context if context is None else context, layout)
+
+    # ------------------------------------------------------------ derivatives
+
+    def diff(self, *variables: str, order: int = 1, layout: str = "numerator") -> Self:
+        """The derivative by one variable, or by several one after the other; `order` repeats it.
+
+        Axes: the expression's, then those of each variable in turn (layout="denominator": the last variable's
+        first, the expression's last). `"th[d]"` names the new axes. Entries of a variable are independent,
+        also those of a symmetric one.
+        Raises DerivativeError: no such variable, index in use, a function without derivative.
+
+        >>> import einderiv as ed
+        >>> print(ed.parse("a[i]*X[i,j]*b[j]").diff("X[k,l]"))
+        a[k]*b[l]
+        """
+        check_layout(layout)
+        if not variables:
+            raise DerivativeError(
+                "no variable to differentiate by",
+                facts=[f"the expression has {', '.join(self.variables) or 'no tensors'}"],
+                hint="name one: e.diff('x')",
+            )
+        _check_order(order)
+        result, groups = self, [self._indices]
+        for text in variables:
+            for repetition in range(order):  # the first one has the names that the text gives
+                wanted = text if repetition == 0 else text.partition("[")[0]
+                x, names = self._context.target(wanted, result._indices)
+                (term,) = derivatives(result._term, [x])
+                before = result._layout
+                ranks = (result._term.rank,) if before.denominator else before.ranks
+                axes = Layout((*ranks, x.rank), by=(*before.by, x.name))
+                result = result._with(term, (*result._indices, *names), layout=axes)
+                groups.append(names)
+        if layout == "numerator":
+            return result
+        names = tuple(name for group in reversed(groups) for name in group)
+        term = transpose(result._term, tuple(map(result._indices.index, names)))
+        return result._with(term, names, layout=replace(result._layout, denominator=True))
+
+    def grad(self, *variables: str) -> Any:
+        """The gradient of a scalar: one Expression for one variable, a dict for several or none (all).
+
+        Raises DerivativeError where the expression has axes.
+
+        >>> import einderiv as ed
+        >>> print(ed.parse("x[i]*x[i]").grad("x"))
+        2*x[i]
+        """
+        self._check_scalar("gradient", f"e.jacobian({', '.join(map(repr, variables)) or '...'})")
+        texts = variables or tuple(self._context.variables)
+        wanted = [self._context.target(text, ()) for text in texts]
+        terms = derivatives(self._term, [x for x, _ in wanted])
+        results = [
+            self._with(t, names, layout=Layout((0, t.rank), by=(x.name,)))
+            for t, (x, names) in zip(terms, wanted, strict=True)
+        ]
+        if len(variables) == 1:
+            return results[0]
+        return dict(zip((x.name for x, _ in wanted), results, strict=True))
+
+    def jacobian(self, variable: str, layout: str = "numerator") -> Self:
+        """The derivative by one variable: the expression's axes, then the variable's."""
+        return self.diff(variable, layout=layout)
+
+    def hessian(self, variable: str, other: str | None = None) -> Self:
+        """The second derivative of a scalar, by one variable twice or by two.
+
+        >>> import einderiv as ed
+        >>> print(ed.parse("x[i]*Q[i,j]*x[j]").hessian("x"))
+        Q[i,j] + Q[j,i]
+        """
+        name = variable_name(variable)
+        self._check_scalar("Hessian", f"e.diff({name!r}, {(name if other is None else other)!r})")
+        return self.diff(variable, name if other is None else other)
+
+    def _check_scalar(self, what: str, instead: str) -> None:
+        if self._term.shape:
+            axes = ", ".join(self._indices)
+            raise DerivativeError(
+                f"the {what} of an expression with {axes_in_words(len(self._term.shape))}",
+                facts=[f"a {what} belongs to a scalar, the axes here are {axes}"],
+                hint=f"use {instead}, or sum the expression: sum[{axes.replace(' ', '')}](...)",
+            )
+
+    def jvp(self, tangents: Mapping[str, str]) -> Self:
+        """The directional derivative; `{"X": "V"}` moves X along a new tensor V of its shape.
+
+        >>> import einderiv as ed
+        >>> print(ed.parse("x[i]*x[i]").jvp({"x": "v"}))
+        2*v[i]*x[i]
+        """
+        if not isinstance(tangents, Mapping):
+            raise DerivativeError(
+                f"{tangents!r} gives no directions",
+                facts=["each variable that moves is given with the name of its direction"],
+                hint="pass a dict: e.jvp({'x': 'v'})",
+            )
+        moving, context = {}, self._context
+        for name, direction in tangents.items():
+            x = self._context.variable(variable_name(name))
+            moving[x], context = context.with_tensor(direction, x.shape)
+        (term,) = simplify([self._term])
+        (result,) = simplify(pushforward([term], moving))
+        return self._with(result, self._indices, context)
+
+    def vjp(self, variable: str, cotangent: str) -> Self:
+        """The derivative contracted with a new tensor of this expression's shape.
+
+        >>> import einderiv as ed
+        >>> print(ed.parse("y[i] = A[i,j]*x[j]").vjp("x", cotangent="g"))
+        A[i,j]*g[i]
+        """
+        x, names = self._context.target(variable, ())
+        g, context = self._context.with_tensor(cotangent, self._term.shape)
+        (term,) = simplify([self._term])
+        (result,) = simplify([sweep(term, [x], g, 0)[x]])
+        return self._with(result, names, context, Layout((0, x.rank)))
+
+    def hvp(self, variable: str, vector: str) -> Self:
+        """The Hessian of a scalar times a new tensor of the variable's shape, without the Hessian."""
+        name = variable_name(variable)
+        result: Self = self.grad(variable).jvp({name: vector})
+        return result
+
+    def laplacian(self, variable: str) -> Self:
+        """The sum of the second derivatives by each entry of a variable.
+
+        >>> import einderiv as ed
+        >>> print(ed.parse("x : (n); c*x[i]*x[i]").laplacian("x"))
+        x : (n,)
+        2*n*c
+        """
+        x, _ = self._context.target(variable, ())
+        second = self.diff(x.name, order=2)
+        labels = tuple(range(self._term.rank))
+        own = tuple(range(self._term.rank, self._term.rank + x.rank))
+        (result,) = simplify([contract([second._term], [(*labels, *own, *own)], labels)])
+        return self._with(result)
+
+    def taylor(self, variable: str, at: str, order: int = 2) -> Self:
+        """The Taylor polynomial in `variable` around the new tensor `at`.
+
+        >>> import einderiv as ed
+        >>> print(ed.parse("exp(x)").taylor("x", at="x0", order=1))
+        exp(x0)*(x - x0) + exp(x0)
+        """
+        _check_order(order)
+        x, _ = self._context.target(variable, ())
+        point, context = self._context.with_tensor(at, x.shape)
+        step = add([(1, x), (-1, point)], x.shape)
+        labels = tuple(range(self._term.rank))
+        terms: list[tuple[Fraction, Expr]] = []
+        current, factorial = self, 1
+        for k in range(order + 1):
+            if k:
+                current, factorial = current.diff(x.name), factorial * k
+            start = len(labels)
+            slots = [tuple(range(start + j * x.rank, start + (j + 1) * x.rank)) for j in range(k)]
+            inner = substituted([current._term], {x: point})[0]
+            axes = (*labels, *(label for slot in slots for label in slot))
+            product = contract([inner, *[step] * k], [axes, *slots], labels)
+            terms.append((Fraction(1, factorial), simplify([product])[0]))
+        result = add(terms, self._term.shape)  # constant, linear, quadratic terms stay apart
+        return self._with(result, self._indices, context)
+
+    def differential(self, variable: str) -> Self:
+        """The differential: the derivative contracted with `d<variable>`.
+
+        >>> import einderiv as ed
+        >>> print(ed.parse("a[i]*X[i,j]*b[j]").differential("X"))
+        a[i]*dX[i,j]*b[j]
+        """
+        name = variable_name(variable)
+        return self.jvp({name: f"d{name}"})
+
+    # ------------------------------------------------------------ algebra
 
     def simplify(self) -> Expression:
         """Products and sums flattened, like terms and common factors collected, stable forms chosen.
@@ -596,85 +556,185 @@ class Expression(PythonOperators, Differentiable):
         >>> [step.rule for step in d.steps[-2:]]
         ['deltas contracted', 'matrix form']
         """
-        from ..derivations import explained, named_apart
+        from ..derivations import derive, with_unused_letters
 
-        wrt = named_apart(wrt, self._context, self._indices)
+        wrt = with_unused_letters(wrt, self._context, self._indices)
         answer = self.diff(wrt, layout=layout)
         x, names = self._context.target(wrt, self._indices)
         given = (self._term, self._indices, x, names, self._context)
-        return explained(Question(self, *given, answer, layout), method)
+        return derive(Question(self, *given, answer, layout), method)
 
     def substitute(
         self, expressions: Mapping[str, str | Expression] | None = None, /, **more: str | Expression
     ) -> Expression:
         """Tensors replaced by expressions; texts read the other tensors with the ranks they have here.
 
-        A replacement's indices stand for the tensor's axes in order.
+        A replacement's indices stand for the tensor's axes in order. All are replaced at once; tensors of
+        one name are one, inside and outside.
 
         >>> print(parse("X[a,b]*th[b]").substitute(th="A[b,k]*u[k]"))
         X[a,b]*(A[b,k]*u[k])
         """
-        given = {**(expressions or {}), **more}
-        return _substituted(self, given)
-
-
-def _substituted(expr: Expression, given: Mapping[str, str | Expression]) -> Expression:
-    """Each named tensor replaced, all at once; tensors of one name are one, inside and outside."""
-    context = expr._context
-    programs = [(expr._term, context.variables)]
-    same = []
-    targets = []
-    for name, text in given.items():
-        x = context.variable(variable_name(name))
-        if not isinstance(text, str | Expression):
-            raise NotationError(
-                f"the replacement of {name} is no expression",
-                facts=[f"it is of type {type(text).__name__}"],
-                hint="pass a text or an Expression",
+        context = self._context
+        programs = [(self._term, context.variables)]
+        same, targets = [], []
+        for name, replacement in {**(expressions or {}), **more}.items():
+            x = context.variable(variable_name(name))
+            if not isinstance(replacement, str | Expression):
+                raise NotationError(
+                    f"the replacement of {name} is no expression",
+                    facts=[f"it is of type {type(replacement).__name__}"],
+                    hint="pass a text or an Expression",
+                )
+            if isinstance(replacement, str):
+                words = set(re.findall(r"[^\W\d]\w*", replacement))
+                shapes = {n: v.shape for n, v in context.variables.items() if n in words}
+                replacement = parse(replacement, shapes=shapes)
+            if replacement._term.rank != x.rank:
+                raise DimensionError(
+                    f"{name} has {axes_in_words(x.rank)}, "
+                    f"its replacement has {axes_in_words(replacement._term.rank)}",
+                    hint=f"write {name} with {axes_in_words(x.rank)} free",
+                )
+            number = len(programs)
+            programs.append((replacement._term, replacement._context.variables))
+            same += [((0, a), (number, b)) for a, b in zip(x.shape, replacement.shape, strict=True)]
+            inner = replacement._context
+            targets.append(name)
+            context = replace(
+                context,
+                assumptions={**inner.assumptions, **context.assumptions},
+                letters={**inner.letters, **context.letters},
+                declared=context.declared | inner.declared,
             )
-        shapes = {n: v.shape for n, v in context.variables.items()}
-        replacement = (
-            parse(text, shapes=_mentioned(text, shapes)) if isinstance(text, str) else text
-        )
-        if replacement._term.rank != x.rank:
-            raise DimensionError(
-                f"{name} has {axes_in_words(x.rank)}, "
-                f"its replacement has {axes_in_words(replacement._term.rank)}",
-                hint=f"write {name} with {axes_in_words(x.rank)} free",
-            )
-        number = len(programs)
-        programs.append((replacement._term, replacement._context.variables))
-        same += [((0, a), (number, b)) for a, b in zip(x.shape, replacement.shape, strict=True)]
-        inner = replacement._context
-        targets.append(name)
-        context = replace(
-            context,
-            assumptions={**inner.assumptions, **context.assumptions},
-            letters={**inner.letters, **context.letters},
-            declared=context.declared | inner.declared,
-        )
-    (term, *replacements), variables = united(programs, same)
-    places: dict[Expr, Expr] = {
-        variables[name]: new for name, new in zip(targets, replacements, strict=True)
-    }
-    (result,) = substituted([term], places)
-    mentioned = {n for _, own in programs[1:] for n in own}
-    left = {n: x for n, x in variables.items() if n not in targets or n in mentioned}
-    return Expression(result, expr._indices, replace(context, variables=left), expr._layout)
+        (term, *replacements), variables = united(programs, same)
+        places: dict[Expr, Expr] = {
+            variables[name]: new for name, new in zip(targets, replacements, strict=True)
+        }
+        (result,) = substituted([term], places)
+        mentioned = {n for _, own in programs[1:] for n in own}
+        left = {n: x for n, x in variables.items() if n not in targets or n in mentioned}
+        return self._with(result, context=replace(context, variables=left))
 
 
-def _mentioned(text: str, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The tensors of `shapes` that a text names."""
-    words = set(re.findall(r"[^\W\d]\w*", text))
-    return {name: shape for name, shape in shapes.items() if name in words}
-
-
-def _restored(
-    data: Any, indices: tuple[str, ...], rest: tuple[Any, ...], layout: Layout
+def _restore(
+    data: Any,
+    names: tuple[tuple[str, ...], ...],
+    indices: tuple[str, ...],
+    rest: Context,
+    layout: Layout,
 ) -> Expression:
-    names, definition_names, assumptions, letters, declared, name = rest
     term, *others = load(data)
-    variables = dict(zip(names, others, strict=False))
-    definitions = dict(zip(others[len(names) :], definition_names, strict=True))
-    context = Context(variables, assumptions, letters, definitions, declared, name)
+    variables: dict[str, Any] = dict(zip(names[0], others, strict=False))
+    definitions = dict(zip(others[len(variables) :], names[1], strict=True))
+    context = replace(rest, variables=variables, definitions=definitions)
     return Expression(term, indices, context, layout)
+
+
+def symbol(x: Variable, context: Context) -> Any:
+    """A tensor as a symbol."""
+    return symbol_of(Expression(x, ("",) * x.rank, context), x)
+
+
+# ---------------------------------------------------------------- symbols by name
+
+_TENSOR = re.compile(r"\s*([^\W\d]\w*)\s*(?:\[([^\[\]]*)\])?\s*[,;]?")
+
+
+def tensors(
+    names: str, *, assume: Mapping[str, Iterable[str]] | None = None
+) -> tuple[Expression, ...]:
+    """Symbols for tensors, each with the extents of its axes: names or numbers; a name alone is a scalar.
+
+    They work as NumPy arrays do in expressions and in NumPy's functions, and nothing is evaluated:
+    the result is an expression. `assume` gives assumptions by name (`{"Q": "symmetric"}`).
+    Raises NotationError where the names cannot be read.
+
+    >>> X, th, Y = tensors("X[n,d] th[d] Y[n]")
+    >>> r = X @ th - Y
+    >>> J = (r*r).sum()/r.shape[0]
+    >>> J.grad("th").matrix()
+    "2/n*X'*(X*th - Y)"
+    """
+    given = _read(names)
+    complaints.check_names(assume or {}, "assume={'Q': 'symmetric'}")
+    unknown = [name for name in assume or {} if name not in given]
+    if unknown:
+        raise NotationError(
+            f"{unknown[0]} has assumptions and is no tensor here",
+            facts=[f"the tensors are {', '.join(given)}"],
+            hint="name it among the tensors, or drop the assumption",
+        )
+    return tuple(_symbol(name, axes, (assume or {}).get(name, ())) for name, axes in given.items())
+
+
+def tensor(name: str, *, assume: str | Iterable[str] = ()) -> Expression:
+    """A symbol for one tensor.
+
+    >>> tensor("Y[n]").shape
+    ('n',)
+    """
+    given = _read(name)
+    if len(given) != 1:
+        raise NotationError(
+            f"{name!r} names {len(given)} tensors",
+            facts=["one is wanted"],
+            hint="use ed.tensors for several",
+        )
+    ((only, axes),) = given.items()
+    return _symbol(only, axes, (assume,) if isinstance(assume, str) else assume)
+
+
+def _symbol(name: str, axes: tuple[Dim, ...], words: Iterable[str]) -> Expression:
+    assumptions = frozenset(complaints.assumptions(words))
+    declared = frozenset(dim for dim in axes if isinstance(dim, str))
+    x = Variable(name, axes)
+    given = {name: assumptions} if assumptions else {}
+    found: Expression = symbol(x, Context({name: x}, given, declared=declared))
+    return found
+
+
+def _read(text: str) -> dict[str, tuple[Dim, ...]]:
+    if not isinstance(text, str):
+        raise NotationError(
+            f"{text!r} names no tensors",
+            facts=["the tensors are given in a text"],
+            hint="write ed.tensors('X[n,d] th[d] c')",
+        )
+    found: dict[str, tuple[Dim, ...]] = {}
+    at = 0
+    while text[at:].strip():
+        match = _TENSOR.match(text, at)
+        if match is None:
+            place = at + len(text[at:]) - len(text[at:].lstrip())
+            raise NotationError(
+                "no tensor can be read here",
+                source=text,
+                spans=[(place, place + 1)],
+                facts=["a tensor is a name, then the extents of its axes in brackets"],
+                hint="write for example 'X[n,d] th[d] c'",
+            )
+        name, inside = match[1], match[2]
+        words = [word.strip() for word in inside.split(",")] if (inside or "").strip() else []
+        for word in words:
+            if not word.isidentifier() and not word.isdecimal():
+                raise NotationError(
+                    f"{word!r} is no extent of {name}",
+                    source=text,
+                    spans=[match.span(2)],
+                    facts=["an extent is a name or a whole number"],
+                    hint=f"write for example {name}[n,3]",
+                )
+        axes = tuple(int(word) if word.isdecimal() else word for word in words)
+        if found.setdefault(name, axes) != axes:
+            raise NotationError(
+                f"{name} has two shapes",
+                source=text,
+                spans=[match.span(1)],
+                facts=[f"({', '.join(map(str, found[name]))}) and ({', '.join(map(str, axes))})"],
+                hint="give one of them another name",
+            )
+        at = match.end()
+    if not found:
+        raise NotationError("no tensor is named", hint="write for example 'X[n,d] th[d] c'")
+    return found

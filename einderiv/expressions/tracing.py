@@ -3,7 +3,7 @@
 In: a function and arguments of a call. Out: `Traced`: what it computes as terms, the arrays they need.
 Invariant: a trace holds for every call with its signature: ranks, which extents are equal, which are 1, the
 values of arguments that are no arrays of numbers. Arrays that the function uses besides its arguments become
-tensors that travel with the trace. What else it reads: `fingerprints.py`; trees: `containers.py`.
+tensors that travel with the trace; what else it reads is in its fingerprint.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import inspect
 import os
 import sysconfig
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,70 +26,69 @@ from ..errors import DataError, EinderivError, NotationError
 from ..notations import Context
 from ..programs import converted
 from ..terms import Dim, Variable
-from .expression import Expression
-from .symbols.operands import Size, Symbolic, is_ours, located, made, operand, tracing
+from .expression import Expression, symbol
+from .symbols.indexing import expression_of
+from .symbols.operands import (
+    Array,
+    Constants,
+    Size,
+    Symbolic,
+    fresh_name,
+    is_ours,
+    locate,
+    operand,
+    symbol_of,
+    tracing,
+)
 
-# Nested tuples, lists and dicts of arrays, as functions take and return them.
-#
-# In: a nested value. Out: its leaves and its structure; a value of that structure from other leaves.
-# Invariant: dicts by sorted keys and None without leaves, as JAX's pytrees; anything that is no tuple, list,
-# dict or None is a leaf.
+# ---------------------------------------------------------------- nested arguments and results
 
+# As JAX's pytrees: dicts by sorted keys, None without leaves; all but tuples, lists and dicts are leaves.
 Structure = Hashable  # () for a leaf, else the kind, its keys and the structures inside
 _NOTHING = (("none", 0), ())
 
 
-def flattened(value: Any) -> tuple[list[Any], Structure]:
+def leaves_of(value: Any) -> tuple[list[Any], Structure]:
     """The leaves of a nested value, and its structure.
 
-    >>> flattened({"w": [1, 2], "b": 3})[0]
+    >>> leaves_of({"w": [1, 2], "b": 3})[0]
     [3, 1, 2]
     """
     if value is None:
         return [], _NOTHING
+    kind: Hashable
     if isinstance(value, dict):
-        keys = _ordered(value)
-        kind: Hashable = ("dict", tuple(keys))
-        inside = [value[key] for key in keys]
+        keys = list(value)
+        with suppress(TypeError):
+            keys = sorted(value)
+        kind, inside = ("dict", tuple(keys)), [value[key] for key in keys]
     elif isinstance(value, tuple | list):
-        fields = getattr(value, "_fields", None)
-        kind = ("named", type(value)) if fields else (type(value).__name__, len(value))
-        inside = list(value)
+        kind = ("list" if isinstance(value, list) else "tuple", len(value))
+        kind, inside = ("named", type(value)) if hasattr(value, "_fields") else kind, list(value)
     else:
         return [value], ()
     leaves: list[Any] = []
     structures: list[Structure] = []
     for item in inside:
-        own, structure = flattened(item)
+        own, structure = leaves_of(item)
         leaves += own
         structures.append(structure)
     return leaves, (kind, tuple(structures))
 
 
-def _ordered(value: dict[Any, Any]) -> list[Any]:
-    """The keys, sorted where they can be."""
-    try:
-        return sorted(value)
-    except TypeError:
-        return list(value)
-
-
-def rebuilt(structure: Structure, leaves: Iterable[Any]) -> Any:
+def nest(structure: Any, leaves: Iterable[Any]) -> Any:
     """A value of a structure.
 
-    >>> rebuilt(flattened((1, [2]))[1], "ab")
+    >>> nest(leaves_of((1, [2]))[1], "ab")
     ('a', ['b'])
     """
-    return _built(structure, iter(leaves))
-
-
-def _built(structure: Any, leaves: Iterator[Any]) -> Any:
+    leaves = iter(leaves)
     if structure == ():
         return next(leaves)
     (name, detail), inside = structure
     if name == "none":
         return None
-    values = [_built(part, leaves) for part in inside]
+    values = [nest(part, leaves) for part in inside]
     if name == "dict":
         return dict(zip(detail, values, strict=True))
     if name == "named":
@@ -95,12 +96,10 @@ def _built(structure: Any, leaves: Iterator[Any]) -> Any:
     return tuple(values) if name == "tuple" else values
 
 
-# What a function reads besides its arguments, as a key that changes when it does.
-#
-# In: a function. Out: a hashable fingerprint, and the objects whose identity it uses (to keep them alive).
-# Invariant: numbers, texts and small arrays count by value; lists, tuples, dicts, attributes of objects and
-# helper functions by what is in them, to a depth; everything else by identity. Of a large array a sample
-# counts: 256 entries spread over it.
+# ---------------------------------------------------------------- what a function reads
+
+# Numbers, texts and small arrays count by value; lists, tuples, dicts, attributes of objects and helper
+# functions by what is in them, to a depth; everything else by identity. Of a large array a sample counts.
 
 _DEPTH = 4  # helper of a helper, entry of a dict of an object ...
 _MOST = 64  # entries of a container that are looked at
@@ -135,35 +134,23 @@ def _of(value: Any, depth: int, held: list[Any]) -> Hashable:
     if kind in _PLAIN or isinstance(value, np.generic):
         return kind, value
     if isinstance(value, np.ndarray):
-        return _of_array(value, held)
+        if value.nbytes <= _SMALL and not value.dtype.hasobject:
+            return value.shape, value.dtype.str, value.tobytes()
+        held.append(value)
+        flat = value.reshape(-1) if value.flags.c_contiguous else value.flat
+        sample = b"" if value.dtype.hasobject else flat[:: value.size // _SAMPLE + 1].tobytes()
+        return id(value), sample
     held.append(value)
     if not depth or isinstance(value, ModuleType | type | BuiltinFunctionType):
         return id(value)
-    if isinstance(value, list | tuple | dict | set | frozenset):
-        return _of_container(value, depth, held)
-    return id(value), tuple(_of(part, depth - 1, held) for part in _parts(value))
-
-
-def _of_array(array: np.ndarray[Any, Any], held: list[Any]) -> Hashable:
-    if array.dtype.hasobject:
-        held.append(array)
-        return id(array)
-    if array.nbytes > _SMALL:
-        held.append(array)
-        flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
-        return id(array), flat[:: array.size // _SAMPLE].tobytes()
-    return array.shape, array.dtype.str, array.tobytes()
-
-
-def _of_container(value: Any, depth: int, held: list[Any]) -> Hashable:
+    if not isinstance(value, list | tuple | dict | set | frozenset):
+        return id(value), tuple(_of(part, depth - 1, held) for part in _parts(value))
     if len(value) > _MOST:
         return id(value)
-    if isinstance(value, dict):
-        keys = tuple(_of(key, depth - 1, held) for key in value)
-        return dict, keys, tuple(_of(part, depth - 1, held) for part in value.values())
     if isinstance(value, set | frozenset):
         return set, id(value), len(value)
-    return type(value), tuple(_of(part, depth - 1, held) for part in value)
+    parts = chain(value, value.values()) if isinstance(value, dict) else value
+    return kind, tuple(_of(part, depth - 1, held) for part in parts)
 
 
 def _parts(value: Any) -> Iterator[Any]:
@@ -217,23 +204,19 @@ def _names(code: CodeType) -> tuple[str, ...]:
     return tuple(found)
 
 
-# ----------------------------------------------------------------------
-
-Array = np.ndarray[Any, Any]
+# ---------------------------------------------------------------- calls
 
 
-@dataclass(frozen=True)
-class Mode:
-    """How much a trace leaves open: extents, numbers, arrays one does not differentiate by."""
+class Mode(NamedTuple):
+    """What a trace leaves open: extents and numbers, arrays one does not differentiate by."""
 
-    symbolic_extents: bool
-    traces_numbers: bool
+    is_general: bool
     traces_others: bool
 
 
 # From the most general trace to the most permissive: a shape used as data needs known extents, a label
 # used as an index needs its array. The last one holds for one call only.
-MODES = (Mode(True, True, True), Mode(False, False, True), Mode(False, False, False))
+MODES = (Mode(True, True), Mode(False, True), Mode(False, False))
 
 
 @dataclass
@@ -242,9 +225,7 @@ class Call:
 
     structure: tuple[int, tuple[Structure, ...], tuple[str, ...]]  # positional ones, all, keywords
     leaves: list[Any]
-    places: list[
-        tuple[int, int]
-    ]  # the argument of each, and its number there; -1 where it is alone
+    places: list[tuple[int, int]]  # the argument of each, and its number there; -1 if it is alone
     wanted: list[bool]  # one differentiates by this leaf
     parameter: Callable[[int], str]
 
@@ -255,30 +236,30 @@ class Call:
 
     @property
     def is_symbolic(self) -> bool:
-        """Whether symbols are among the arguments."""
+        """Are symbols among the arguments?"""
         return any(isinstance(leaf, Symbolic) for leaf in self.leaves)
 
-    def traced(self, mode: Mode) -> list[bool]:
+    def tensor_leaves(self, mode: Mode) -> list[bool]:
         """Which leaves become tensors."""
         return [
             wanted
             or (mode.traces_others and isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biuf")
-            or (mode.traces_numbers and isinstance(leaf, float | np.floating))
+            or (mode.is_general and isinstance(leaf, float | np.floating))
             for leaf, wanted in zip(self.leaves, self.wanted, strict=True)
         ]
 
     def key(self, mode: Mode) -> Hashable | None:
-        """The signature under which a trace can be used again; None where there is none."""
+        """The signature under which a trace can be used again; None if there is none."""
         if not mode.traces_others:
             return None
         parts: list[Hashable] = []
         order: dict[int, int] = {}
-        for leaf, traced in zip(self.leaves, self.traced(mode), strict=True):
+        for leaf, traced in zip(self.leaves, self.tensor_leaves(mode), strict=True):
             if traced:
                 shape = np.shape(leaf)
-                if mode.symbolic_extents:  # -1 the first extent beyond 1, -2 the second ...
+                if mode.is_general:  # -1 the first extent beyond 1, -2 the second ...
                     shape = tuple(
-                        d if d < 2 else -order.setdefault(d, len(order)) - 1 for d in shape
+                        -order.setdefault(d, len(order) + 1) if d > 1 else d for d in shape
                     )
                 parts.append(shape)
             elif isinstance(leaf, bool | int | float | str | bytes | np.generic | Enum | type):
@@ -294,11 +275,11 @@ class Call:
         arrays = (leaf for leaf in self.leaves if isinstance(leaf, np.ndarray))
         return tuple(size for array in arrays for size in array.shape)
 
-    def called(self, function: Callable[..., Any], leaves: Sequence[Any]) -> Any:
+    def apply(self, function: Callable[..., Any], leaves: Sequence[Any]) -> Any:
         """The function's result for arguments with other leaves."""
         count, structures, keywords = self.structure
         rest = iter(leaves)
-        values = [rebuilt(structure, rest) for structure in structures]
+        values = [nest(structure, rest) for structure in structures]
         return function(*values[:count], **dict(zip(keywords, values[count:], strict=True)))
 
 
@@ -312,34 +293,6 @@ class Traced:
     wanted: list[Variable]
     variables: dict[str, Variable]
     constants: dict[str, Array]
-
-
-class Constants:
-    """Tensors for the arrays that a function uses besides its arguments."""
-
-    def __init__(self, dims: Mapping[int, Dim], context: Context) -> None:
-        self.dims, self.context = dims, context
-        self.variables = dict(context.variables)
-        self.arrays: dict[str, Array] = {}
-        self._known: dict[int, list[tuple[Array, str]]] = {}
-
-    def constant(self, array: Array) -> Variable:
-        """The tensor for an array with the entries it has now; the same one for the same array."""
-        seen = self._known.setdefault(id(array), [])
-        for _, name in seen:
-            if np.array_equal(self.arrays[name], array, equal_nan=True):
-                return self.variables[name]
-        name = _fresh(f"const{len(self.arrays) + 1}", self.variables)
-        self.arrays[name] = array.astype(array.dtype if array.dtype.kind == "f" else float)
-        self.variables[name] = Variable(name, tuple(self.dims.get(d, d) for d in array.shape))
-        seen.append((array, name))  # held, so that its identity stays its own
-        return self.variables[name]
-
-
-def _fresh(name: str, taken: Mapping[str, Any]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 # ---------------------------------------------------------------- the arguments
@@ -358,10 +311,17 @@ def call_of(
     wanted: list[bool] = []
 
     def name(place: int) -> str:  # looked up where it is needed: 10 us
-        return (*_parameter_names(function, len(arguments)), *keywords)[place]
+        names = [f"x{k}" for k in range(len(arguments))]
+        with suppress(TypeError, ValueError):  # a function without a signature
+            parameters = inspect.signature(function).parameters.values()
+            plain = [
+                p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            ]
+            names = [*plain, *names[len(plain) :]]
+        return [*names[: len(arguments)], *keywords][place]
 
     for place, value in enumerate((*arguments, *keywords.values())):
-        own, structure = flattened(value)
+        own, structure = leaves_of(value)
         by = place < len(arguments) and place in argnums
         leaves += [(_differentiable if by else _plain)(leaf, place, name) for leaf in own]
         places += [(place, k if len(own) > 1 else -1) for k in range(len(own))]
@@ -369,16 +329,6 @@ def call_of(
         structures.append(structure)
     whole = (len(arguments), tuple(structures), tuple(keywords))
     return Call(whole, leaves, places, wanted, name)
-
-
-def _parameter_names(function: Callable[..., Any], count: int) -> list[str]:
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [p.name for p in parameters if p.kind in plain][:count]
-    return names + [f"x{k}" for k in range(len(names), count)]
 
 
 def _plain(leaf: Any, place: int, name: Callable[[int], str]) -> Any:
@@ -392,24 +342,18 @@ def _plain(leaf: Any, place: int, name: Callable[[int], str]) -> Any:
 
 def _differentiable(leaf: Any, place: int, name: Callable[[int], str]) -> Any:
     """An argument that one differentiates by, as an array of floats; symbols as they are."""
-    if type(leaf) is np.ndarray and leaf.dtype == float and leaf.dtype.isnative:
+    plain = type(leaf) is np.ndarray and leaf.dtype == float and leaf.dtype.isnative
+    if plain or isinstance(leaf, Symbolic):
         return leaf
-    if isinstance(leaf, Symbolic):
-        return leaf
-    refused = isinstance(leaf, str | bytes) or not isinstance(
-        leaf, np.ndarray | np.generic | bool | int | float | complex
-    )
-    if refused and not hasattr(leaf, "__array__"):
-        raise _no_variable(name(place), f"it is of type {type(leaf).__name__}")
-    array = converted(name(place), leaf)
-    if array.dtype.kind != "f":
-        raise _no_variable(name(place), f"it is of dtype {array.dtype}")
-    return array
-
-
-def _no_variable(name: str, fact: str) -> DataError:
-    return DataError(
-        f"one cannot differentiate by {name}: {fact}",
+    numbers = np.ndarray | np.generic | bool | int | float | complex
+    fact = f"it is of type {type(leaf).__name__}"
+    if isinstance(leaf, numbers) or hasattr(leaf, "__array__"):
+        array = converted(name(place), leaf)
+        if array.dtype.kind == "f":
+            return array
+        fact = f"it is of dtype {array.dtype}"
+    raise DataError(
+        f"one cannot differentiate by {name(place)}: {fact}",
         facts=["a variable is a real number or array, or tuples, lists and dicts of these"],
         hint="choose another argument with argnums",
     )
@@ -423,22 +367,28 @@ def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
     dims: dict[int, Dim] = {}
     variables: dict[str, Variable] = {}
     inputs: list[tuple[int, Variable]] = []
-    leaves: list[Any] = [_read_only(leaf) for leaf in call.leaves]
-    for place, is_traced in enumerate(call.traced(mode)):
+    leaves = list(call.leaves)
+    for place, is_traced in enumerate(call.tensor_leaves(mode)):
         if is_traced:
-            name = _fresh(call.name(place), variables)
-            shape = tuple(_dim(size, dims, mode) for size in np.shape(leaves[place]))
-            variables[name] = Variable(name, shape)
+            name = fresh_name(call.name(place), variables)
+            shape: list[Dim] = []
+            for size in np.shape(leaves[place]):
+                is_open = mode.is_general and size > 1
+                shape.append(dims.setdefault(size, f"n{len(dims) + 1}") if is_open else size)
+            variables[name] = Variable(name, tuple(shape))
             inputs.append((place, variables[name]))
+        elif isinstance(leaves[place], np.ndarray):  # the function cannot write into it
+            leaves[place] = leaves[place].view()
+            leaves[place].flags.writeable = False
     context = Context(variables, declared=frozenset(d for d in dims.values() if isinstance(d, str)))
     for place, x in inputs:
         leaves[place] = symbol(x, context)
     constants = Constants(dims, context)
     token = tracing.set(constants)
     try:
-        outputs, structure = outputs_of(call.called(function, leaves), context)
+        outputs, structure = outputs_of(call.apply(function, leaves), context)
     except Exception as error:
-        refusal = explained(error, error.__traceback__)
+        refusal = refusal_of(error, error.__traceback__)
         if refusal is error:
             raise
         raise refusal from error
@@ -448,65 +398,36 @@ def trace(function: Callable[..., Any], call: Call, mode: Mode) -> Traced:
     return Traced(outputs, structure, inputs, wanted, constants.variables, constants.arrays)
 
 
-def symbol(x: Variable, context: Context) -> Any:
-    """A tensor as a symbol."""
-    return made(Expression(x, ("",) * x.rank, context), x)
-
-
 def outputs_of(result: Any, context: Context) -> tuple[list[Expression], Structure]:
     """What a function returned, as expressions, and how it was nested."""
-    owner = Expression(Variable("_", ()), (), context)
-    found, structure = flattened(result)
-    return [
-        leaf if isinstance(leaf, Expression) else made(owner, operand(leaf, context)[0])
-        for leaf in map(_whole, found)
-    ], structure
+    owner = symbol(Variable("_", ()), context)
+    found, structure = leaves_of(result)
+    outputs = []
+    for leaf in found:
+        leaf = expression_of(leaf)
+        known = isinstance(leaf, Expression)
+        outputs.append(leaf if known else symbol_of(owner, operand(leaf, context)[0]))
+    return outputs, structure
 
 
-def _whole(leaf: Any) -> Any:
-    """X['a','b'] products stand for their expressions."""
-    return leaf.expression() if hasattr(leaf, "factors") else leaf
-
-
-def _dim(size: int, dims: dict[int, Dim], mode: Mode) -> Dim:
-    if size < 2 or not mode.symbolic_extents:
-        return size
-    return dims.setdefault(size, f"n{len(dims) + 1}")
-
-
-def _read_only(leaf: Any) -> Any:
-    """An argument that the function cannot write into."""
-    if not isinstance(leaf, np.ndarray):
-        return leaf
-    view = leaf.view()
-    view.flags.writeable = False
-    return view
-
-
-def explained(error: Exception, traceback: TracebackType | None) -> Exception:
-    """What a function raised, as a refusal with its line where symbols are the reason."""
+def refusal_of(error: Exception, traceback: TracebackType | None) -> Exception:
+    """What a function raised, as a refusal with its line if symbols are the reason."""
     if isinstance(error, EinderivError):
-        return located(error, traceback)
-    text = str(error)
-    if "read-only" in text and isinstance(error, ValueError):
-        return located(
-            NotationError(
-                "an argument of a function to differentiate is written into",
-                facts=["derivatives belong to functions that leave their arguments as they are"],
-                hint="write a copy: x = x.copy()",
-            ),
-            traceback,
-        )
+        return locate(error, traceback)
+    text, found = str(error), None
     named = any(f"'{kind}'" in text for kind in ("Expression", "Size", "Indexed"))
     about = isinstance(error, AttributeError) and isinstance(error.obj, Symbolic | Size)
-    if about or (named and isinstance(error, TypeError)) or is_ours(traceback):
-        text = text.replace("'Expression'", "symbol").replace("'Size'", "extent")
-        return located(
-            NotationError(
-                "symbols do not take part in this",
-                facts=[f"{type(error).__name__}: {text}"],
-                hint="use arithmetic, NumPy's functions and np.where, or compute it beforehand",
-            ),
-            traceback,
+    if "read-only" in text and isinstance(error, ValueError):
+        found = NotationError(
+            "an argument of a function to differentiate is written into",
+            facts=["derivatives belong to functions that leave their arguments as they are"],
+            hint="write a copy: x = x.copy()",
         )
-    return error
+    elif about or (named and isinstance(error, TypeError)) or is_ours(traceback):
+        text = text.replace("'Expression'", "symbol").replace("'Size'", "extent")
+        found = NotationError(
+            "symbols do not take part in this",
+            facts=[f"{type(error).__name__}: {text}"],
+            hint="use arithmetic, NumPy's functions and np.where, or compute it beforehand",
+        )
+    return error if found is None else locate(found, traceback)

@@ -8,7 +8,15 @@ reader chose.
 
 from . import complaints, syntax
 from .context import Context, variable_name
-from .einsum import ELLIPSIS, LETTERS, Labels, Subscripts, fresh_letters, read_subscripts
+from .einsum import (
+    ELLIPSIS,
+    LETTERS,
+    Labels,
+    Subscripts,
+    fresh_letters,
+    operand_name,
+    read_subscripts,
+)
 from .index import elaborate, parse_index
 from .matrix.reading import elaborate_matrix
 from .reading import meaning_of
@@ -62,6 +70,7 @@ __all__ = [
     "fresh_letters",
     "indices_of",
     "meaning_of",
+    "operand_name",
     "parse_index",
     "parts",
     "read_subscripts",

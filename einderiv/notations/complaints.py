@@ -298,10 +298,6 @@ matrix & ∑
   a summation sign stands in matrix notation
   the sum of all entries is a function
   write sum(A)
-matrix & ⊙ ∘
-  a sign {shown} stands in matrix notation
-  the product entry by entry is written .*
-  write A.*B
 matrix & ⊗
   a sign ⊗ stands in matrix notation
   the Kronecker product is a function
@@ -447,7 +443,7 @@ def answer(
     return NotationError(message, source=source, spans=spans, facts=[fact], hint=hint)
 
 
-def unreadable(notation: str, source: str, place: int) -> NotationError:
+def sign_error(notation: str, source: str, place: int) -> NotationError:
     """The error for a character that starts no token."""
     facts, words = _sign(notation, source, place)
     words |= {"notation": notation, **_WORDS.get(notation, {})}
@@ -458,7 +454,7 @@ def stop_error(notation: str, source: str, mistake: Any) -> NotationError:
     """The error for the place where the parser stopped."""
     token = getattr(mistake, "token", None)
     if token is None:
-        return unreadable(notation, source, mistake.pos_in_stream)
+        return sign_error(notation, source, mistake.pos_in_stream)
     span = (token.start_pos or 0, token.end_pos or 0)
     if token.type == "$END":  # a borrowed place: that of the last token
         span = (span[1], span[1] + 1)
@@ -493,7 +489,7 @@ def _stop(notation: str, source: str, mistake: Any) -> tuple[set[str], dict[str,
 
 
 def _command(word: str) -> tuple[set[str], dict[str, str]]:
-    """The same for a command that LaTeX has and this package does not read."""
+    """Facts about a command of LaTeX that is not read, and words for them."""
     if word in _INSTEAD:
         fact, hint = _INSTEAD[word]
         return {"UNKNOWN", "instead"}, {"shown": f"\\{word}", "fact": fact, "hint": hint}
@@ -579,16 +575,15 @@ def check_brackets(source: str) -> None:
     opened: list[tuple[str, Span]] = []
     for match in re.finditer(r"[()\[\]]|#[^\n]*", source):
         char, span = match.group(), match.span()
-        words = {"shown": char, "partner": _PARTNERS.get(char, "")}
         if char in "([":
             opened.append((char, span))
-        elif char in ")]" and not opened:
-            raise answer({"bracket", "stray"}, words, source, [span])
         elif char in ")]":
-            opener, start = opened.pop()
+            opener, start = opened.pop() if opened else ("", span)
             if opener != _PARTNERS[char]:
-                words |= {"opener": opener, "closer": _PARTNERS[opener]}
-                raise answer({"bracket", "differs"}, words, source, [start, span])
+                words = {"shown": char, "partner": _PARTNERS[char], "opener": opener}
+                words["closer"] = _PARTNERS.get(opener, "")
+                what = "differs" if opener else "stray"
+                raise answer({"bracket", what}, words, source, sorted({start, span}))
     if opened:
         opener, span = opened[-1]
         words = {"shown": opener, "partner": _PARTNERS[opener]}

@@ -209,7 +209,7 @@ def places_of(text: str) -> Placed:
     while place < len(text):
         token = _TOKEN.match(text, place)
         if token is None:
-            raise complaints.unreadable("einsum", text, place)
+            raise complaints.sign_error("einsum", text, place)
         kind = token.lastgroup
         if explicit and kind in ("COMMA", "ARROW"):
             raise complaints.answer({"einsum", "token", kind}, {}, text, [token.span()])

@@ -95,14 +95,11 @@ class Value:
     hidden: Mapping[str, Span] = field(default_factory=dict)
 
 
-def contraction(factors: Iterable[tuple[Expr, Sequence[str]]], free: Sequence[str]) -> Expr:
+def contraction(factors: Sequence[tuple[Expr, Sequence[str]]], free: Sequence[str]) -> Expr:
     """The product of terms whose axes have names, summed over all names but the free ones."""
-    terms, names = zip(*factors, strict=True)
-    labels = {
-        name: label for label, name in enumerate(dict.fromkeys(n for own in names for n in own))
-    }
-    inputs = [tuple(labels[name] for name in own) for own in names]
-    return contract(terms, inputs, tuple(labels[name] for name in free))
+    labels: dict[str, int] = {}
+    inputs = [tuple([labels.setdefault(n, len(labels)) for n in names]) for _, names in factors]
+    return contract([term for term, _ in factors], inputs, tuple([labels[name] for name in free]))
 
 
 Scope = tuple[
@@ -212,7 +209,7 @@ class Statement:
             case Negative():
                 inner = yield node.operand, kept
                 inner = self.close(inner, kept)
-                return replace(inner, term=scale(-1, inner.term), span=node.span)
+                return Value(scale(-1, inner.term), inner.indices, node.span, hidden=inner.hidden)
             case Power():
                 return (yield from self.power(node, kept))
             case Product():
@@ -233,6 +230,8 @@ class Statement:
 
     def close(self, value: Value, kept: frozenset[str]) -> Value:
         """End a product of one factor: `A[i,i]` becomes the trace unless i is kept."""
+        if not value.twice:
+            return value
         summed = [name for name in value.indices if name in value.twice and name not in kept]
         if not summed:
             return replace(value, twice=frozenset())
@@ -310,7 +309,8 @@ class Statement:
         self, function: str, values: Sequence[Value], span: Span, kept: frozenset[str]
     ) -> Value:
         """An elementwise function; arguments broadcast as the terms of a sum do."""
-        aligned, names = self.align([value for value in values if value.indices], kept)
+        full = [value for value in values if value.indices]
+        aligned, names = self.align(full, kept) if full else ([], ())
         terms = iter(aligned)
         arguments = [next(terms) if value.indices else value.term for value in values]
         return Value(elementwise(function, arguments), names, span, hidden=together(values))
@@ -360,7 +360,7 @@ class Statement:
         if exponent.indices:
             return self.map("pow", [self.close(base, kept), exponent], node.span, kept)
         term = elementwise("pow", [base.term, exponent.term])
-        return replace(base, term=term, span=node.span, hidden=together([base, exponent]))
+        return Value(term, base.indices, node.span, base.twice, together([base, exponent]))
 
     def product(self, node: Product, kept: frozenset[str]) -> Visit:
         values = []

@@ -295,19 +295,19 @@ class TreeBuilder(Transformer[Token, Any]):
 
     def call(self, c: list[Any]) -> Call:
         """`f(a)`, `sum[i](a)`, `inv(A)[p,q]`, `inv[i,j](a)[p,q]`."""
-        name, subscripts = c[0], [part for part in c if isinstance(part, tuple)]
-        for indices, span in subscripts:
-            if not indices:
+        name, kept, behind = c[0], c[1], c[-1]
+        for subscript in (kept, behind):
+            if isinstance(subscript, tuple) and not subscript[0]:
                 raise NotationError(
                     f"empty brackets stand at the function {complaints.short(name)}",
-                    spans=[span],
+                    spans=[subscript[1]],
                     facts=["brackets at a function name at least one index"],
                     hint="name the indices, as in sum[i](x[i]), or remove the brackets",
                 )
-        kept = c[1][0] if isinstance(c[1], tuple) else None
-        behind, end = c[-1] if isinstance(c[-1], tuple) else (None, span_of(c[-1]))
-        arguments = next(tuple(part) for part in c if isinstance(part, list))
-        return Call(str(name), kept, arguments, behind, over(span_of(name), end), span_of(name))
+        kept, arguments = (kept[0], c[3]) if isinstance(kept, tuple) else (None, c[2])
+        behind, end = behind if isinstance(behind, tuple) else (None, span_of(behind))
+        start = span_of(name)
+        return Call(str(name), kept, tuple(arguments), behind, over(start, end), start)
 
     def argument(self, c: list[Any]) -> Node:
         return node_of(c[0])

@@ -16,8 +16,7 @@ from ..terms import Dim
 from .context import Meaning
 from .einsum import read_einsum
 from .index import elaborate, parse_index
-from .matrix.matrix_tree import parse_matrix
-from .matrix.reading import elaborate_matrix
+from .matrix.reading import elaborate_matrix, parse_matrix
 
 Shapes = Mapping[str, Sequence[Dim]] | None
 Assumptions = Mapping[str, Iterable[str]] | None
@@ -63,7 +62,7 @@ def meaning_of(
 
 
 def _read_latex(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
-    from .latex.reading import read_latex  # not loaded before a text in it is read
+    from .latex import read_latex  # not loaded before a text in it is read
 
     return read_latex(text, shapes, assume)
 

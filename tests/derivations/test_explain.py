@@ -15,8 +15,8 @@ import pytest
 
 import einderiv as ed
 from einderiv.derivations.derivation import Derivation
-from einderiv.derivations.index_rules import differential_law, slope_law
-from einderiv.derivations.records import CAP, Step, all_steps
+from einderiv.derivations.laws import differential_law, slope_law
+from einderiv.derivations.records import MOST, Step, all_steps
 from einderiv.equality.deciding import check_equal, how_equal
 from einderiv.errors import DerivativeError, EinderivError
 from einderiv.terms.canonical import add, literal
@@ -173,9 +173,9 @@ def test_every_notation_is_explained(e):
 
 
 def check_derivation(e: ed.Expression, wrt: str) -> Derivation:
-    """Steps, each checked, at most CAP of them; the last one is the engine's result."""
+    """Steps, each checked, at most MOST of them; the last one is the engine's result."""
     d = e.explain(wrt)
-    assert 0 < len(d.steps) <= CAP
+    assert 0 < len(d.steps) <= MOST
     assert d.steps[-1].after.term is e.diff(wrt).term
     for step in all_steps(d.steps):
         assert set(step.how.split(", ")) <= PROOFS, step
@@ -268,7 +268,7 @@ def network(layers: int) -> str:
 
 def test_long_derivation_is_folded_and_loses_no_step():
     d = explained(network(12), "W1")
-    assert len(d.steps) <= CAP
+    assert len(d.steps) <= MOST
     inner = list(all_steps(d.steps))
     for k in range(1, 13):
         assert any(str(step.left).startswith(f"∂h{k}[") for step in inner)

@@ -16,7 +16,7 @@ import pytest
 
 import einderiv as ed
 from einderiv.derivations import adjoint as adjoint_method
-from einderiv.derivations.adjoint import barred, barred_latex, marked
+from einderiv.derivations.adjoint import adjoint_name, with_bars, with_macrons
 from einderiv.derivations.derivation import Derivation
 from einderiv.derivations.records import all_steps
 from einderiv.errors import EinderivError
@@ -52,7 +52,10 @@ def plain(text: str) -> str:
 def test_least_squares_as_a_table() -> None:
     text = "r[a] = X[a,b]*th[b] - Y[a]; J = r[a]*r[a]/n"
     d = table(text, "th[d]", shapes={"X": ("n", "d")})
-    bar = {name: barred(marked(name)) for name in ("J", "v1", "v2", "r", "th", "v", "u", "y")}
+    bar = {
+        name: with_macrons(adjoint_name(name))
+        for name in ("J", "v1", "v2", "r", "th", "v", "u", "y")
+    }
     assert str(d).replace("ū", "u" + MACRON).replace("ȳ", "y" + MACRON) == (
         f"""\
 forward values
@@ -94,8 +97,8 @@ def test_an_expression_with_axes_is_seeded_with_deltas() -> None:
 def test_latex_writes_bars_over_names() -> None:
     shown = table("th[a]*sin(x[a])", "x").latex()
     assert r"\bar{{v_{1}}}_{a} &= \frac{\partial f}{\partial {v_{1}}_{a}}" in shown
-    assert marked("") not in shown
-    assert barred_latex(r"\mathrm{adjointofr}_{a}", [marked("r")]) == r"\bar{r}_{a}"
+    assert adjoint_name("") not in shown
+    assert with_bars(r"\mathrm{adjointofr}_{a}", [adjoint_name("r")]) == r"\bar{r}_{a}"
 
 
 def test_a_tensor_that_is_not_used_has_adjoint_zero() -> None:

@@ -7,6 +7,7 @@ and evaluated: a line of dF must be the sum of G entry by entry with dX. Complex
 import json
 import random
 import re
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ import numpy as np
 import pytest
 
 import einderiv as ed
+from einderiv.derivations import differential
 from einderiv.derivations.derivation import Derivation
 from einderiv.derivations.records import Step, all_steps
-from einderiv.derivations.trace_form import TraceForm
 from einderiv.errors import DerivativeError, EinderivError, NotMatrixFormError
+from einderiv.printers import Form
 from einderiv.terms.functions import ELEMENTWISE
 
 RNG = np.random.default_rng(1105)
@@ -314,13 +316,11 @@ def test_long_derivations_are_folded_to_twenty_steps() -> None:
 
 
 def test_a_step_that_is_no_equality_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = TraceForm.rotated
+    def wrong(matrices: Any, piece: Any) -> Any:
+        turned, rule = differential.rotate(matrices, piece)
+        return (turned.times(Form(Fraction(-1))), rule) if rule is not None else (turned, rule)
 
-    def wrong(self: TraceForm, piece: Any) -> Any:
-        turned, rule = right(self, piece)
-        return (turned.times(-1), rule) if rule is not None else (turned, rule)
-
-    monkeypatch.setattr(TraceForm, "rotated", wrong)
+    monkeypatch.setattr(differential, "TURNS", (differential.with_trace, wrong))
     with pytest.raises(EinderivError, match="not an equality"):
         derivation("tr(A*X*B)", "X")
 

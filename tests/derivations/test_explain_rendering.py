@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import doctest
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,9 +15,8 @@ import pytest
 
 import einderiv as ed
 from einderiv.cli.commands import main
-from einderiv.derivations.derivation import Derivation
+from einderiv.derivations.derivation import Derivation, to_aligned, to_html, to_ladder, words
 from einderiv.derivations.records import Line, Step
-from einderiv.derivations.showing import to_aligned, to_html, to_ladder, words
 from einderiv.printers.latex import matrix_latex
 from einderiv.printers.text import break_line
 
@@ -129,7 +129,7 @@ def test_latex_is_balanced_ascii_math(text, wrt):
     ],
 )
 def test_matrix_form_as_latex(matrix, latex):
-    from einderiv.notations.matrix.matrix_tree import parse_matrix
+    from einderiv.notations.matrix.reading import parse_matrix
 
     shown = matrix_latex(parse_matrix(matrix).statements[-1].expression)
     assert shown == latex and balanced(shown)
@@ -183,32 +183,31 @@ def test_html_shows_each_side_as_index_notation():
 HOSTILE = "<script>alert('x')</script>&\\)$\\href{javascript:1}{}\""
 
 
-def hostile_step() -> tuple[Line, list[tuple[Line, Line]], list[Step]]:
+def hostile_derivation(note: str) -> Derivation:
     """A step all of whose texts are somebody's attack, without LaTeX of its own."""
     line = Line(HOSTILE)
     inner = Step(HOSTILE, HOSTILE, line, line)
-    return line, [(line, line)], [Step(HOSTILE, HOSTILE, line, line, folded=(inner,))]
+    step = Step(HOSTILE, HOSTILE, line, line, folded=(inner,))
+    d = explained("x^2", "x")
+    return replace(d, steps=(step,), title=line, given=((line, line),), note=note)
 
 
 def test_hostile_texts_are_escaped_in_html():
-    title, given, steps = hostile_step()
-    html = to_html(title, given, steps, HOSTILE)
+    html = to_html(hostile_derivation(HOSTILE))
     tags = Tags(html)
     assert "script" not in tags.seen and not tags.open
     assert HOSTILE in tags.texts  # shown as it is, nothing of it read as markup
 
 
 def test_hostile_texts_are_escaped_in_latex():
-    title, given, steps = hostile_step()
-    latex = to_aligned(title, given, steps, HOSTILE)
+    latex = to_aligned(hostile_derivation(HOSTILE))
     assert r"\href" not in latex
     assert balanced(latex)
     assert latex.count(r"\textbackslash{}href\{javascript:1\}\{\}") == 8
 
 
 def test_hostile_texts_leave_a_ladder_of_text():
-    title, given, steps = hostile_step()
-    assert HOSTILE in to_ladder(title, given, steps, "")
+    assert HOSTILE in to_ladder(hostile_derivation(""))
 
 
 def test_strange_names_are_shown_and_escaped():

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import einderiv as ed
-from einderiv.notations.latex.reading import read_latex
+from einderiv.notations.latex import read_latex
 from tests.notation_table import ROWS
 
 CASES = json.loads(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from einderiv.errors import EinderivError, NotationError
-from einderiv.notations.matrix.matrix_tree import parse_matrix
+from einderiv.notations.matrix.reading import parse_matrix
 
 # One message a paragraph; the text that provokes it is its second line.
 MESSAGES = r"""
@@ -98,12 +98,6 @@ a sign ⊤ stands in matrix notation
      ^
   a transpose is written '
   write A'
-
-a sign ∘ stands in matrix notation
-    A ∘ B
-      ^
-  the product entry by entry is written .*
-  write A.*B
 
 a sign ⊗ stands in matrix notation
     a ⊗ b

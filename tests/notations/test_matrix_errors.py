@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from einderiv.errors import DimensionError, EinderivError, NotationError
-from einderiv.notations.matrix.matrix_tree import parse_matrix
-from einderiv.notations.matrix.reading import elaborate_matrix
+from einderiv.notations.matrix.reading import elaborate_matrix, parse_matrix
 
 # One message a paragraph; the text that provokes it is its second line.
 MESSAGES = r"""
@@ -305,11 +304,50 @@ NotationError: ones with 3 extents
   matrix notation has columns and matrices
   read the text with notation="index" for more axes
 
-NotationError: norm is no function of matrix notation
+NotationError: norm of a matrix, A
     norm(A)
-    ^^^^
-  a norm is the sum of absolute values or the root of the sum of squares
-  write norm2(A) or norm1(A)
+         ^
+  that is the largest singular value in MATLAB, the root of the sum of squares in NumPy
+  write norm2(A) for the root of the sum of squares
+
+NotationError: inner of a matrix, A
+    inner(A, B)
+          ^
+  that is A*B' in NumPy, the sum of the entries of A.*B elsewhere
+  write A*B' or sum(A.*B)
+
+DimensionError: dot(x, y): x has n rows, y has m rows
+    x : (n); y : (m); dot(x, y)
+                          ^  ^
+  x is a column of n rows (declared)
+  y is a column of m rows (declared)
+  write x*y' for a matrix
+
+DimensionError: matmul(A, B): A has d columns, B has n rows
+    A : (n, d); B : (n, d); matmul(A, B)
+                                   ^  ^
+  A is a matrix of n rows and d columns (declared)
+  B is a matrix of n rows and d columns (declared)
+  write A'*B for a matrix, A.*B entry by entry, A*B' for a matrix
+
+DimensionError: outer takes columns, A is a matrix, x is a column
+    outer(A, x)
+          ^  ^
+  A is a matrix of n rows and m columns (undeclared: upper-case)
+  x is a column of p rows (undeclared)
+  outer(x, y) is x*y'; if x is a scalar, declare it: x : ()
+
+DimensionError: triu takes a square matrix, A has n rows and d columns
+    A : (n, d); triu(A)
+                     ^
+  A is a matrix of n rows and d columns (declared)
+  write triu(A'*A) or triu(A*A') if one of these is meant
+
+NotationError: hadamard takes 2 arguments, 1 given
+    hadamard(A)
+    ^^^^^^^^^^^
+  hadamard is written hadamard(A, B)
+  write the missing one
 
 NotationError: vec is no function of matrix notation
     vec(A)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from einderiv.expressions.expression import Expression
-from einderiv.notations.matrix.matrix_tree import parse_matrix
-from einderiv.notations.matrix.reading import elaborate_matrix
+from einderiv.notations.matrix.reading import elaborate_matrix, parse_matrix
 
 
 def read(text: str, shapes: Any = None) -> Expression:
@@ -105,6 +104,35 @@ VALUES = {  # text -> the same in NumPy
     "sum(diag(kron(X,S)))": "np.diag(np.kron(X, S)).sum()",
     "kron(x,u)'*kron(y,u)": "np.kron(x, u) @ np.kron(y, u)",
     "sum(kron(A,B')*kron(x,ones(4)))": "(np.kron(A, B.T) @ np.kron(x, np.ones(4))).sum()",
+    "dot(x, y)": "np.dot(x, y)",
+    "dot(A, x)": "np.dot(A, x)",
+    "dot(A, B)": "np.dot(A, B)",
+    "dot(u, A)": "np.dot(u, A)",
+    "inner(x, y)": "np.inner(x, y)",
+    "outer(u, x)": "np.outer(u, x)",
+    "outer(u', x')": "np.outer(u, x)",
+    "matmul(x, X)": "x @ X",
+    "matmul(x, matmul(X, y))": "x @ (X @ y)",
+    "c*matmul(A.*D, B)'": "c * ((A * D) @ B).T",
+    "mtimes(u, x')": "np.outer(u, x)",
+    "tr(matmul(kron(X,S), kron(X,S)))": "np.trace(np.kron(X @ X, S @ S))",
+    "hadamard(A, D)*B": "(A * D) @ B",
+    "multiply(x, y)": "np.multiply(x, y)",
+    "times(c, x)": "c * x",
+    "power(x, c)": "np.power(x, c)",
+    "square(A)": "np.square(A)",
+    "A ⊙ D": "A * D",
+    "x ∘ y": "x * y",
+    "norm(x - y)": "np.linalg.norm(x - y)",
+    "norm(x, 1)": "np.linalg.norm(x, 1)",
+    "norm(-x', 2)": "np.linalg.norm(x)",
+    "normfro(A)": "np.linalg.norm(A)",
+    "X - c*identity(4)": "X - c * np.identity(4)",
+    "triu(X)": "np.triu(X)",
+    "triu(X)*x": "np.triu(X) @ x",
+    "ctranspose(A)*u": "A.T @ u",
+    "logabsdet(X)": "np.linalg.slogdet(X)[1]",
+    "len(x)": "len(x)",
     "kron(u,x')": "np.kron(u[:, None], x[None, :])",
     "kron(u',x)": "np.kron(u[None, :], x[:, None])",
 }  # fmt: skip

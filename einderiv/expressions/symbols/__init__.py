@@ -1,1 +1,1 @@
-"""To be said: what this room offers."""
+"""Symbols in Python code: they take part in it as NumPy's arrays do, and what comes out are terms."""

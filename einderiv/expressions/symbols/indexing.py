@@ -1,22 +1,38 @@
-"""Index notation on symbols: X["a","b"]*th["b"] - Y["a"].
+"""Indices of symbols: names as in X["a","b"]*th["b"] - Y["a"], new axes, entries and parts.
 
-In: symbols with names for their axes. Out: `Indexed`, which every other operation takes for the expression.
-Invariant: the summation convention of LANGUAGE section 1: a product sums the indices that stand twice in
-it; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand side does.
+In: a symbol and what is between its brackets. Out: `Indexed`, which every other operation takes for the
+expression, or a symbol.
+Invariant: names follow the summation convention of LANGUAGE section 1: a product sums the indices that it
+has twice; a sum closes its terms; `p["i"]` after a product keeps i, as a left-hand side does. Everything
+else follows NumPy's rules. An entry is picked by a product with an array of zeros and ones: a part costs its
+entries times the extent of the axis, and an infinite entry makes those picked beside it nan.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from ...terms import Dim, Expr, Ones, Shape, add, contract, power, transpose
-from .operands import Symbolic, joined_shapes, made, number, refuse, together, tracing
+from ...terms import Dim, Expr, Ones, add, contract, power, transpose
+from .operands import (
+    Array,
+    Symbolic,
+    agreeing,
+    both_ways,
+    contraction,
+    expand_axes,
+    number,
+    refuse,
+    stretch,
+    symbol_of,
+    together,
+    tracing,
+)
 
 Factor = tuple[Any, tuple[str, ...]]  # a symbol and the names of its axes
 
@@ -38,14 +54,14 @@ class Indexed:
                 "each axis has one index",
                 f"write X[{', '.join(repr(c) for c in 'ijkl'[: x._term.rank])}]",
             )
-        return Indexed([(x, tuple(names))])._checked()
+        return Indexed([(x, tuple(names))])._check()
 
     def __getitem__(self, key: Any) -> Any:
         """The expression whose axes are the named indices, in this order; these are not summed."""
         names = key if isinstance(key, tuple) else (key,)
-        return self._summed(tuple(names))
+        return self._sum_to(tuple(names))
 
-    def _checked(self) -> Indexed:
+    def _check(self) -> Indexed:
         """Itself; extents that differ are refused here, where they meet."""
         names = [name for _, own in self.factors for name in own]
         if len(set(names)) < len(names):
@@ -54,57 +70,56 @@ class Indexed:
 
     @property
     def free(self) -> tuple[str, ...]:
-        """Indices that stand once."""
-        count: dict[str, int] = {}
-        for _, names in self.factors:
-            for name in names:
-                count[name] = count.get(name, 0) + 1
+        """Indices that the product has once."""
+        count = Counter(name for _, names in self.factors for name in names)
         return tuple(name for name, times in count.items() if times == 1)
 
     def expression(self) -> Any:
         """The expression: its axes are the free indices in order of appearance."""
-        return self._summed(self.free)
+        return self._sum_to(self.free)
 
-    def _summed(self, names: tuple[str, ...]) -> Any:
-        terms, owner, context = together([x for x, _ in self.factors])
-        every = dict.fromkeys(name for _, own in self.factors for name in own)
-        lacking = [n for n in (*names, *self.free) if n not in every or n not in (*names,)]
-        if lacking or len(set(names)) < len(names):
+    def _sum_to(self, names: tuple[str, ...]) -> Any:
+        every = {
+            n: k for k, n in enumerate(dict.fromkeys(n for _, own in self.factors for n in own))
+        }
+        if not set(self.free) <= set(names) <= set(every) or len(set(names)) < len(names):
             refuse(
                 f"the indices {', '.join(names)} of a product whose free ones are {', '.join(self.free)}",
                 "all free indices and none else stand on the left",
                 "name each free index once",
             )
-        clashes: list[tuple[Dim, Dim]] = []
-        dims: dict[str, Dim] = {}
-        for term, (_, own) in zip(terms, self.factors, strict=True):
-            for name, dim in zip(own, term.shape, strict=True):
-                if dims.setdefault(name, dim) != dim:
-                    clashes.append((dims[name], dim))
-        if clashes:
-            terms, context = joined_shapes(terms, context, clashes, "index")
-        labels = {name: k for k, name in enumerate(every)}
-        inputs = [tuple(labels[n] for n in own) for _, own in self.factors]
-        term = contract(terms, inputs, tuple(labels[n] for n in names))
-        if tracing.get() is None:
-            context = replace(context, letters=_with_letters(context.letters, dims))
-        return owner._with(term, names, context)
+        inputs = [tuple(every[n] for n in own) for _, own in self.factors]
+        output = tuple(every[n] for n in names)
+        operands = together([x for x, _ in self.factors])
+        x = contraction(operands, inputs, output, "index", every.values())
+        context = x._context
+        if tracing.get() is None:  # the letters that printers use for extents
+            letters = dict(context.letters)
+            dims: dict[str, Dim] = {}
+            for term, (_, own) in zip(operands[0], self.factors, strict=True):
+                for name, dim in zip(own, term.shape, strict=True):
+                    dims.setdefault(name, dim)
+            for name, dim in dims.items():
+                if name not in letters.get(dim, ()):
+                    letters[dim] = (*letters.get(dim, ()), name)
+            context = replace(context, letters=letters)
+        return x._with(x._term, names, context)
 
     # ------------------------------------------------------------ arithmetic
 
-    def _closed(self) -> Factor:
+    def _factor(self) -> Factor:
         return self.expression(), self.free
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, Indexed):
-            return Indexed([*self.factors, *other.factors])._checked()
+            return Indexed([*self.factors, *other.factors])._check()
         return Indexed([*self.factors, (_scalar(other, self), ())])
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
         if isinstance(other, Indexed):
-            x, names = other._closed()
+            x, names = other._factor()
             return Indexed([*self.factors, (_inverse(x), names)])
         exact = number(other)
         if exact:
@@ -112,14 +127,14 @@ class Indexed:
         return Indexed([*self.factors, (_inverse(_scalar(other, self)), ())])
 
     def __rtruediv__(self, other: Any) -> Any:
-        x, names = self._closed()
+        x, names = self._factor()
         return Indexed([(_inverse(x), names)]) * other
 
     def __neg__(self) -> Any:
         return self * -1
 
     def __pow__(self, exponent: Any) -> Any:
-        x, names = self._closed()
+        x, names = self._factor()
         return Indexed([(x**exponent, names)])
 
     def __add__(self, other: Any) -> Any:
@@ -134,9 +149,9 @@ class Indexed:
         return (-self)._plus(other, 1)
 
     def _plus(self, other: Any, sign: int) -> Any:
-        x, names = self._closed()
+        x, names = self._factor()
         if isinstance(other, Indexed):
-            y, own = other._closed()
+            y, own = other._factor()
         else:
             y, own = _scalar(other, self), ()
         if own and names and set(own) != set(names):
@@ -147,54 +162,38 @@ class Indexed:
             )
         axes = names or own
         terms, owner, context = together([x, y])
-        clashes = [
-            (terms[0].shape[k], terms[1].shape[own.index(n)])
-            for k, n in enumerate(names)
-            if own and terms[0].shape[k] != terms[1].shape[own.index(n)]
-        ]
-        if clashes:
-            terms, context = joined_shapes(terms, context, clashes, "+")
-        full = terms[0] if names else terms[1]
-        aligned = [_along(t, n, axes, full) for t, n in zip(terms, (names, own), strict=True)]
-        total = add([(1, aligned[0]), (sign, aligned[1])], full.shape)
-        return Indexed([(owner._with(total, axes, context), axes)])
+        inputs = [tuple(map(axes.index, given)) for given in (names, own)]
+        terms, context, dims = agreeing(terms, context, inputs, "+", range(len(axes)))
+        shape = tuple(dims[axis] for axis in range(len(axes)))
+        a, b = (
+            transpose(term, tuple(map(labels.index, range(len(axes))))) if labels else term
+            for term, labels in zip(terms, inputs, strict=True)
+        )
+        both = add([(1, stretch(a, shape)), (sign, stretch(b, shape))], shape)
+        return Indexed([(owner._with(both, axes, context), axes)])
 
     # ------------------------------------------------------------ everything else
 
     def __eq__(self, other: object) -> bool:
-        other = other.expression() if isinstance(other, Indexed) else other
-        return bool(self.expression() == other)
+        return bool(self.expression() == expression_of(other))
 
     def __hash__(self) -> int:
         return hash(self.expression())
 
-    def __lt__(self, other: Any) -> Any:
-        return np.less(self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return np.less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return np.greater(self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self, other)
+    __lt__, __le__ = both_ways(np.less)[0], both_ways(np.less_equal)[0]
+    __gt__, __ge__ = both_ways(np.greater)[0], both_ways(np.greater_equal)[0]
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         own = _OPERATORS.get(function.__name__)
         if method == "__call__" and own is not None and len(inputs) == 2 and not options:
             a, b = inputs
-            return (
-                own(a, b)
-                if isinstance(a, Indexed)
-                else getattr(b, _REFLECTED[function.__name__])(a)
-            )
-        whole = [x.expression() if isinstance(x, Indexed) else x for x in inputs]
-        return getattr(function, method)(*whole, **options)
+            if isinstance(a, Indexed):
+                return getattr(a, f"__{own}__")(b)
+            return getattr(b, f"__r{own}__")(a)
+        return getattr(function, method)(*map(expression_of, inputs), **options)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
-        whole = [x.expression() if isinstance(x, Indexed) else x for x in arguments]
-        return function(*whole, **options)
+        return function(*map(expression_of, arguments), **options)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -212,38 +211,19 @@ class Indexed:
         return f"<Indexed {self.expression()!r}>"
 
 
-_OPERATORS: dict[str, Any] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "divide": operator.truediv,
-    "power": operator.pow,
+def expression_of(x: Any) -> Any:
+    """The expression of a product with named axes; anything else as it is."""
+    return x.expression() if isinstance(x, Indexed) else x
+
+
+# how Python calls the ufuncs that keep indices
+_OPERATORS = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "truediv",
+    "power": "pow",
 }
-_REFLECTED = {
-    "add": "__radd__",
-    "subtract": "__rsub__",
-    "multiply": "__rmul__",
-    "divide": "__rtruediv__",
-    "power": "__rpow__",
-}
-
-
-def _with_letters(
-    letters: Mapping[Dim, tuple[str, ...]], dims: Mapping[str, Dim]
-) -> dict[Dim, tuple[str, ...]]:
-    """The letters that printers use for extents, those of an expression added."""
-    found = dict(letters)
-    for name, dim in dims.items():
-        if name not in found.get(dim, ()):
-            found[dim] = (*found.get(dim, ()), name)
-    return found
-
-
-def _along(term: Expr, names: tuple[str, ...], axes: tuple[str, ...], full: Expr) -> Expr:
-    if names:
-        return transpose(term, tuple(names.index(n) for n in axes))
-    every = tuple(range(len(axes)))
-    return contract([term, *map(Ones, full.shape)], [(), *((k,) for k in every)], every)
 
 
 def _scalar(value: Any, like: Indexed) -> Any:
@@ -256,64 +236,113 @@ def _scalar(value: Any, like: Indexed) -> Any:
         )
     if isinstance(value, Symbolic):
         return value
-    (term,), owner, context = together([value, like.factors[0][0]])[0][:1], like.factors[0][0], None
-    return owner._with(term, (), context)
+    owner = like.factors[0][0]
+    return owner._with(together([value, owner])[0][0], ())
 
 
 def _inverse(x: Any) -> Any:
     return x._with(power(x._term, Fraction(-1)), x._indices)
 
 
-# Entries and parts of symbols whose extents are known, inside a function that is traced.
-#
-# In: a symbol and what stands between its brackets. Out: a symbol.
-# Invariant: NumPy's rules for indexing. An entry is picked by a product with an array of zeros and ones: a
-# part costs its entries times the extent of the axis, and an infinite entry makes those picked beside it nan.
+# ---------------------------------------------------------------- entries and parts
 
 _MOST = 10_000_000  # entries of an array of zeros and ones: 80 MB
 
-Array = np.ndarray[Any, Any]
+
+def with_new_axes(x: Any, keys: tuple[Any, ...]) -> Any:
+    """x[:, None] and its kin: new axes of extent 1, whole axes, an ellipsis."""
+    whole = [k for k in keys if k is not None and k is not Ellipsis]
+    for k in whole:
+        if not (isinstance(k, slice) and k == slice(None)):
+            single = isinstance(k, int | np.integer)
+            refuse(
+                f"{'an entry' if single else 'a part'} of a symbol, [{_spelling(k)}]",
+                "an index runs over a whole axis",
+                "cut the array beforehand, or multiply by an array that picks the entries",
+            )
+    if len(whole) > x.ndim:
+        refuse(f"{len(whole)} indices for {x.ndim} axes", "each axis has one", "drop some")
+    if Ellipsis not in keys:
+        keys = (*keys, Ellipsis)
+    at = keys.index(Ellipsis)
+    missing = [slice(None)] * (x.ndim - len(whole))
+    places = [n for n, k in enumerate((*keys[:at], *missing, *keys[at + 1 :])) if k is None]
+    return expand_axes(x, tuple(places)) if places else x
+
+
+def _spelling(key: Any) -> str:
+    if isinstance(key, slice):
+        parts = [key.start, key.stop] + ([key.step] if key.step is not None else [])
+        return ":".join("" if part is None else str(part) for part in parts)
+    return repr(key) if isinstance(key, int) else type(key).__name__
 
 
 def is_known(x: Any) -> bool:
-    """Whether entries of x can be picked: its extents are numbers, and a trace takes the arrays."""
+    """Can entries of x be picked? Its extents are numbers, and a trace takes the arrays."""
     return tracing.get() is not None and all(isinstance(dim, int) for dim in x._term.shape)
 
 
-def picked(x: Any, keys: tuple[Any, ...]) -> Any:
+def pick(x: Any, keys: tuple[Any, ...]) -> Any:
     """x[keys]."""
-    pieces = _Pieces(x)
-    axis = 0
-    for key in _spelled_out(keys, x._term.rank):
-        if key is None:
-            pieces.new_axis()
-        elif isinstance(key, slice):
-            pieces.part(axis, np.arange(x._term.shape[axis])[key])
-            axis += 1
-        else:
-            for own in _arrays_of(key, x._term.shape[axis:]):
-                pieces.gather(axis, own)
-                axis += 1
-    return pieces.result()
+    shape: tuple[int, ...] = x._term.shape
+    _check_keys(keys, shape)
+    result = np.broadcast_to(0, shape)[keys].shape
+    rank, labels = len(result), []
+    factors: list[Expr] = [x._term]
+    inputs: list[tuple[int, ...]] = []
+    for axis, places in enumerate(np.indices(shape, sparse=True)):
+        source = np.broadcast_to(places, shape)[keys]  # the index along the axis, entry by entry
+        along = tuple(k for k in range(rank) if _varies(source, k))
+        own = source[tuple(slice(None) if k in along else 0 for k in range(rank))]
+        if len(along) == 1 and np.array_equal(own, np.arange(shape[axis])):
+            labels.append(along[0])
+            continue
+        labels.append(rank + axis)
+        factors.append(array_of_choices(own, shape[axis], shape[axis : axis + 1]))
+        inputs.append((*along, rank + axis))
+    inputs.insert(0, tuple(labels))
+    lacking = set(range(rank)).difference(*inputs)
+    factors += [Ones(result[k]) for k in lacking]
+    return symbol_of(x, contract(factors, [*inputs, *((k,) for k in lacking)], tuple(range(rank))))
 
 
-def _spelled_out(keys: tuple[Any, ...], rank: int) -> list[Any]:
-    """One key an axis, bool arrays one for several, None for a new axis; no ellipsis."""
-    taken = sum(_axes_taken(key) for key in keys)
+def _varies(array: Array, axis: int) -> bool:
+    return array.shape[axis] != 1 and (
+        not array.size or bool((array != array.take([0], axis)).any())
+    )
+
+
+def _check_keys(keys: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+    """Refuse what NumPy's indexing of an array of this shape does not take."""
+    arrays = [
+        None if k is None or k is Ellipsis or isinstance(k, slice) else _indices(k) for k in keys
+    ]
+    axes = [
+        isinstance(key, slice) if array is None else array.ndim if array.dtype == bool else 1
+        for key, array in zip(keys, arrays, strict=True)
+    ]
     dots = [n for n, key in enumerate(keys) if key is Ellipsis]
-    if taken > rank or len(dots) > 1:
-        refuse(f"{taken} indices for {rank} axes", "each axis has one", "drop some")
-    at = dots[0] if dots else len(keys)
-    return [*keys[:at], *[slice(None)] * (rank - taken), *keys[at + 1 :]]
-
-
-def _axes_taken(key: Any) -> int:
-    if key is None or key is Ellipsis:
-        return 0
-    if isinstance(key, slice):
-        return 1
-    array = _indices(key)
-    return array.ndim if array.dtype == bool else 1
+    if sum(axes) > len(shape) or len(dots) > 1:
+        refuse(f"{sum(axes)} indices for {len(shape)} axes", "each axis has one", "drop some")
+    at = 0
+    for key, array, taken in zip(keys, arrays, axes, strict=True):
+        own = shape[at : at + taken]
+        at += len(shape) - sum(axes) if key is Ellipsis else taken
+        if array is not None and array.dtype == bool:
+            if not array.ndim or array.shape != own:
+                refuse(
+                    f"bools of shape {array.shape} as an index of axes {shape[at - taken :]}",
+                    "they say for each entry whether it is taken",
+                    "give them the shape of the axes",
+                )
+        elif array is not None and array.size:
+            (size,), least, most = own, int(array.min()), int(array.max())
+            if least < -size or most >= size:
+                refuse(
+                    f"index {most if most >= size else least} of an axis with {size} entries",
+                    "indices run from 0, or from the end as negative numbers",
+                    f"choose one from {-size} to {size - 1}",
+                )
 
 
 def _indices(key: Any) -> Array:
@@ -336,105 +365,19 @@ def _indices(key: Any) -> Array:
     return array
 
 
-def _arrays_of(key: Any, shape: Shape) -> Sequence[Array]:
-    """The indices of each axis that a key takes."""
-    array = _indices(key)
-    if array.dtype != bool:
-        return (array,)
-    if not array.ndim or array.shape != shape[: array.ndim]:
+def check_number_of_choices(count: int, size: int) -> None:
+    """Refuse an array of so many rows of zeros and ones that no memory should hold it."""
+    if count * size > _MOST:
         refuse(
-            f"bools of shape {array.shape} as an index of axes {shape}",
-            "they say for each entry whether it is taken",
-            "give them the shape of the axes",
+            f"{count} entries picked from {size}",
+            f"an array of more than {_MOST} zeros and ones would pick them",
+            "cut or shape the array beforehand and pass what is used",
         )
-    return array.nonzero()
-
-
-class _Pieces:
-    """The factors of a part, and the labels of its axes as they come."""
-
-    def __init__(self, x: Any) -> None:
-        self.x = x
-        self.labels = tuple(range(x._term.rank))  # of x itself
-        self.fresh: int = x._term.rank
-        self.operands: list[Expr] = []
-        self.inputs: list[tuple[int, ...]] = []
-        self.axes: list[
-            int | None
-        ] = []  # labels of the result; None where the gathered axes belong
-        self.gathered: list[tuple[int, Array]] = []
-
-    def label(self) -> int:
-        """A label that no axis has."""
-        self.fresh += 1
-        return self.fresh - 1
-
-    def new_axis(self) -> None:
-        """An axis of extent 1."""
-        self.axes.append(self.label())
-        self.factor(Ones(1), self.axes[-1])
-
-    def factor(self, operand: Expr, *labels: int | None) -> None:
-        """One more factor."""
-        self.operands.append(operand)
-        self.inputs.append(tuple(k for k in labels if k is not None))
-
-    def part(self, axis: int, indices: Array) -> None:
-        """The axis cut to a slice."""
-        size = self.x._term.shape[axis]
-        if len(indices) == size and (indices == np.arange(size)).all():
-            self.axes.append(axis)
-            return
-        own = self.label()
-        self.axes.append(own)
-        self.factor(_choice(indices, size), own, axis)
-
-    def gather(self, axis: int, indices: Array) -> None:
-        """The axis read at indices, which all gathered axes share."""
-        size = self.x._term.shape[axis]
-        if indices.size and not (-size <= indices.min() and indices.max() < size):
-            worst = int(indices.max() if indices.max() >= size else indices.min())
-            refuse(
-                f"index {worst} of an axis with {size} entries",
-                "indices run from 0, or from the end as negative numbers",
-                f"choose one from {-size} to {size - 1}",
-            )
-        self.gathered.append((axis, indices % size if size else indices))
-        self.axes.append(None)
-
-    def result(self) -> Any:
-        """The product of all factors."""
-        arrays = np.broadcast_arrays(*(indices for _, indices in self.gathered))
-        common = [self.label() for _ in (arrays[0].shape if arrays else ())]
-        for (axis, _), indices in zip(self.gathered, arrays, strict=True):
-            self.factor(_choice(indices, self.x._term.shape[axis]), *common, axis)
-        places = [n for n, label in enumerate(self.axes) if label is None]
-        together = not places or places[-1] - places[0] + 1 == len(places)
-        # NumPy: gathered axes stand where they were, in front where something is between them
-        at = places[0] if places and (together or not _lists(self.gathered)) else 0
-        rest = [label for label in self.axes if label is not None]
-        output = (*rest[:at], *common, *rest[at:])
-        term = contract([self.x._term, *self.operands], [self.labels, *self.inputs], output)
-        return made(self.x, term)
-
-
-def _lists(gathered: Sequence[tuple[int, Array]]) -> bool:
-    return any(indices.ndim for _, indices in gathered)
-
-
-def _choice(indices: Array, size: int) -> Expr:
-    """The tensor that is 1 at [..., indices[...]] and 0 elsewhere."""
-    return array_of_choices(indices, size, (size,))
 
 
 def array_of_choices(places: Array, size: int, shape: Sequence[int]) -> Expr:
     """The tensor with the axes of `places`, then those of `shape`: 1 at the place that is named."""
-    if places.size * size > _MOST:
-        refuse(
-            f"{places.size} entries picked from {size}",
-            f"an array of more than {_MOST} zeros and ones would pick them",
-            "cut or shape the array beforehand and pass what is used",
-        )
+    check_number_of_choices(places.size, size)
     chosen = np.zeros((*places.shape, size))
     np.put_along_axis(chosen, places[..., None], 1.0, axis=-1)
     running = tracing.get()

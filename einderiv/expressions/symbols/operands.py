@@ -1,28 +1,30 @@
 """Operands of Python expressions: symbols, numbers, arrays, brought into one program.
 
-In: values that meet in one operation. Out: their terms, and the context that holds all their tensors.
+In: values that meet in one operation, axes as NumPy's functions take them. Out: terms or symbols.
 Invariant: extents named alike are one extent; an axis of extent 1 broadcasts as in NumPy, axes pair up from
-the right; an array becomes a tensor of the running trace, or is refused where there is none.
+the right; an array becomes a tensor of the running trace, or is refused if there is none. A refusal shows
+the innermost line of code outside this package, NumPy and SciPy.
 """
 
 from __future__ import annotations
 
 import linecache
 import math
+import operator
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
-from types import CodeType, FrameType, TracebackType
-from typing import Any, NoReturn, Protocol, Self
+from traceback import extract_tb
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from ...errors import DimensionError, EinderivError, NotationError, Span
+from ...errors import DimensionError, EinderivError, NotationError
 from ...notations import Context
 from ...terms import (
     Delta,
@@ -30,6 +32,7 @@ from ...terms import (
     Expr,
     Ones,
     Shape,
+    Subscript,
     Variable,
     add,
     contract,
@@ -42,18 +45,11 @@ from ...terms import (
     whole,
 )
 
-# Refusals of what symbols cannot do, with the line of the user's code that asked for it.
-#
-# In: what was asked, why it cannot be, a way out. Out: NotationError with file, line and carets.
-# Invariant: the line shown is the innermost one outside this package, NumPy and SciPy.
+# ---------------------------------------------------------------- refusals
 
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__))
 _PACKAGE = os.path.join(str(Path(__file__).parents[2]), "")
-_OURS = (
-    _PACKAGE,
-    _NUMPY + os.sep,
-    os.path.join(os.path.dirname(_NUMPY), "scipy") + os.sep,
-)
+_OURS = (_PACKAGE, _NUMPY + os.sep, os.path.join(os.path.dirname(_NUMPY), "scipy") + os.sep)
 
 
 class ShapeAsDataError(NotationError):
@@ -67,13 +63,11 @@ def refuse(
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
-    if frame is None:
-        raise kind(message, facts=[fact], hint=hint)
-    line, span, where = _place(frame.f_code, frame.f_globals, frame.f_lineno, frame.f_lasti)
-    raise kind(message, source=line, spans=[span], facts=[where, fact], hint=hint)
+    here = frame and TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
+    raise locate(kind(message, facts=[fact], hint=hint), here)
 
 
-def located(error: EinderivError, traceback: TracebackType | None) -> EinderivError:
+def locate(error: EinderivError, traceback: TracebackType | None) -> EinderivError:
     """The error with the line of the user's code that it came through."""
     users = None
     while traceback is not None:
@@ -81,16 +75,21 @@ def located(error: EinderivError, traceback: TracebackType | None) -> EinderivEr
             users = traceback
         traceback = traceback.tb_next
     if users is not None and error.source is None:
-        frame = users.tb_frame
-        error.source, span, where = _place(
-            frame.f_code, frame.f_globals, users.tb_lineno, users.tb_lasti
-        )
-        error.spans, error.facts = (span,), (where, *error.facts)
+        (place,) = extract_tb(users, limit=1)
+        line = linecache.getline(place.filename, place.lineno or 0)
+        indent = len(line) - len(line.lstrip())
+        error.source = place.line or "(no source)"
+        start, end = indent, indent + len(error.source)
+        if place.lineno == place.end_lineno and place.colno is not None:
+            start, end = place.colno, place.end_colno or end
+        error.spans = ((max(start - indent, 0), max(end - indent, 1)),)
+        where = f"{place.filename}, line {place.lineno}, in {place.name}"
+        error.facts = (where, *error.facts)
     return error
 
 
 def is_ours(traceback: TracebackType | None) -> bool:
-    """Whether a line of this package, called by the user's, raised an exception."""
+    """Did a line of this package, called by the user's, raise an exception?"""
     users, ours = False, False
     while traceback is not None:
         ours = traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE)
@@ -99,38 +98,43 @@ def is_ours(traceback: TracebackType | None) -> bool:
     return users and ours
 
 
-def _place(
-    code: CodeType, scope: dict[str, Any], number: int, instruction: int
-) -> tuple[str, Span, str]:
-    """The source line that a frame stands at, the columns of what it does there, and where it is."""
-    where = f"{code.co_filename}, line {number}, in {code.co_name}"
-    line = linecache.getline(code.co_filename, number, scope).rstrip("\n")
-    shown = line.strip()
-    if not shown:
-        return "(no source)", (0, 11), where
-    indent = len(line) - len(line.lstrip())
-    positions = islice(code.co_positions(), instruction // 2, None)
-    first, last, start, end = next(positions, (None, None, None, None))
-    if first == last == number and start is not None and end is not None:
-        return shown, (max(start - indent, 0), max(end - indent, 1)), where
-    return shown, (0, len(shown)), where
+# ---------------------------------------------------------------- symbols and numbers
 
-
-# ----------------------------------------------------------------------
+Array = np.ndarray[Any, Any]
 
 LETTERS = "ijklpqrstuvwabcdefghmnoxyz"
 
 
-class Arrays(Protocol):
-    """What takes arrays that a traced function uses, and makes tensors of them; `context`: its program."""
+class Constants:
+    """Tensors for the arrays that a function uses besides its arguments."""
 
-    context: Context
+    def __init__(self, dims: Mapping[int, Dim], context: Context) -> None:
+        self.dims, self.context = dims, context
+        self.variables = dict(context.variables)
+        self.arrays: dict[str, Array] = {}
+        self._known: dict[int, list[tuple[Array, str]]] = {}
 
-    def constant(self, array: Any) -> Variable:
-        """The tensor that stands for an array."""
+    def constant(self, array: Array) -> Variable:
+        """The tensor for an array with the entries it has now; the same one for the same array."""
+        seen = self._known.setdefault(id(array), [])
+        for _, name in seen:
+            if np.array_equal(self.arrays[name], array, equal_nan=True):
+                return self.variables[name]
+        name = fresh_name(f"const{len(self.arrays) + 1}", self.variables)
+        self.arrays[name] = array.astype(array.dtype if array.dtype.kind == "f" else float)
+        self.variables[name] = Variable(name, tuple(self.dims.get(d, d) for d in array.shape))
+        seen.append((array, name))  # held, so that its identity stays its own
+        return self.variables[name]
 
 
-tracing: ContextVar[Arrays | None] = ContextVar("tracing", default=None)
+def fresh_name(name: str, taken: Collection[str]) -> str:
+    """The name, with as many _ behind it as make it new."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+tracing: ContextVar[Constants | None] = ContextVar("tracing", default=None)
 
 
 class Symbolic:
@@ -142,13 +146,21 @@ class Symbolic:
     _indices: tuple[str, ...]
     _context: Context
 
-    def _with(
-        self,
-        term: Expr,
-        indices: tuple[str, ...] | None = None,
-        context: Context | None = None,
-    ) -> Self:
-        raise NotImplementedError
+
+def both_ways(function: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
+    """The two methods of an operator: for the operand on the left, and for the one on the right."""
+    return lambda self, other: function(self, other), lambda self, other: function(other, self)
+
+
+def _arithmetic(function: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
+    return both_ways(lambda a, b: function(_symbol_of(a), _symbol_of(b)))
+
+
+def _comparison(compare: Callable[[str, str], bool]) -> Any:
+    """Extents are ordered by name outside a trace; inside, and by numbers, they are unknown."""
+    return lambda size, other: (
+        compare(size, other) if isinstance(other, str) and tracing.get() is None else size._refuse()
+    )
 
 
 class Size(str):
@@ -176,6 +188,21 @@ class Size(str):
 
     __hash__ = str.__hash__
 
+    def _refuse(self) -> NoReturn:
+        refuse(
+            f"the extent {self.name} is used as a number that must be known",
+            "shapes are symbolic here: an extent can be multiplied and divided, not counted",
+            "write the loop with sums, products or einsum, or give the tensor axes of known size",
+            ShapeAsDataError,
+        )
+
+    # NumPy takes what can be iterated over for a shape
+    __iter__ = __index__ = __int__ = __float__ = __bool__ = _refuse
+    __lt__ = _comparison(str.__lt__)
+    __le__ = _comparison(str.__le__)
+    __gt__ = _comparison(str.__gt__)
+    __ge__ = _comparison(str.__ge__)
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, int | float | np.number) and tracing.get() is not None:
             if other in (0, 1):
@@ -185,46 +212,6 @@ class Size(str):
 
     def __ne__(self, other: object) -> bool:
         return not self == other
-
-    def __iter__(self) -> Iterator[str]:
-        self._refuse()  # NumPy takes it for a shape
-
-    def __index__(self) -> int:
-        self._refuse()
-
-    def __int__(self) -> int:
-        self._refuse()
-
-    def __float__(self) -> float:
-        self._refuse()
-
-    def __bool__(self) -> bool:
-        self._refuse()
-
-    def __lt__(self, other: Any) -> bool:
-        return self._ordered(other, str.__lt__)
-
-    def __le__(self, other: Any) -> bool:
-        return self._ordered(other, str.__le__)
-
-    def __gt__(self, other: Any) -> bool:
-        return self._ordered(other, str.__gt__)
-
-    def __ge__(self, other: Any) -> bool:
-        return self._ordered(other, str.__ge__)
-
-    def _ordered(self, other: object, compare: Callable[[str, str], bool]) -> bool:
-        if isinstance(other, str) and tracing.get() is None:
-            return compare(self, other)
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        refuse(
-            f"the extent {self.name} is used as a number that must be known",
-            "shapes are symbolic here: an extent can be multiplied and divided, not counted",
-            "write the loop with sums, products or einsum, or give the tensor axes of known size",
-            ShapeAsDataError,
-        )
 
     def symbol(self) -> Any:
         """The extent as a scalar expression."""
@@ -236,34 +223,25 @@ class Size(str):
     def __radd__(self, other: Any) -> Any:
         return other + self.name if type(other) is str else other + self.symbol()
 
-    def __sub__(self, other: Any) -> Any:
-        return self.symbol() - other
-
-    def __rsub__(self, other: Any) -> Any:
-        return other - self.symbol()
-
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, list | tuple | bytes) or type(other) is str:
             self._refuse()  # it repeats them
         return self.symbol() * other
 
     __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Any:
-        return self.symbol() / other
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return other / self.symbol()
-
-    def __pow__(self, other: Any) -> Any:
-        return self.symbol() ** other
+    __sub__, __rsub__ = _arithmetic(operator.sub)
+    __truediv__, __rtruediv__ = _arithmetic(operator.truediv)
+    __pow__, __rpow__ = _arithmetic(operator.pow)
 
     def __neg__(self) -> Any:
         return -self.symbol()
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        symbols = [x.symbol() if isinstance(x, Size) else x for x in inputs]
-        return getattr(function, method)(*symbols, **options)
+        return getattr(function, method)(*map(_symbol_of, inputs), **options)
+
+
+def _symbol_of(value: Any) -> Any:
+    return value.symbol() if isinstance(value, Size) else value
 
 
 def number(value: Any) -> Fraction | None:
@@ -272,9 +250,7 @@ def number(value: Any) -> Fraction | None:
     >>> number(0.1), number("x")
     (Fraction(1, 10), None)
     """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, np.generic):
+    if isinstance(value, np.ndarray | np.generic) and not value.ndim:
         value = value.item()
     if isinstance(value, bool | int | Fraction):
         return Fraction(value)
@@ -306,7 +282,7 @@ def operand(value: Any, context: Context) -> tuple[Expr, Context]:
             "a complex number stands in the expression", "terms are real", "split it into two parts"
         )
     if isinstance(value, np.ndarray | list | tuple | float | np.floating):
-        array = np.asarray(value) if not isinstance(value, np.ndarray) else value
+        array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             refuse(
                 f"an array of {array.dtype} meets a symbol",
@@ -327,181 +303,182 @@ def operand(value: Any, context: Context) -> tuple[Expr, Context]:
     )
 
 
-def together(values: Sequence[Any]) -> tuple[list[Expr], Any, Context]:
+Operands = tuple[list[Expr], Any, Context]  # terms, a symbol to make results from, their context
+
+
+def together(values: Sequence[Any]) -> Operands:
     """The terms of all values, a symbol to make results from, and the context of all."""
-    owner = next(v for v in values if isinstance(v, Symbolic) or isinstance(v, Size))
+    owner = next(v for v in values if isinstance(v, Symbolic | Size))
     owner = owner.owner if isinstance(owner, Size) else owner
     pairs = [operand(value, owner._context) for value in values]
-    contexts = {id(context): context for _, context in pairs}
-    if len(contexts) == 1:
-        return [term for term, _ in pairs], owner, owner._context
-    return _merged(pairs, owner)
-
-
-def _merged(pairs: list[tuple[Expr, Context]], owner: Any) -> tuple[list[Expr], Any, Context]:
-    """The terms over common tensors. Declared extents named alike are one, letters of texts are not."""
     contexts = list({id(context): context for _, context in pairs}.values())
+    terms = [term for term, _ in pairs]
+    if len(contexts) == 1:
+        return terms, owner, owner._context
     variables: dict[str, Variable] = {}
     direct = True
     for context in contexts:
         for name, x in context.variables.items():
             named = all(isinstance(dim, int) or dim in context.declared for dim in x.shape)
             direct = direct and named and variables.setdefault(name, x) is x
-    terms = [term for term, _ in pairs]
-    if not direct:
-        declared = {dim for context in contexts for dim in context.declared}
-        where: dict[str, list[int]] = {
-            dim: [n for n, (_, c) in enumerate(pairs) if dim in c.declared] for dim in declared
-        }
-        for n, (_, context) in enumerate(pairs):  # one program's extents are its own
-            for m in range(n):
-                if pairs[m][1] is context:
-                    for x in context.variables.values():
-                        for dim in x.shape:
-                            where.setdefault(f"{id(context)} {dim}", []).extend([m, n])
-        same = [
-            ((places[0], key.rpartition(" ")[2]), (place, key.rpartition(" ")[2]))
-            for key, places in where.items()
-            for place in places[1:]
-        ]
+    if (
+        not direct
+    ):  # declared extents named alike are one; letters of texts are so in one program only
+        same = []
+        for n, (_, context) in enumerate(pairs):
+            for m, (_, other) in enumerate(pairs[:n]):
+                dims: dict[Dim, None] = dict.fromkeys(sorted(context.declared & other.declared))
+                if other is context:
+                    dims |= dict.fromkeys(d for x in context.variables.values() for d in x.shape)
+                same += [((m, dim), (n, dim)) for dim in dims if isinstance(dim, str)]
         terms, variables = united([(term, c.variables) for term, c in pairs], same)
-    whole = replace(contexts[0], variables=variables, name=None)
+    common = replace(contexts[0], variables=variables, name=None)
     for context in contexts[1:]:
-        whole = replace(
-            whole,
-            assumptions={**whole.assumptions, **context.assumptions},
-            letters={**context.letters, **whole.letters},
-            definitions={**whole.definitions, **context.definitions},
-            declared=whole.declared | context.declared,
+        common = replace(
+            common,
+            assumptions={**common.assumptions, **context.assumptions},
+            letters={**context.letters, **common.letters},
+            definitions={**common.definitions, **context.definitions},
+            declared=common.declared | context.declared,
         )
-    return terms, owner, whole
+    return terms, owner, common
 
 
 def joined_shapes(
     terms: list[Expr], context: Context, pairs: Sequence[tuple[Dim, Dim]], what: str
 ) -> tuple[list[Expr], Context]:
-    """Terms in which extents that meet are one, where nobody declared them to differ."""
+    """Terms in which extents that meet are one, unless both are declared."""
     for a, b in pairs:
-        if (a in context.declared or isinstance(a, int)) and (
-            b in context.declared or isinstance(b, int)
-        ):
-            raise_extents(what, a, b)
+        if all(isinstance(dim, int) or dim in context.declared for dim in (a, b)):
+            refuse(
+                f"{what}: the extents {a} and {b} meet and differ",
+                "axes pair up from the right, and only an axis of extent 1 is repeated",
+                "transpose one of them, add an axis with x[:, None], or declare both extents with one name",
+                DimensionError,
+            )
     programs = [(term, context.variables) for term in terms]
     joined, variables = united(programs, [((0, a), (0, b)) for a, b in pairs])
     return joined, replace(context, variables=variables)
 
 
-def raise_extents(what: str, a: Dim, b: Dim) -> NoReturn:
-    """The error for two extents that meet and differ."""
-    refuse(
-        f"{what}: the extents {a} and {b} meet and differ",
-        "axes pair up from the right, and only an axis of extent 1 is repeated",
-        "transpose one of them, add an axis with x[:, None], or declare both extents with one name",
-        DimensionError,
-    )
+# ---------------------------------------------------------------- products and sums
 
 
-def broadcast_shape(shapes: Sequence[Shape], what: str) -> tuple[Shape, list[tuple[Dim, Dim]]]:
-    """The common shape, axes paired from the right, and the extents that must become one."""
-    rank = max(len(shape) for shape in shapes)
-    common: list[Dim] = [1] * rank
+def agreeing(
+    terms: list[Expr],
+    context: Context,
+    inputs: Sequence[Subscript],
+    what: str,
+    exact: Collection[int] = (),
+) -> tuple[list[Expr], Context, dict[int, Dim]]:
+    """Terms in which each label has one extent, or 1 if it is not in `exact`; these extents."""
+    dims: dict[int, Dim] = {}
     clashes: list[tuple[Dim, Dim]] = []
-    for shape in shapes:
-        for place, dim in enumerate(reversed(shape), 1):
-            known = common[rank - place]
-            if known == 1:
-                common[rank - place] = dim
-            elif dim not in (1, known):
+    for term, labels in zip(terms, inputs, strict=True):
+        for label, dim in zip(labels, term.shape, strict=True):
+            known = dims.setdefault(label, dim)
+            if known == 1 and label not in exact:
+                dims[label] = dim
+            elif dim != known and (dim != 1 or label in exact):
                 clashes.append((known, dim))
-    return tuple(common), clashes
+    if not clashes:
+        return terms, context, dims
+    terms, context = joined_shapes(terms, context, clashes, what)
+    return agreeing(terms, context, inputs, what, exact)
 
 
-def aligned(values: Sequence[Any], what: str) -> tuple[list[Expr], Shape, Any, Context]:
-    """The terms of values whose shapes broadcast, and the common shape."""
-    terms, owner, context = together(values)
-    shape, clashes = broadcast_shape([term.shape for term in terms], what)
-    if clashes:
-        terms, context = joined_shapes(terms, context, clashes, what)
-        shape, _ = broadcast_shape([term.shape for term in terms], what)
-    return terms, shape, owner, context
+def contraction(
+    operands: Operands,
+    inputs: Sequence[Subscript],
+    output: Subscript,
+    what: str,
+    exact: Collection[int] = (),
+) -> Any:
+    """The product of operands at their labels, summed over those that are not in `output`.
+
+    An axis of extent 1 is repeated, but not at a label of `exact`.
+    """
+    terms, owner, context = operands
+    terms, context, dims = agreeing(terms, context, inputs, what, exact)
+    fresh, own = 1 + max(dims, default=0), []
+    for term, labels in zip(terms, inputs, strict=True):
+        if 1 not in term.shape:
+            own.append(tuple(labels))
+            continue
+        kept = []
+        for label, dim in zip(labels, term.shape, strict=True):
+            repeated = dim == 1 != dims[label]  # its label is new and summed
+            kept.append(fresh if repeated else label)
+            fresh += repeated
+        own.append(tuple(kept))
+    return symbol_of(owner, contract(terms, own, output), context)
 
 
-def stretched(term: Expr, shape: Shape) -> Expr:
-    """A term repeated to `shape`."""
-    if term.shape == shape:
-        return term
-    labels, ones = _labels_in(term, shape)
-    axes = tuple(range(len(shape)))
-    return contract([term, *(o for o, _ in ones)], [labels, *(own for _, own in ones)], axes)
-
-
-def _labels_in(
-    term: Expr, shape: Shape
-) -> tuple[tuple[int, ...], list[tuple[Expr, tuple[int, ...]]]]:
-    rank, labels = len(shape), []
-    for place, dim in enumerate(term.shape):
-        target = place + rank - term.rank
-        labels.append(target if dim == shape[target] else rank + place)  # an axis of 1 is summed
-    lacking = [axis for axis in range(rank) if axis not in labels]
-    return tuple(labels), [(Ones(shape[axis]), (axis,)) for axis in lacking]
+def _from_the_right(terms: Sequence[Expr]) -> tuple[list[Subscript], Subscript]:
+    """Labels under which the axes of all terms pair up as NumPy broadcasts, and those of the result."""
+    rank = max(term.rank for term in terms)
+    return [tuple(range(rank - term.rank, rank)) for term in terms], tuple(range(rank))
 
 
 def product(values: Sequence[Any], what: str = "*") -> Any:
     """The entry-by-entry product."""
-    terms, shape, owner, context = aligned(values, what)
-    operands: list[Expr] = []
-    inputs: list[tuple[int, ...]] = []
-    for term in terms:
-        operands.append(term)
-        inputs.append(_labels_in(term, shape)[0])
-    given = {label for own in inputs for label in own}
-    fresh = len(shape) + max((t.rank for t in terms), default=0)
-    inputs = [
-        tuple(label if label < len(shape) else label + fresh * k for label in own)
-        for k, own in enumerate(inputs)
-    ]
-    for axis, dim in enumerate(shape):
-        if axis not in given:
-            operands.append(Ones(dim))
-            inputs.append((axis,))
-    return made(owner, contract(operands, inputs, tuple(range(len(shape)))), context)
+    operands = together(values)
+    return contraction(operands, *_from_the_right(operands[0]), what)
+
+
+def align(values: Sequence[Any], what: str) -> tuple[list[Expr], Shape, Any, Context]:
+    """The terms of values whose shapes broadcast, and the common shape."""
+    terms, owner, context = together(values)
+    inputs, axes = _from_the_right(terms)
+    terms, context, dims = agreeing(terms, context, inputs, what)
+    return terms, tuple(dims[axis] for axis in axes), owner, context
+
+
+def stretch(term: Expr, shape: Shape) -> Expr:
+    """A term repeated to `shape`."""
+    if term.shape == shape:
+        return term
+    axes = tuple(range(len(shape)))
+    labels = tuple(
+        axis if dim == shape[axis] else len(shape) + axis  # an axis of 1 is summed
+        for axis, dim in zip(axes[len(shape) - term.rank :], term.shape, strict=True)
+    )
+    lacking = [axis for axis in axes if axis not in labels]
+    ones = [Ones(shape[axis]) for axis in lacking]
+    return contract([term, *ones], [labels, *((axis,) for axis in lacking)], axes)
 
 
 def total(values: Sequence[Any], signs: Sequence[int], what: str = "+") -> Any:
     """The sum, each value with a sign."""
-    terms, shape, owner, context = aligned(values, what)
-    full = [(sign, stretched(term, shape)) for sign, term in zip(signs, terms, strict=True)]
-    return made(owner, add(full, shape), context)
+    terms, shape, owner, context = align(values, what)
+    full = [(sign, stretch(term, shape)) for sign, term in zip(signs, terms, strict=True)]
+    return symbol_of(owner, add(full, shape), context)
 
 
-def mapped(function: str, values: Sequence[Any]) -> Any:
+def map_entries(function: str, *values: Any) -> Any:
     """An elementwise function; numbers and scalars are repeated."""
-    terms, shape, owner, context = aligned(values, function)
-    full = [term if not term.shape else stretched(term, shape) for term in terms]
-    return made(owner, elementwise(function, full), context)
+    terms, shape, owner, context = align(values, function)
+    full = [term if not term.shape else stretch(term, shape) for term in terms]
+    return symbol_of(owner, elementwise(function, full), context)
 
 
-def raised(base: Any, exponent: Any) -> Any:
+def raise_to(base: Any, exponent: Any) -> Any:
     """base ** exponent."""
     exact = number(exponent)
     if exact is not None and isinstance(base, Symbolic):
-        return made(base, power(base._term, exact), base._context)
-    return mapped("pow", [base, exponent])
+        return symbol_of(base, power(base._term, exact), base._context)
+    return map_entries("pow", base, exponent)
 
 
-def made(owner: Any, term: Expr, context: Context | None = None) -> Any:
+def symbol_of(owner: Any, term: Expr, context: Context | None = None) -> Any:
     """A symbol for a term of the owner's program."""
     context = owner._context if context is None else context
-    taken = context.declared
-    names = [letter for letter in LETTERS if letter not in taken][: term.rank]
+    names = [letter for letter in LETTERS if letter not in context.declared][: term.rank]
     names += [f"i{k}" for k in range(term.rank - len(names))]
     return owner._with(term, tuple(names), context)
 
 
-# Axes of symbols: moved, added, dropped, reduced, taken along a diagonal.
-#
-# In: symbols and axes as NumPy's functions take them. Out: symbols.
-# Invariant: axes count from 0, negative ones from the end; an axis of extent 1 is a factor of ones.
+# ---------------------------------------------------------------- axes
 
 Axis = int | Sequence[int] | None
 
@@ -511,7 +488,6 @@ def axes_of(axis: Axis, rank: int) -> tuple[int, ...]:
     chosen = (
         range(rank) if axis is None else (axis,) if isinstance(axis, int | np.integer) else axis
     )
-    found = []
     for k in chosen:
         if not -rank <= k < rank:
             refuse(
@@ -519,11 +495,10 @@ def axes_of(axis: Axis, rank: int) -> tuple[int, ...]:
                 "axes are counted from 0, negative ones from the end",
                 f"choose one from {-rank} to {rank - 1}" if rank else "leave the axis out",
             )
-        found.append(int(k) % rank)
-    return tuple(found)
+    return tuple(int(k) % rank for k in chosen)
 
 
-def reduced(name: str, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def reduce_axes(name: str, x: Any, axis: Axis = None, keepdims: Any = False) -> Any:
     """sum, prod, mean, max, min, logsumexp over axes."""
     term: Expr = x._term
     over = axes_of(axis, term.rank)
@@ -534,33 +509,19 @@ def reduced(name: str, x: Any, axis: Axis = None, keepdims: bool = False) -> Any
             sizes = [power(extent(term.shape[k]), Fraction(-1)) for k in over]
             labels = tuple(range(len(rest)))
             result = contract([result, *sizes], [labels, *[()] * len(sizes)], labels)
-    elif over:
-        result = whole(name, transpose(term, (*rest, *over)), len(over))
     else:
-        result = term
-    if keepdims:
-        result = unit_axes(result, over, term.rank)
-    return made(x, result)
+        result = whole(name, transpose(term, (*rest, *over)), len(over)) if over else term
+    return symbol_of(x, unit_axes(result, over, term.rank) if keepdims else result)
 
 
 def unit_axes(term: Expr, places: Sequence[int], rank: int) -> Expr:
     """`term` with axes of extent 1 at `places` of the `rank` axes of the result."""
-    rest = [k for k in range(rank) if k not in places]
-    return contract(
-        [term, *(Ones(1) for _ in places)],
-        [tuple(rest), *((place,) for place in places)],
-        tuple(range(rank)),
-    )
+    rest = tuple(k for k in range(rank) if k not in places)
+    ones = [Ones(1)] * len(places)
+    return contract([term, *ones], [rest, *((k,) for k in places)], tuple(range(rank)))
 
 
-def with_axes_behind(x: Any, count: int) -> Any:
-    if not isinstance(x, Symbolic):
-        return np.asarray(x)[(..., *[None] * count)]
-    rank = x._term.rank
-    return made(x, unit_axes(x._term, range(rank, rank + count), rank + count))
-
-
-def permuted(x: Any, axes: Sequence[int] | None = None) -> Any:
+def permute(x: Any, axes: Sequence[int] | None = None) -> Any:
     """np.transpose."""
     rank = x._term.rank
     order = tuple(range(rank))[::-1] if axes is None else axes_of(tuple(axes), rank)
@@ -570,36 +531,32 @@ def permuted(x: Any, axes: Sequence[int] | None = None) -> Any:
             f"there are {rank}",
             "name each one once",
         )
-    return made(x, transpose(x._term, order))
+    return symbol_of(x, transpose(x._term, order))
 
 
-def moved(x: Any, source: Any, destination: Any) -> Any:
+def move_axes(x: Any, source: Axis, destination: Axis) -> Any:
+    """np.moveaxis."""
     rank = x._term.rank
-    start, end = (
-        axes_of(k if not isinstance(k, int) else (k,), rank) for k in (source, destination)
-    )
-    order = [k for k in range(rank) if k not in start]
-    for place, axis in sorted(zip(end, start, strict=True)):
-        order.insert(place, axis)
-    return permuted(x, order)
+    start, end = axes_of(source, rank), axes_of(destination, rank)
+    return permute(x, np.moveaxis(np.empty(range(rank)), start, end).shape)
 
 
-def swapped(x: Any, a: int, b: int) -> Any:
+def swap_axes(x: Any, a: int = -1, b: int = -2) -> Any:
+    """np.swapaxes."""
     rank = x._term.rank
-    order = list(range(rank))
-    (a,), (b,) = axes_of(a, rank), axes_of(b, rank)
-    order[a], order[b] = order[b], order[a]
-    return permuted(x, order)
+    first, second = (axes_of(axis, rank)[0] for axis in (a, b))
+    return permute(x, np.swapaxes(np.empty(range(rank)), first, second).shape)
 
 
-def expanded(x: Any, axis: Axis) -> Any:
-    """np.expand_dims."""
-    count = 1 if isinstance(axis, int) else len(axis or ())
-    rank = x._term.rank + count
-    return made(x, unit_axes(x._term, sorted(axes_of(axis, rank)), rank))
+def expand_axes(x: Any, axis: Axis) -> Any:
+    """np.expand_dims, of symbols and of arrays."""
+    if not isinstance(x, Symbolic):
+        return np.expand_dims(x, axis)  # type: ignore[arg-type]
+    rank = x._term.rank + (1 if isinstance(axis, int) else len(axis or ()))
+    return symbol_of(x, unit_axes(x._term, sorted(axes_of(axis, rank)), rank))
 
 
-def squeezed(x: Any, axis: Axis = None) -> Any:
+def squeeze_axes(x: Any, axis: Axis = None) -> Any:
     """np.squeeze: axes of extent 1 go."""
     term: Expr = x._term
     ones = [k for k, dim in enumerate(term.shape) if dim == 1]
@@ -612,40 +569,12 @@ def squeezed(x: Any, axis: Axis = None) -> Any:
                 "sum over it instead",
             )
     rest = tuple(k for k in range(term.rank) if k not in gone)
-    return made(x, contract([term], [tuple(range(term.rank))], rest))
-
-
-def is_same_but_for_ones(x: Any, shape: Sequence[Any]) -> bool:
-    """Whether a reshape only adds or drops axes of extent 1."""
-    old = [str(dim) for dim in x._term.shape if dim != 1]
-    new = [str(dim) for dim in shape if str(dim) != "1"]
-    free = new.count("-1") <= 1 and len(old) == len(new)
-    return free and all(b in ("-1", a) for a, b in zip(old, new, strict=True))
-
-
-def with_axes_of_one(x: Any, shape: Sequence[Any]) -> Any:
-    """np.reshape where it only adds or drops axes of extent 1."""
-    if not is_same_but_for_ones(x, shape):
-        refuse(
-            f"a reshape of {_shown(x._term.shape)} to {_shown(tuple(shape))}",
-            "entries of tensors keep their indices; only axes of extent 1 come and go",
-            "give the tensor the axes it is used with, or pass it in that shape",
-        )
-    places = [k for k, dim in enumerate(shape) if str(dim) == "1"]
-    return made(x, unit_axes(squeezed(x)._term, places, len(shape)))
-
-
-def _shown(shape: Shape) -> str:
-    return f"({', '.join(map(str, shape))})"
+    return symbol_of(x, contract([term], [tuple(range(term.rank))], rest))
 
 
 def rank_of(x: Any) -> int:
+    """The number of axes of a symbol or an array."""
     return int(x._term.rank) if isinstance(x, Symbolic) else int(np.ndim(x))
-
-
-def ones(shape: Shape) -> Expr:
-    axes = tuple(range(len(shape)))
-    return contract([Ones(dim) for dim in shape], [(k,) for k in axes], axes)
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -656,31 +585,27 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         )
     rank = x._term.rank
     (a,), (b,) = axes_of(axis1, rank), axes_of(axis2, rank)
-    labels = list(range(rank))
-    labels[b] = a
+    labels = tuple(a if k == b else k for k in range(rank))
     output = (*(k for k in range(rank) if k not in (a, b)), a)
-    term, context = x._term, x._context
-    if term.shape[a] != term.shape[b]:
-        (term,), context = joined_shapes(
-            [term], context, [(term.shape[a], term.shape[b])], "diagonal"
-        )
-    return made(x, contract([term], [tuple(labels)], output), context)
+    return contraction(together([x]), [labels], output, "diagonal", labels)
 
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return reduced("sum", diagonal(x, offset, axis1, axis2), -1)
+    """np.trace."""
+    return reduce_axes("sum", diagonal(x, offset, axis1, axis2), -1)
 
 
 def diag(x: Any, k: int = 0) -> Any:
+    """np.diag."""
     if rank_of(x) == 2:
         return diagonal(x, k)
     if k or rank_of(x) != 1:
         refuse("diag off the main diagonal", "only the main diagonal has one index", "use k=0")
-    term = x._term
-    return made(x, contract([term, Delta(term.shape[0])], [(0,), (0, 1)], (0, 1)))
+    return symbol_of(x, contract([x._term, Delta(x._term.shape[0])], [(0,), (0, 1)], (0, 1)))
 
 
 def broadcast_to(x: Any, shape: Any, **_: Any) -> Any:
+    """np.broadcast_to."""
     wanted = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     plain = tuple(int(d) if isinstance(d, int | np.integer) else str(d) for d in wanted)
-    return made(x, stretched(x._term, plain))
+    return symbol_of(x, stretch(x._term, plain))

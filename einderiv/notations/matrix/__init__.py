@@ -1,1 +1,4 @@
-"""To be said: what this room offers."""
+"""Reads matrix notation.
+
+In: a text without indices. Out: its surface tree (`parse_matrix`), then its meaning (`elaborate_matrix`).
+"""

@@ -81,27 +81,24 @@ TARGETS = {
     ),
 }
 
+# Functions that every target has under the name of the table.
+_ALIKE = """
+    exp expm1 log log1p sqrt sin cos tan sinh cosh tanh abs sign where sum trace diag outer
+    einsum eye full zeros ones
+""".split()
+
 # fmt: off
-# The path of a function. After it, if there is more than the arguments in order: `_` an argument, `n` one
-# that stays a Python number, a number. The row `polygamma n` is for an order that is known.
-_ROWS: dict[str, tuple[str, str, str]] = {
+# The path of a function, `xp` for the target's alias; one text if all targets agree. After it, if there is
+# more than the arguments in order: `_` an argument, `n` one that stays a Python number, a number.
+# The row `polygamma n` is for an order that is known.
+_ROWS: dict[str, str | tuple[str, str, str]] = {
+    **{name: f"xp.{name}" for name in _ALIKE},
     # name            NumPy                    PyTorch                     JAX
     "pi":            ("np.pi",                 "math.pi",                  "jnp.pi"),
-    "exp":           ("np.exp",                "torch.exp",                "jnp.exp"),
-    "expm1":         ("np.expm1",              "torch.expm1",              "jnp.expm1"),
-    "log":           ("np.log",                "torch.log",                "jnp.log"),
-    "log1p":         ("np.log1p",              "torch.log1p",              "jnp.log1p"),
-    "sqrt":          ("np.sqrt",               "torch.sqrt",               "jnp.sqrt"),
-    "sin":           ("np.sin",                "torch.sin",                "jnp.sin"),
-    "cos":           ("np.cos",                "torch.cos",                "jnp.cos"),
-    "tan":           ("np.tan",                "torch.tan",                "jnp.tan"),
     "asin":          ("np.arcsin",             "torch.asin",               "jnp.arcsin"),
     "acos":          ("np.arccos",             "torch.acos",               "jnp.arccos"),
     "atan":          ("np.arctan",             "torch.atan",               "jnp.arctan"),
     "atan2":         ("np.arctan2",            "torch.atan2",              "jnp.arctan2"),
-    "sinh":          ("np.sinh",               "torch.sinh",               "jnp.sinh"),
-    "cosh":          ("np.cosh",               "torch.cosh",               "jnp.cosh"),
-    "tanh":          ("np.tanh",               "torch.tanh",               "jnp.tanh"),
     "sigmoid":       ("sigmoid",               "torch.sigmoid",            "jax.nn.sigmoid"),
     "softplus":      ("np.logaddexp 0 _",      "softplus",                 "jax.nn.softplus"),
     "relu":          ("np.maximum _ 0",        "torch.relu",               "jax.nn.relu"),
@@ -113,40 +110,28 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "polygamma n":   (
         "special.polygamma n _", "torch.special.polygamma n _", "jax.scipy.special.polygamma n _",
     ),
-    "abs":           ("np.abs",                "torch.abs",                "jnp.abs"),
-    "sign":          ("np.sign",               "torch.sign",               "jnp.sign"),
     "step":          ("np.heaviside _ 0",      "> _ 0",                    "jnp.heaviside _ 0"),
-    "max":           ("np.maximum",            "torch.maximum",            "jnp.maximum"),
-    "min":           ("np.minimum",            "torch.minimum",            "jnp.minimum"),
-    "where":         ("np.where",              "torch.where",              "jnp.where"),
+    "max":           "xp.maximum",
+    "min":           "xp.minimum",
     # whole axes
-    "prod[]":        ("np.prod",               "torch.prod",               "jnp.prod"),
-    "prodexcept[]":  ("prod_except",           "prod_except",              "prod_except"),
+    "prod[]":        "xp.prod",
+    "prodexcept[]":  "prod_except",
     "max[]":         ("np.max",                "torch.amax",               "jnp.max"),
     "min[]":         ("np.min",                "torch.amin",               "jnp.min"),
     "logsumexp[]":   ("logsumexp",             "torch.logsumexp",          "jax.scipy.special.logsumexp"),
     "softmax[]":     ("softmax",               "torch.softmax",            "jax.nn.softmax"),
     "logsoftmax[]":  ("log_softmax",           "torch.log_softmax",        "jax.nn.log_softmax"),
     # matrices
-    "inv[]":         ("np.linalg.inv",         "torch.linalg.inv",         "jnp.linalg.inv"),
-    "det[]":         ("np.linalg.det",         "torch.linalg.det",         "jnp.linalg.det"),
-    "logdet[]":      ("np.linalg.slogdet",     "torch.linalg.slogdet",     "jnp.linalg.slogdet"),
-    "cholesky[]":    ("np.linalg.cholesky",    "torch.linalg.cholesky",    "jnp.linalg.cholesky"),
-    "tril[]":        ("np.tril",               "torch.tril",               "jnp.tril"),
-    "solve[]":       ("np.linalg.solve",       "torch.linalg.solve",       "jnp.linalg.solve"),
-    "eps[]":         ("levi_civita",           "levi_civita",              "levi_civita"),
+    "inv[]":         "xp.linalg.inv",
+    "det[]":         "xp.linalg.det",
+    "logdet[]":      "xp.linalg.slogdet",
+    "cholesky[]":    "xp.linalg.cholesky",
+    "tril[]":        "xp.tril",
+    "solve[]":       "xp.linalg.solve",
+    "eps[]":         "levi_civita",
     # arrays
-    "sum":           ("np.sum",                "torch.sum",                "jnp.sum"),
-    "trace":         ("np.trace",              "torch.trace",              "jnp.trace"),
-    "diag":          ("np.diag",               "torch.diag",               "jnp.diag"),
-    "outer":         ("np.outer",              "torch.outer",              "jnp.outer"),
-    "einsum":        ("np.einsum",             "torch.einsum",             "jnp.einsum"),
     "transpose":     ("np.transpose",          "torch.permute",            "jnp.transpose"),
-    "eye":           ("np.eye",                "torch.eye",                "jnp.eye"),
-    "full":          ("np.full",               "torch.full",               "jnp.full"),
-    "zeros":         ("np.zeros",              "torch.zeros",              "jnp.zeros"),
-    "ones":          ("np.ones",               "torch.ones",               "jnp.ones"),
-    "broadcast":     ("np.broadcast_to",       "torch.broadcast_to",       "jnp.broadcast_to"),
+    "broadcast":     "xp.broadcast_to",
     "array":         ("np.array",              "torch.tensor",             "jnp.array"),
 }
 # fmt: on
@@ -159,9 +144,16 @@ MATH = {"abs": "math.fabs"} | {
 }
 
 
+def _entry(name: str, target: Target) -> list[str]:
+    row = _ROWS[name]
+    path, *pattern = (row if isinstance(row, str) else row[target.column]).split()
+    library, dot, rest = path.partition(".")
+    return [f"{target.alias}{dot}{rest}" if library == "xp" else path, *pattern]
+
+
 def spelling(name: str, target: Target) -> str:
     """The path of a function of the table (`name[]` for one of whole axes) or of an array operation."""
-    return _ROWS[name][target.column].partition(" ")[0]
+    return _entry(name, target)[0]
 
 
 def has_spelling(name: str) -> bool:
@@ -171,7 +163,7 @@ def has_spelling(name: str) -> bool:
 
 def pattern(name: str, target: Target) -> list[str]:
     """What the arguments of a function are between, as the table says it; empty for these alone."""
-    return _ROWS[name][target.column].split()[1:]
+    return _entry(name, target)[1:]
 
 
 # The text of each helper; {xp} is the library.

@@ -61,24 +61,14 @@ class Canvas:
         colours = {"facecolor": fill, "edgecolor": line, "linewidth": 0.9, "zorder": 3}
         self.axes.add_patch(FancyBboxPatch(start, *size, boxstyle=style, **colours))
 
-    def disc(self, at: Point, radius: float, fill: str, line: str) -> None:
-        from matplotlib.patches import Circle
-
-        patch = Circle(at, radius, facecolor=fill, edgecolor=line, linewidth=0.9, zorder=3)
-        self.axes.add_patch(patch)
-
     def curve(self, points: Sequence[Point], codes: Sequence[int], arrow: bool) -> None:
-        from matplotlib.patches import FancyArrowPatch, PathPatch
+        from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path
 
+        style = "-|>,head_length=3.2,head_width=1.7" if arrow else "-"
+        looks = {"color": _LINE, "linewidth": 0.9 if arrow else 1.1, "zorder": 1}
         path = Path(list(points), list(codes))
-        if arrow:
-            patch: Any = FancyArrowPatch(
-                path=path, arrowstyle="-|>,head_length=3.2,head_width=1.7", shrinkA=0, shrinkB=0
-            )
-            patch.set(facecolor=_LINE, edgecolor=_LINE, linewidth=0.9, zorder=1)
-        else:
-            patch = PathPatch(path, facecolor="none", edgecolor=_LINE, linewidth=1.1, zorder=1)
+        patch = FancyArrowPatch(path=path, arrowstyle=style, shrinkA=0, shrinkB=0, **looks)
         self.axes.add_patch(patch)
 
     def line(self, start: Point, end: Point, colour: str, width: float) -> None:
@@ -188,7 +178,8 @@ def _draw_node(canvas: Canvas, node: Node, at: Point, size: Size) -> None:
     style = STYLES[node.kind]
     x, y = at
     if style.outline in ("dot", "cap"):
-        canvas.disc(at, 2.6 if style.outline == "dot" else 3.2, style.fill, style.line)
+        radius = 2.6 if style.outline == "dot" else 3.2
+        canvas.box(at, (2 * radius, 2 * radius), style.fill, style.line, radius)
         if node.label:
             canvas.text((x, y - 9), node.label, _NOTE)
         return
@@ -316,11 +307,13 @@ def grid_canvas(
     size = max(right, *(x + w for w in wide)), under + _LEGEND * (len(legend) + len(lines))
     canvas = Canvas(size)
     if height and width:
+        from matplotlib.colors import to_rgb
+
         colours = np.empty((height, width, 3))
-        colours[:] = _rgb(_ZERO)
+        colours[:] = to_rgb(_ZERO)
         for colour, _, mask in layers:
-            colours[mask] = _rgb(colour)
-        colours[count > 1] = _rgb(_SEVERAL)
+            colours[mask] = to_rgb(colour)
+        colours[count > 1] = to_rgb(_SEVERAL)
         canvas.image(colours, (x, y), (right, bottom))
         thin = 0.8 if cell >= 4 else 0.0
         rows = [(k, "white", thin) for k in range(height + 1)]
@@ -348,8 +341,3 @@ def grid_canvas(
         canvas.text((x, under), line, _NOTE, GREY, ha="left")
         under += _LEGEND
     return canvas
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    red, green, blue = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-    return red, green, blue

@@ -38,6 +38,8 @@ class Contractions:
         """The contraction, written to `out` if the kernel writes its result in that order; was it used?"""
         if len(step.operands) == 1:
             return SINGLE_WRITERS[step.kernel](self, step), False
+        if len(step.operands) > 2:
+            return self.einsum(step), False
         if is_turned(step.inputs[0], step.inputs[1], step.output):
             step = step.exchanged()
         value = WRITERS[step.kernel](self, step)

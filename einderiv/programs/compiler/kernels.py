@@ -566,7 +566,7 @@ def with_kernels(program: Program, sizes: Mapping[str, int]) -> Program:
     blocks = {k: loop for loop in program.loops for k in range(loop.start, loop.stop)}
     steps: list[Instruction] = []
     for position, step in enumerate(program.instructions):
-        if isinstance(step, Contract):
+        if isinstance(step, Contract) and len(step.operands) < 3:
             is_symmetric = step.target in program.symmetric
             is_one = len(set(step.operands)) < len(step.operands)
             extents = {

@@ -1,1 +1,1 @@
-"""To be said: what this room offers."""
+"""numpy.einsum computed by our programs, and the derivatives of einsum strings as einsum strings."""

@@ -2,8 +2,19 @@
 
 In: the arguments of numpy.einsum. Out: what numpy.einsum returns, faster where that is possible.
 Invariant: whatever has no kernel here (a mistake, an array of another library, a rare dtype) is handed to
-numpy.einsum with the very arguments, so that its answer, or its error, is NumPy's.
-Kernels: `einsum_programs.py`.
+numpy.einsum with the very arguments, so that its answer, or its error, is NumPy's. A kernel is found once for
+shapes and dtypes and is then a look-up.
+
+Kernels, by the dtype the operands are promoted to:
+
+    dtype                        two or more operands             why
+    float32, float64, complex    programs (BLAS), ordered pairs
+    bool                         programs, ordered pairs          "and" and "or" are exact in any order
+    integers, longdouble         programs of NumPy's loops        BLAS has none of them; wraps around exactly
+    float16, object, others      one NumPy loop                   rounding, and objects need not associate
+
+One operand, and anything with few multiplications, is one NumPy loop: views, and no overhead. Sums of
+nothing are zeros without any loop.
 """
 
 from __future__ import annotations
@@ -14,13 +25,13 @@ from functools import lru_cache, partial
 from itertools import chain
 from math import prod
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from ...errors import EinderivError
-from ...notations import LETTERS, Subscripts
-from ...terms import Label, Subscript
+from ...errors import DimensionError, EinderivError, Span
+from ...notations import LETTERS, Labels, Subscripts
+from ...terms import Subscript
 from ..arrays import Array
 from ..backends.numpy import Runner, function_of
 from ..backends.numpy import c_einsum as loop
@@ -29,27 +40,9 @@ from ..compiler.lower import Lowering
 from ..compiler.order import contraction_order
 from ..program import Input, Program
 
-# How an einsum call is computed: which order of pairs, which kernel.
-#
-# In: an einsum string, shapes and dtypes, the order asked for. Out: a `Kernel`, a function of arrays.
-# Invariant: a kernel is found once for shapes and dtypes and is then a look-up; what NumPy would refuse has
-# no kernel, but `RefusalError`. The call itself, and its keywords: `numpy_einsum.py`.
-#
-# Kernels, by the dtype the operands are promoted to:
-#
-#     dtype                        two or more operands            why
-#     float32, float64, complex    programs (BLAS), ordered pairs
-#     bool                         programs, ordered pairs         "and" and "or" are exact in any order
-#     integers, longdouble         NumPy's loop over each pair     BLAS has none of them; wraps around exactly
-#     float16, object, others      one NumPy loop, unless an       rounding, and objects need not associate
-#                                  order is asked for: then pairs
-#
-# One operand, and anything with few multiplications, is one NumPy loop: views, and no overhead. Sums of
-# nothing are zeros without any loop.
-
 Kernel = Callable[..., Any]
 Sizes = tuple[int, ...]
-Path = tuple[tuple[int, ...], ...]
+Path = Sequence[tuple[int, ...]]
 # True, False, "greedy", ("greedy", limit) or ("einsum_path", (0, 1), ...): what `optimize` may be
 Order = bool | str | tuple[Any, ...]
 
@@ -58,14 +51,9 @@ _MOST_OPERANDS = 60  # of one NumPy loop; its limit is 64 arrays, the result amo
 
 _PROGRAM = 0.8e-6  # seconds that calling a program takes beside its kernels
 _COMPLEX = 3.0  # complex arithmetic by that of real numbers
-_FEW = {
-    "f": 2_000,
-    "d": 2_000,
-    "F": 600,
-    "D": 600,
-    "?": 600,
-}  # multiplications in one loop, of many operands
-_PAIRED = "bhilqBHILQgG"  # dtypes computed with NumPy's loop over each pair
+# multiplications in one loop, of many operands
+_FEW = {"f": 2_000, "d": 2_000, "F": 600, "D": 600, "?": 600}
+_PAIRED = "bhilqBHILQgG"  # dtypes computed with NumPy's loops
 _NUMBERS = "biufcO"  # kinds of dtype that einsum multiplies
 _FEW_PAIRED = 8_000  # multiplications below which they are one loop
 _ROOM = 1 << 24  # entries (128 MiB) that our own order may use, however small the operands
@@ -78,6 +66,68 @@ class RefusalError(Exception):
 # ---------------------------------------------------------------- the labels
 
 
+class Extents:
+    """The extent of every label; 1 gives way to another, as NumPy broadcasts."""
+
+    def __init__(self, equation: Subscripts) -> None:
+        self.source = str(equation)
+        self.found: dict[str, tuple[int | str, str]] = {}
+
+    def read(self, name: str, labels: Labels, shape: Sequence[int | str]) -> None:
+        """The axes of one array."""
+        own: dict[str, tuple[int | str, str]] = {}
+        for axis, (label, dim) in enumerate(zip(labels, shape, strict=True)):
+            fact = f"axis {axis + 1} of {name} is {dim}"
+            same = own.setdefault(label, (dim, fact))
+            if same[0] != dim and isinstance(same[0], int) and isinstance(dim, int):
+                self._clash(label, same[1], fact)  # a diagonal repeats nothing
+            self.put(label, dim, fact)
+
+    def put(self, label: str, dim: int | str, fact: str) -> None:
+        """One extent with its reason."""
+        known = self.found.get(label)
+        if known is None or known[0] == 1:
+            self.found[label] = dim, fact
+        elif dim in (1, known[0]):
+            return
+        elif isinstance(dim, str) is isinstance(known[0], str):
+            self._clash(label, known[1], fact)
+        elif isinstance(dim, int):  # a number tells more than a name
+            self.found[label] = dim, fact
+
+    def exactly(self, label: str, dim: int, fact: str) -> None:
+        """Refuse a 1 that was repeated, where nothing may be."""
+        known = self.found[label]
+        if known[0] != dim:
+            self._clash(label, known[1], fact)
+
+    def _clash(self, label: str, first: str, second: str) -> NoReturn:
+        raise DimensionError(
+            f"label {label} has two extents",
+            source=self.source,
+            spans=self.places(label),
+            facts=[f"{first}, {second}"],
+            hint="axes with one label have one extent, or 1 where the array is repeated",
+        )
+
+    def places(self, label: str) -> list[Span]:
+        """The places of the label in the equation."""
+        return [(k, k + 1) for k, x in enumerate(self.source) if x == label]
+
+    def get(self, label: str) -> int | None:
+        """The extent, None if nothing tells it."""
+        dim = self.found.get(label, (None, ""))[0]
+        return dim if isinstance(dim, int) else None
+
+    def thin_axes(self, labels: Labels, shape: Sequence[int | str]) -> frozenset[int]:
+        """The axes of extent 1 whose label has another extent."""
+        return frozenset(
+            axis
+            for axis, (label, dim) in enumerate(zip(labels, shape, strict=True))
+            if dim == 1 != self.get(label)
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """A product of arrays as integer labels, no extent repeated: a 1 that NumPy repeats is an axis less."""
@@ -86,11 +136,6 @@ class Product:
     output: Subscript
     extents: tuple[int, ...]  # of label 0, 1, ...
     views: tuple[tuple[int | slice, ...] | None, ...]  # what takes the axes away, per operand
-
-    @property
-    def multiplications(self) -> int:
-        """Passes through one loop over all labels."""
-        return prod(self.extents) * (len(self.inputs) - 1)
 
 
 @lru_cache(maxsize=1024)
@@ -107,42 +152,28 @@ def product_of(text: str, shapes: Sequence[Sizes]) -> Product:
     ((0,), (1, 2))
     """
     try:
-        inputs, output = _read(text).resolve([len(shape) for shape in shapes])
+        equation = _read(text).spell_out([len(shape) for shape in shapes])
+        extents = Extents(equation)
+        for place, (labels, shape) in enumerate(zip(equation.inputs, shapes, strict=True)):
+            extents.read(f"operand {place}", labels, shape)
     except EinderivError as error:
         raise RefusalError from error
-    extents: dict[Label, int] = {}
-    for labels, shape in zip(inputs, shapes, strict=True):
-        own: dict[Label, int] = {}
-        for label, extent in zip(labels, shape, strict=True):
-            if own.setdefault(label, extent) != extent:
-                raise RefusalError  # a diagonal repeats nothing
-            known = extents.get(label, 1)
-            if known == 1:
-                extents[label] = extent
-            elif extent not in (1, known):
-                raise RefusalError
-    kept, views = [], []
-    for labels, shape in zip(inputs, shapes, strict=True):
-        pairs = list(zip(labels, shape, strict=True))
-        thin = [extent == 1 != extents[label] for label, extent in pairs]
-        kept.append(tuple(x for x, is_thin in zip(labels, thin, strict=True) if not is_thin))
-        views.append(
-            tuple(0 if is_thin else slice(None) for is_thin in thin) if any(thin) else None
-        )
-    number = {label: place for place, label in enumerate(extents)}
-    return Product(
-        tuple(tuple(number[x] for x in labels) for labels in kept),
-        tuple(number[x] for x in output),
-        tuple(extents.values()),
-        tuple(views),
-    )
+    number = {label: place for place, label in enumerate(extents.found)}
+    inputs: list[Subscript] = []
+    views: list[tuple[int | slice, ...] | None] = []
+    for labels, shape in zip(equation.inputs, shapes, strict=True):
+        thin = extents.thin_axes(labels, shape)
+        inputs.append(tuple(number[x] for axis, x in enumerate(labels) if axis not in thin))
+        view = tuple(0 if axis in thin else slice(None) for axis in range(len(labels)))
+        views.append(view if thin else None)
+    sizes = tuple(extents.get(label) or 0 for label in number)
+    return Product(tuple(inputs), tuple(number[x] for x in equation.output), sizes, tuple(views))
 
 
 # ---------------------------------------------------------------- the order
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """Operands by their places among those that are left, and the labels of their product."""
 
     places: tuple[int, ...]
@@ -182,37 +213,25 @@ def _steps(
     NumPy's, which avoids that.
     """
     if order is True:
-        steps = steps_along(
-            inputs, output, tuple(contraction_order(inputs, output, dict(enumerate(extents))))
-        )
+        path = contraction_order(inputs, output, dict(enumerate(extents)))
+        steps = steps_along(inputs, output, path)
         sizes = [prod(extents[x] for x in set(labels)) for labels in (*inputs, output)]
         if all(prod(extents[x] for x in step.output) <= max(_ROOM, *sizes) for step in steps):
             return steps
         order = "greedy"
-    return steps_along(inputs, output, _numpy_path(inputs, output, extents, order))
-
-
-def _numpy_path(
-    inputs: Sequence[Subscript], output: Subscript, extents: Sizes, order: Order
-) -> Path:
-    """The path that numpy.einsum_path finds, or the one it is given."""
     if isinstance(order, tuple) and order[:1] == ("einsum_path",):
-        return order[1:]
+        return steps_along(inputs, output, order[1:])
     arrays = [np.broadcast_to(0.0, [extents[x] for x in labels]) for labels in inputs]
+    terms = ",".join("".join(LETTERS[x] for x in labels) for labels in inputs)
+    text = f"{terms}->{''.join(LETTERS[x] for x in output)}"
     try:
-        path, _ = np.einsum_path(string_of(inputs, output), *arrays, optimize=order)
+        found, _ = np.einsum_path(text, *arrays, optimize=order)
     except (ValueError, TypeError, KeyError) as error:  # what is no order raises all of these
         raise RefusalError from error
-    return tuple(map(tuple, path[1:]))
+    return steps_along(inputs, output, found[1:])
 
 
-def string_of(inputs: Sequence[Subscript], output: Subscript) -> str:
-    """Labels as an einsum string."""
-    terms = ",".join("".join(LETTERS[x] for x in labels) for labels in inputs)
-    return f"{terms}->{''.join(LETTERS[x] for x in output)}"
-
-
-def _typical(extent: int) -> int:
+def typical(extent: int) -> int:
     """One extent for a range of them, so that a plan serves many: 8..15 -> 12."""
     return extent if extent < 4 else 3 << (extent.bit_length() - 2)
 
@@ -220,24 +239,35 @@ def _typical(extent: int) -> int:
 # ---------------------------------------------------------------- the kernels
 
 
+class Runnable(NamedTuple):
+    """A function of arrays, a dtype and extents: the labels whose extents it wants, those of its results."""
+
+    run: Runner
+    wanted: Subscript
+    results: tuple[Subscript, ...]
+
+
 @lru_cache(maxsize=512)
-def _compiled(
+def compile_steps(
     inputs: tuple[Subscript, ...],
     output: Subscript,
     steps: tuple[Step, ...],
-    early: bool,
     extents: Sizes,
-) -> tuple[Runner, tuple[Label, ...]]:
-    """The program that runs the steps, planned for extents, and the labels whose extents it wants."""
-    labels = sorted(set(chain(*inputs)))
-    dims = {label: f"n{label}" for label in labels}
+    early: bool = True,
+    loops: bool = False,
+) -> Runnable:
+    """The program that runs the steps, planned for extents; its results are the operands that are left.
+
+    `early`: sum each operand over the labels that only it has, first; `loops`: with NumPy's loops alone.
+    """
+    dims = {label: f"n{label}" for label in sorted(set(chain(*inputs)))}
     lowering = Lowering((), {})
     left = []
     for place, own in enumerate(inputs):
         shape = tuple(dims[x] for x in own)
         register = lowering.emit(Input, f"x{place}", shape=shape)
         if early:  # A[i,j] x[i] -> (sum_j A[i,j]) x[i]
-            needed = _needed(inputs, output, place)
+            needed = _needed_labels(inputs, output, place)
             if needed != own:
                 register, own = lowering.pair([(register, own)], needed, dims), needed
         left.append((register, own))
@@ -245,10 +275,11 @@ def _compiled(
         chosen = [left[k] for k in step.places]
         left = [entry for k, entry in enumerate(left) if k not in step.places]
         left.append((lowering.pair(chosen, step.output, dims), step.output))
-    sizes = {dims[label]: extents[label] for label in labels}
-    program = kernels.with_kernels(Program(tuple(lowering.steps), (left[0][0],)), sizes)
+    program = Program(tuple(lowering.steps), tuple(register for register, _ in left))
+    if not loops:
+        program = kernels.with_kernels(program, {dims[label]: extents[label] for label in dims})
     run, wanted = function_of(program)
-    return run, tuple(int(dim[1:]) for dim in wanted)
+    return Runnable(run, tuple(int(dim[1:]) for dim in wanted), tuple(own for _, own in left))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,29 +296,13 @@ class Compiled:
     def __call__(self, *arrays: Array) -> Any:
         """The product, in memory of its own; silent about overflow and NaN, as numpy.einsum is."""
         if not self.is_plain:
-            arrays = tuple(_prepared(arrays, self.views, self.dtype))
+            arrays = tuple(
+                np.asarray(array if view is None else array[view]).astype(self.dtype, copy=False)
+                for array, view in zip(arrays, self.views, strict=True)
+            )
         with np.errstate(all="ignore"):
             (result,) = self.run(*arrays, self.dtype, *self.extents)
         return result[()] if self.is_scalar else result
-
-
-@dataclass(frozen=True, slots=True)
-class Pairwise:
-    """NumPy's loop over the operands of each step."""
-
-    steps: tuple[tuple[tuple[int, ...], str], ...]
-    dtype: np.dtype[Any]
-    views: tuple[tuple[int | slice, ...] | None, ...]
-
-    def __call__(self, *arrays: Array) -> Any:
-        """The product."""
-        left = _prepared(arrays, self.views, self.dtype)
-        for places, text in self.steps:
-            chosen = [left[k] for k in places]
-            left = [array for k, array in enumerate(left) if k not in places]
-            left.append(np.asarray(loop(text, *chosen), self.dtype))  # one object is no array
-        (result,) = left
-        return result if result.ndim else result[()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,18 +320,6 @@ class Zeros:
         return np.zeros(self.shape, self.dtype)[() if self.shape == () else ...]
 
 
-def _prepared(
-    arrays: Sequence[Array],
-    views: Sequence[tuple[int | slice, ...] | None],
-    dtype: np.dtype[Any],
-) -> list[Array]:
-    """All of one dtype, repeated axes taken away."""
-    return [
-        np.asarray(array if view is None else array[view]).astype(dtype, copy=False)
-        for array, view in zip(arrays, views, strict=True)
-    ]
-
-
 @lru_cache(maxsize=2048)
 def kernel_of(text: str, order: Order, dtype: np.dtype[Any] | None, *operands: Any) -> Kernel:
     """The kernel for operands, given as shape, dtype, shape, dtype, ...
@@ -327,25 +330,24 @@ def kernel_of(text: str, order: Order, dtype: np.dtype[Any] | None, *operands: A
     shapes, dtypes = operands[::2], operands[1::2]
     product = product_of(text, shapes)
     whole: Kernel = partial(loop, text)
-    if len(product.extents) > len(LETTERS):
-        return whole  # labels that strings have no letters for
-    common = _common_dtype(dtypes) if dtype is None else dtype
+    try:
+        common = np.result_type(*dtypes).newbyteorder("=") if dtype is None else dtype
+    except TypeError as error:
+        raise RefusalError from error
     if len(shapes) == 1 and not _is_faster_alone(product, common):
         return whole  # perhaps a view
     if len(shapes) > 1 and isinstance(order, bool) and _is_for_one_loop(product, common, order):
         return whole
-    extents = product.extents
-    if isinstance(order, bool):
-        extents = tuple(map(_typical, extents))
+    plan = tuple(map(typical, product.extents))
+    extents = plan if isinstance(order, bool) else product.extents
     steps = _steps(product.inputs, product.output, extents, order or True)
     if 0 in product.extents and common.kind in _NUMBERS:
         return Zeros(tuple(product.extents[label] for label in product.output), common)
-    if common.char not in _FEW or any(len(step.places) > 2 for step in steps):
-        strings = tuple((step.places, string_of(step.inputs, step.output)) for step in steps)
-        return Pairwise(strings, common, product.views)
-    early = order is not False and common.kind != "b"
-    typical = tuple(map(_typical, product.extents))
-    run, wanted = _compiled(product.inputs, product.output, steps, early, typical)
+    loops = common.char in _PAIRED
+    if common.char not in _FEW and not loops:
+        raise RefusalError
+    early = order is not False and common.kind != "b" and not loops
+    run, wanted, _ = compile_steps(product.inputs, product.output, steps, plan, early, loops)
     return Compiled(
         run,
         common,
@@ -367,16 +369,10 @@ def _is_faster_alone(product: Product, dtype: np.dtype[Any]) -> bool:
     return kernel.name == "ones" and seconds + _PROGRAM < loop_seconds
 
 
-def _common_dtype(dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
-    try:
-        return np.result_type(*dtypes).newbyteorder("=")
-    except TypeError as error:
-        raise RefusalError from error
-
-
 def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> bool:
     """Is NumPy's loop over all labels what is asked for, or at least as fast as anything else?"""
     count = len(product.inputs)
+    multiplications = prod(product.extents) * (count - 1)  # of one loop over all labels
     if 0 in product.extents and count <= _MOST_OPERANDS and dtype.kind in _NUMBERS:
         return False
     if count > 2 and not ordered:
@@ -384,11 +380,11 @@ def _is_for_one_loop(product: Product, dtype: np.dtype[Any], ordered: bool) -> b
     if count > _MOST_OPERANDS:
         return False
     if dtype.char not in _FEW:
-        few = dtype.char not in _PAIRED or product.multiplications <= _FEW_PAIRED
+        few = dtype.char not in _PAIRED or multiplications <= _FEW_PAIRED
         return few or count == 2
     if count > 2 or dtype.kind == "b":
-        return product.multiplications <= _FEW[dtype.char]
-    one, several = _prices(product.inputs, product.output, tuple(map(_typical, product.extents)))
+        return multiplications <= _FEW[dtype.char]
+    one, several = _prices(product.inputs, product.output, tuple(map(typical, product.extents)))
     scale = _COMPLEX if dtype.kind == "c" else 1.0
     return scale * (one - several) <= _PROGRAM
 
@@ -402,7 +398,7 @@ def _prices(
     several = 0.0
     needed = []
     for place, own in enumerate(inputs):
-        kept = _needed(inputs, output, place)
+        kept = _needed_labels(inputs, output, place)
         if kept != own:
             several += kernels.cheapest_single(own, kept, sizes)[1]
         needed.append(kept)
@@ -412,15 +408,15 @@ def _prices(
     return one, several + kernels.cheapest(product)[1]
 
 
-def _needed(inputs: Sequence[Subscript], output: Subscript, place: int) -> Subscript:
+def _needed_labels(inputs: Sequence[Subscript], output: Subscript, place: int) -> Subscript:
     """The labels of an operand that the result or another operand has: it can be summed over the others."""
     others = set(output).union(*inputs[:place], *inputs[place + 1 :])
     return tuple(dict.fromkeys(x for x in inputs[place] if x in others))
 
 
-# ----------------------------------------------------------------------
+# ---------------------------------------------------------------- the call
 
-# A label of a list stands for this letter in numpy.einsum; the order matters where no output is given.
+# The letter of numpy.einsum for a label of a list; the order matters if no output is given.
 _LABELS: dict[Any, str] = {
     **dict(enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
     Ellipsis: "...",
@@ -429,7 +425,6 @@ _LABELS: dict[Any, str] = {
 _KEEP, _SAFE = "K", "safe"
 _ORDERS = ("K", "C", "F", "A", "k", "c", "f", "a")
 _CASTINGS = ("no", "equiv", "safe", "same_kind", "unsafe")
-_OURS = (Compiled, Pairwise, Zeros)
 _LISTS = (list, tuple)
 _PLAIN = (np.ndarray, np.generic, int, float, complex, list, tuple)  # bool is an int
 
@@ -446,7 +441,7 @@ def einsum(
 
     `einsum("ij,jk->ik", A, B)` or `einsum(A, [0, 1], B, [1, 2], [0, 2])`: the string, broadcasting, views,
     `out`, `dtype`, `order`, `casting` and errors are NumPy's. `optimize`: None (the default) or True orders
-    the pairs of three or more operands by cost, and sums early what stands in one operand only; False does
+    the pairs of three or more operands by cost, and sums early what only one operand has; False does
     neither, as `numpy.einsum` by default; "greedy", "optimal", (name, memory limit) and a path of
     `numpy.einsum_path` mean what they mean there. Results agree up to rounding, exactly for integers and
     booleans; where an infinity meets a zero, another order may give inf for nan, as in NumPy.
@@ -494,10 +489,13 @@ def _with_settings(
     casting: Any,
 ) -> Any:
     """The call with an array for the result, a dtype, a layout or a rule of conversion."""
-    if len(arrays) < 2 or type(order) is not str or type(casting) is not str:
+    if (
+        len(arrays) < 2
+        or type(order) is not str
+        or type(casting) is not str
+        or order not in _ORDERS
+    ):
         raise RefusalError  # one operand: perhaps a view
-    if order not in _ORDERS:
-        raise RefusalError
     own = signature[1::2]
     if out is not None:
         if type(out) is not np.ndarray or not out.flags.writeable:
@@ -509,7 +507,7 @@ def _with_settings(
         raise RefusalError from error
     target = _target(wanted, casting, out is not None, *own)
     kernel = kernel_of(text, how, target, *signature)
-    if not isinstance(kernel, _OURS):  # NumPy's loop knows the settings itself
+    if isinstance(kernel, partial):  # NumPy's loop knows the settings itself
         given = {"out": out, "dtype": None if wanted is None else target}
         given = {key: value for key, value in given.items() if value is not None}
         return kernel(*arrays, order=order, casting=casting, **given)
@@ -526,9 +524,9 @@ def _with_settings(
 def _target(
     wanted: np.dtype[Any] | None, casting: str, has_out: bool, *own: np.dtype[Any]
 ) -> np.dtype[Any]:
-    """What the operands, and `out`, which stands last, are converted to: NumPy's choice, or the one wanted.
+    """What the operands and, behind them, `out` are converted to: NumPy's choice, or the one wanted.
 
-    RefusalError where the casting forbids a conversion, or where one may change a value.
+    RefusalError if the casting forbids a conversion, or one may change a value.
     """
     if casting not in _CASTINGS:
         raise RefusalError
@@ -562,28 +560,20 @@ def _string_and_operands(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...
 
 def _letters(labels: Any) -> str:
     """A list of numbers and Ellipsis as part of an einsum string."""
-    if not isinstance(labels, _LISTS):
+    if not isinstance(labels, _LISTS) or any(isinstance(x, bool) for x in labels):
         raise RefusalError
     try:
-        return "".join([_LABELS[x if type(x) is int else _number(x)] for x in labels])
+        return "".join([_LABELS[x if x is Ellipsis else index(x)] for x in labels])
     except (TypeError, KeyError) as error:
         raise RefusalError from error
-
-
-def _number(label: Any) -> Any:
-    if label is Ellipsis or isinstance(label, bool):  # NumPy takes no bool
-        return label if label is Ellipsis else None
-    return index(label)
 
 
 def _array(operand: Any) -> Array:
     """An operand as a plain array, as NumPy's loop takes it; another library's array is not ours."""
     if type(operand) is np.ndarray:
         return operand
-    subclass = isinstance(operand, np.ndarray)
-    if subclass and type(operand).__array_function__ is not np.ndarray.__array_function__:
-        raise RefusalError
-    if not isinstance(operand, _PLAIN):
+    own = getattr(type(operand), "__array_function__", np.ndarray.__array_function__)
+    if not isinstance(operand, _PLAIN) or own is not np.ndarray.__array_function__:
         raise RefusalError
     try:
         return np.asarray(operand)

@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from math import prod
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from ...errors import DataError, DimensionError, NotationError, ResourceLimitError, Span
-from ...notations import ELLIPSIS, Labels, Subscripts, fresh_letters
+from ...errors import DataError, DimensionError, NotationError, ResourceLimitError
+from ...notations import ELLIPSIS, Labels, Subscripts, fresh_letters, operand_name
 from ..arrays import Array, checked_sizes, converted
+from .call import Extents, Sizes, einsum
 
-# The derivative of an einsum equation by one operand, as labels.
-#
-# In: an equation, the number of an operand, which of its axes are repeated. Out: `Form`.
-# Invariant: nothing is known of extents here but which axes are 1; arrays come in `einsum_plans.py`.
+# ---------------------------------------------------------------- labels
 
 COTANGENT = "g"
 _NEW = "pqrstuvwxyz"  # letters for the new axes of a Jacobian, where they are free
-
-Inputs = tuple[tuple[str | int, Labels], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class Form:
     with extent 1 only, while the result has more.
     """
 
-    inputs: Inputs  # "g" or the number of an operand
+    inputs: tuple[tuple[str | int, Labels], ...]  # "g" or the number of an operand
     result: Labels
     letters: Labels
     single: frozenset[str] = frozenset()
@@ -77,26 +73,33 @@ class Form:
         return [x for x in dict.fromkeys(self.result) if x not in covered]
 
 
-def _vjp_form(equation: Subscripts, operand: int, axes: Repeated = NOTHING) -> Form:
-    """Law: dA_k = sum of g times all other operands, at the labels of operand k."""
-    own, single = equation.inputs[operand], axes.own
-    repeats = [axis for axis, x in enumerate(own) if x in own[:axis]]
-    needed = sorted({*single, *repeats})
-    fresh = dict(
-        zip(needed, fresh_letters(len(needed), equation.letters, _after(own)), strict=True)
-    )
-    letters = tuple(fresh.get(axis, x) for axis, x in enumerate(own))
-    result = tuple(fresh[axis] if axis in single else x for axis, x in enumerate(own))
-    others = ((k, term) for k, term in enumerate(equation.inputs) if k != operand)
-    inputs: Inputs = ((COTANGENT, equation.output), *others)
-    old = {fresh[axis]: own[axis] for axis in needed}
+def form_of(kind: str, equation: Subscripts, operand: int, axes: Repeated = NOTHING) -> Form:
+    """Laws: dA_k = sum of g times all other operands, at the labels of operand k ("vjp");
+    dC_o/dA_n = d_{l n} for labels l kept in the output; a summed label becomes the new axis ("jacobian").
+    """
+    own, output, single = equation.inputs[operand], equation.output, axes.own
+    is_vjp = kind == "vjp"
+    repeats = {axis for axis, x in enumerate(own) if x in own[:axis]}
+    needed = sorted(single | repeats) if is_vjp else range(len(own))
+    fresh = fresh_letters(len(needed), equation.letters, _after(own) if is_vjp else _NEW)
+    new = dict(zip(needed, fresh, strict=True))  # axis -> letter
+    others = [(k, term) for k, term in enumerate(equation.inputs) if k != operand]
+    renamed: dict[str, str] = {}
+    for axis, x in enumerate(own):
+        if not is_vjp and x not in output and axis not in single:
+            renamed.setdefault(x, new[axis])
+    inputs: list[tuple[str | int, Labels]] = [(COTANGENT, output)] if is_vjp else []
+    inputs += [(k, tuple(renamed.get(x, x) for x in term)) for k, term in others]
+    ends = tuple(new[axis] if axis in single else renamed.get(x, x) for axis, x in enumerate(own))
+    letters = tuple(new.get(axis, x) for axis, x in enumerate(own))
+    front = () if is_vjp else output
     return Form(
-        inputs,
-        result,
-        letters,
-        frozenset(fresh[axis] for axis in single),
-        axes.thin - set(equation.output),
-        old,
+        tuple(inputs),
+        front + ends,
+        front + letters,
+        frozenset(new[axis] for axis in single),
+        axes.thin - set(output) if is_vjp else frozenset(renamed.get(x, x) for x in axes.thin),
+        {new[axis]: own[axis] for axis in needed},
     )
 
 
@@ -107,38 +110,8 @@ def _after(labels: Labels) -> str:
     return "".join(map(chr, range(ord(last) + 1, ord("z") + 1)))
 
 
-def _jacobian_form(equation: Subscripts, operand: int, axes: Repeated = NOTHING) -> Form:
-    """Law: dC_o/dA_n = d_{l n} for labels l kept in the output; a summed label becomes the new axis."""
-    own, single = equation.inputs[operand], axes.own
-    new = fresh_letters(len(own), equation.letters, _NEW)
-    renamed: dict[str, str] = {}
-    for axis, x in enumerate(own):
-        if x not in equation.output and axis not in single:
-            renamed.setdefault(x, new[axis])
-    ends = tuple(new[axis] if axis in single else renamed.get(x, x) for axis, x in enumerate(own))
-    inputs: Inputs = tuple(
-        (k, tuple(renamed.get(x, x) for x in term))
-        for k, term in enumerate(equation.inputs)
-        if k != operand
-    )
-    return Form(
-        inputs,
-        equation.output + ends,
-        equation.output + tuple(new),
-        frozenset(new[axis] for axis in single),
-        frozenset(renamed.get(x, x) for x in axes.thin),
-        dict(zip(new, own, strict=True)),
-    )
-
-
-FORMS: Mapping[str, Callable[[Subscripts, int, Repeated], Form]] = {
-    "vjp": _vjp_form,
-    "jacobian": _jacobian_form,
-}
-
-
 def without_idle_ellipses(equation: Subscripts) -> Subscripts:
-    """An ellipsis on one side of the arrow only stands for no axis."""
+    """The equation without ellipses that have no axes: those on one side of the arrow only."""
     if ELLIPSIS in equation.output and any(ELLIPSIS in term for term in equation.inputs):
         return Subscripts(equation.inputs, equation.output)
     terms = [
@@ -150,19 +123,13 @@ def without_idle_ellipses(equation: Subscripts) -> Subscripts:
 # ---------------------------------------------------------------- texts
 
 
-def operand_name(operand: int) -> str:
-    """A, B, ..., Z, A1, B1, ..."""
-    letter, number = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[operand % 26], operand // 26
-    return f"{letter}{number or ''}"
-
-
 def index_text(
     name: str,
     letters: Labels,
     factors: Sequence[tuple[str, Labels]],
     single: frozenset[str] = frozenset(),
 ) -> str:
-    """A definition in index notation; a label that stands once and is not kept gets its sum written."""
+    """A definition in index notation; a label that occurs once and is not kept gets its sum written."""
 
     def access(tensor: str, labels: Labels) -> str:
         told = (f"{x}:1" if tensor == "ones" and x in single else x for x in labels)
@@ -176,83 +143,13 @@ def index_text(
     return f"{access(name, letters)} = {body}"
 
 
-# What a derivative of an einsum equation computes, for arrays of given shapes.
-#
-# In: an equation, the number of an operand, shapes. Out: `Plan`, run with arrays.
-# Invariant: a plan is one einsum whose result is written on a diagonal of zeros; no delta is ever an array.
-
-Sizes = tuple[int, ...]
-
-_FEW = 10_000  # multiplications in one loop over all labels that take about 6 us
-
-
-class Extents:
-    """The extent of every label; 1 gives way to another, as NumPy broadcasts."""
-
-    def __init__(self, equation: Subscripts) -> None:
-        self.source = str(equation)
-        self._found: dict[str, tuple[int | str, str]] = {}
-
-    def read(self, name: str, labels: Labels, shape: Sequence[int | str]) -> None:
-        """The axes of one array."""
-        own: dict[str, tuple[int | str, str]] = {}
-        for axis, (label, dim) in enumerate(zip(labels, shape, strict=True)):
-            fact = f"axis {axis + 1} of {name} is {dim}"
-            same = own.setdefault(label, (dim, fact))
-            if same[0] != dim and isinstance(same[0], int) and isinstance(dim, int):
-                self._clash(label, same[1], fact)  # a diagonal repeats nothing
-            self.put(label, dim, fact)
-
-    def put(self, label: str, dim: int | str, fact: str) -> None:
-        """One extent with its reason."""
-        known = self._found.get(label)
-        if known is None or known[0] == 1:
-            self._found[label] = dim, fact
-        elif dim in (1, known[0]):
-            return
-        elif isinstance(dim, str) is isinstance(known[0], str):
-            self._clash(label, known[1], fact)
-        elif isinstance(dim, int):  # a number tells more than a name
-            self._found[label] = dim, fact
-
-    def exactly(self, label: str, dim: int, fact: str) -> None:
-        """Refuse a 1 that was repeated, where nothing may be."""
-        known = self._found[label]
-        if known[0] != dim:
-            self._clash(label, known[1], fact)
-
-    def _clash(self, label: str, first: str, second: str) -> NoReturn:
-        raise DimensionError(
-            f"label {label} has two extents",
-            source=self.source,
-            spans=self.places(label),
-            facts=[f"{first}, {second}"],
-            hint="axes with one label have one extent, or 1 where the array is repeated",
-        )
-
-    def places(self, label: str) -> list[Span]:
-        """Where the label stands in the equation."""
-        return [(k, k + 1) for k, x in enumerate(self.source) if x == label]
-
-    def get(self, label: str) -> int | None:
-        """The extent, None where nothing tells it."""
-        dim = self._found.get(label, (None, ""))[0]
-        return dim if isinstance(dim, int) else None
-
-    def repeated(self, labels: Labels, shape: Sizes) -> frozenset[int]:
-        """The axes of extent 1 whose label has another extent."""
-        return frozenset(
-            axis
-            for axis, (label, dim) in enumerate(zip(labels, shape, strict=True))
-            if dim == 1 != self.get(label)
-        )
+# ---------------------------------------------------------------- plans
 
 
 def repeated_axes(
     equation: Subscripts, operand: int, shapes: Sequence[Sequence[int | str]]
 ) -> Repeated:
     """What the equation repeats, for operands of these shapes; DimensionError where they clash."""
-    own = shapes[operand]
     extents, others = Extents(equation), Extents(equation)
     for k, (term, shape) in enumerate(zip(equation.inputs, shapes, strict=True)):
         extents.read(f"operand {k}", term, shape)
@@ -260,8 +157,7 @@ def repeated_axes(
             others.read(f"operand {k}", term, shape)
     labels = equation.inputs[operand]
     thin = frozenset(x for x in labels if others.get(x) == 1 != extents.get(x))
-    numbers = tuple(dim if isinstance(dim, int) else -1 for dim in own)
-    return Repeated(extents.repeated(labels, numbers), thin)
+    return Repeated(extents.thin_axes(labels, shapes[operand]), thin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +166,12 @@ class Plan:
 
     core: str  # einsum string over the inputs
     shape: Sizes
-    view: str  # einsum string from the result to its diagonal; empty where nothing is tied
+    view: str  # einsum string from the result to its diagonal; empty if nothing is tied
     lead: tuple[slice | None, ...]  # places the core's axes among the diagonal's
-    optimize: bool  # NumPy's order of pairs and its BLAS, worth 6 us from some size on
 
     def run(self, arrays: Sequence[Array]) -> Any:
         """The result, in memory of its own."""
-        core = np.asarray(np.einsum(self.core, *arrays, optimize=self.optimize) if arrays else 1.0)
+        core = np.asarray(einsum(self.core, *arrays) if arrays else 1.0)
         if not self.view and core.shape == self.shape:
             shared = any(np.may_share_memory(core, array) for array in arrays)
             result = core.copy() if shared else core
@@ -301,7 +196,7 @@ def plan_of(
     """The plan for arrays of these shapes: the cotangent's first for a vjp, then the other operands'."""
     cotangent = shapes[0] if kind == "vjp" else None
     others = list(shapes[1:] if kind == "vjp" else shapes)
-    equation = _spelled(equation, operand, others, own, cotangent)
+    equation = _spell_out(equation, operand, others, own, cotangent)
     extents = Extents(equation)
     for label, size in sizes:
         extents.put(label, size, f"{label} is {size} (given in sizes=)")
@@ -317,24 +212,22 @@ def plan_of(
             extents.exactly(label, dim, f"axis {axis + 1} of the cotangent g is {dim}")
     for label, size in sizes:
         extents.exactly(label, size, f"{label} is {size} (given in sizes=)")
-    repeated = Repeated() if own is None else Repeated(extents.repeated(labels, own))
-    form = FORMS[kind](equation, operand, repeated)
+    thin_axes = Repeated() if own is None else Repeated(extents.thin_axes(labels, own))
+    form = form_of(kind, equation, operand, thin_axes)
     shape = tuple(
         1 if x in form.single else _extent(extents, form.old.get(x, x)) for x in form.result
     )
     distinct = tuple(dict.fromkeys(form.result))
     core = tuple(x for x in distinct if x in form.present)
-    steps = prod(extents.get(form.old.get(x, x)) or 1 for x in form.present)
     return Plan(
         str(Subscripts(tuple(term for _, term in form.inputs), core)),
         shape,
         str(Subscripts((form.result,), distinct)) if len(distinct) < len(form.result) else "",
         tuple(slice(None) if x in form.present else None for x in distinct),
-        len(form.inputs) > 1 and steps > _FEW,
     )
 
 
-def _spelled(
+def _spell_out(
     equation: Subscripts,
     operand: int,
     others: Sequence[Sizes],
@@ -377,7 +270,7 @@ def _extent(extents: Extents, label: str) -> int:
     return size
 
 
-# ----------------------------------------------------------------------
+# ---------------------------------------------------------------- strings
 
 Shapes = Sequence[Sequence[int | str]]
 
@@ -535,7 +428,7 @@ class EinsumRule:
 
     @property
     def index(self) -> str:
-        """Index notation, operands called A, B, C, ...; NotationError where an ellipsis stands.
+        """Index notation, operands called A, B, C, ...; NotationError if there is an ellipsis.
 
         >>> einsum_vjp("ij->i", 0).index
         'dA[i,j] = g[i]*ones[j]'
@@ -602,7 +495,8 @@ class EinsumRule:
         single extents by label. Integers stay integers; float16 is computed in float32.
         Errors: DataError (number or kind of arrays), DimensionError (ranks, extents), ResourceLimitError.
         """
-        names = self._array_names
+        others = (what for what, _ in self._form.inputs)
+        names = ["the cotangent g" if x == COTANGENT else f"operand {x}" for x in others]
         if len(arrays) != len(names):
             raise DataError(
                 f"the rule takes {len(names)} {'array' if len(names) == 1 else 'arrays'}, "
@@ -611,8 +505,8 @@ class EinsumRule:
                 hint="pass every operand but the one differentiated by, in the order of the string",
             )
         given = [_numbers(name, value) for name, value in zip(names, arrays, strict=True)]
-        known = self.shape if shape is None else _checked_shape(shape)
-        named = () if sizes is None else tuple(sorted(self._checked_sizes(sizes).items()))
+        known = self.shape if shape is None else _check_shape(shape)
+        named = () if sizes is None else tuple(sorted(self._check_sizes(sizes).items()))
         plan = plan_of(
             self.kind, self.equation, self.operand, tuple(x.shape for x in given), known, named
         )
@@ -625,14 +519,7 @@ class EinsumRule:
                 hint="a vjp has the operand's size" if self.kind == "jacobian" else None,
             ) from None
 
-    @property
-    def _array_names(self) -> list[str]:
-        return [
-            "the cotangent g" if what == COTANGENT else f"operand {what}"
-            for what, _ in self._form.inputs
-        ]
-
-    def _checked_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
+    def _check_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
         if not isinstance(sizes, Mapping):
             raise DataError(
                 f"sizes= of type {type(sizes).__name__} gives no extents",
@@ -654,13 +541,13 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
     from ...notations import read_subscripts
 
     equation = without_idle_ellipses(read_subscripts(subscripts))
-    number = _checked_operand(subscripts, equation, operand)
+    number = _check_operand(subscripts, equation, operand)
     shape: Sizes | None = None
-    repeated = NOTHING
+    thin_axes = NOTHING
     if shapes is not None:
-        given = _checked_shapes(equation, shapes)
+        given = _check_shapes(equation, shapes)
         equation = equation.spell_out([len(own) for own in given])
-        repeated = repeated_axes(equation, number, given)
+        thin_axes = repeated_axes(equation, number, given)
         numbers = [dim for dim in given[number] if isinstance(dim, int)]
         shape = tuple(numbers) if len(numbers) == len(given[number]) else None
     if kind == "jacobian" and ELLIPSIS in equation.inputs[number]:
@@ -671,10 +558,10 @@ def _rule(kind: str, subscripts: str, operand: int, shapes: Shapes | None) -> Ei
             facts=["each of them is a new axis of the Jacobian and needs a letter"],
             hint="give the shapes of the operands: shapes=[(2, 3), (3, 4)]",
         )
-    return EinsumRule(kind, equation, number, shape, FORMS[kind](equation, number, repeated))
+    return EinsumRule(kind, equation, number, shape, form_of(kind, equation, number, thin_axes))
 
 
-def _checked_operand(text: str, equation: Subscripts, operand: int) -> int:
+def _check_operand(text: str, equation: Subscripts, operand: int) -> int:
     count = len(equation.inputs)
     whole = isinstance(operand, int | np.integer) and not isinstance(operand, bool | np.bool_)
     if not whole or not 0 <= operand < count:
@@ -688,39 +575,40 @@ def _checked_operand(text: str, equation: Subscripts, operand: int) -> int:
     return int(operand)
 
 
-def _checked_shapes(equation: Subscripts, shapes: Shapes) -> list[tuple[int | str, ...]]:
-    whole = isinstance(shapes, Sequence) and not isinstance(shapes, str)
-    if not whole or any(isinstance(s, str) or not isinstance(s, Sequence) for s in shapes):
+def _check_shapes(equation: Subscripts, shapes: Shapes) -> list[tuple[int | str, ...]]:
+    if not _is_sequence(shapes) or not all(map(_is_sequence, shapes)):
         raise DimensionError(
             f"shapes={shapes!r} gives no shapes",
             facts=["it is a list with one shape for each operand"],
             hint="write for example shapes=[(2, 3), (3, 4)]",
         )
     equation.check_count(len(shapes))
-    for shape in shapes:
-        for dim in shape:
-            if isinstance(dim, bool) or not (
-                isinstance(dim, str) or (isinstance(dim, int | np.integer) and dim >= 0)
-            ):
-                raise DimensionError(
-                    f"{dim!r} is no extent",
-                    facts=["an extent is a number, 0 or more, or a name"],
-                    hint="write for example shapes=[(2, 3), (3, 4)]",
-                )
+    for dim in chain(*shapes):
+        if not isinstance(dim, str) and not _is_extent(dim):
+            raise DimensionError(
+                f"{dim!r} is no extent",
+                facts=["an extent is a number, 0 or more, or a name"],
+                hint="write for example shapes=[(2, 3), (3, 4)]",
+            )
     return [tuple(d if isinstance(d, str) else int(d) for d in shape) for shape in shapes]
 
 
-def _checked_shape(shape: Sequence[int]) -> Sizes:
-    whole = isinstance(shape, Sequence) and not isinstance(shape, str)
-    if not whole or not all(
-        isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in shape
-    ):
+def _check_shape(shape: Sequence[int]) -> Sizes:
+    if not _is_sequence(shape) or not all(map(_is_extent, shape)):
         raise DimensionError(
             f"shape={shape!r} is no shape",
             facts=["a shape is a tuple of numbers, 0 or more, one for each axis"],
             hint="pass the shape of the operand differentiated by: shape=A.shape",
         )
     return tuple(int(n) for n in shape)
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_extent(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
 
 
 def _numbers(name: str, value: Any) -> Array:
@@ -730,9 +618,6 @@ def _numbers(name: str, value: Any) -> Array:
     array = converted(name, value)
     original = np.asarray(value)
     return original if original.dtype.kind in "iu" else array
-
-
-# ---------------------------------------------------------------- texts
 
 
 def _is_made(what: str | int) -> bool:

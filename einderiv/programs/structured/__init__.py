@@ -1,1 +1,1 @@
-"""To be said: what this room offers."""
+"""Tensors as factors and Kronecker deltas, dense only on request."""

@@ -1,8 +1,9 @@
 """`StructuredTensor`: a tensor as factors and Kronecker deltas, dense only on request.
 
 In: a shape, terms (`Term`), a dtype. Out: an operator: `@`, `.solve`, `.diagonal()`, `.to_scipy()`.
-Invariant: nothing is computed at construction, and arrays are neither copied nor written to.
-Read on in `structured_terms` (products), `structured_solve` (linear systems).
+Invariant: nothing is computed at construction, and arrays are neither copied nor written to. A sparse array
+for SciPy holds an entry for every one that the deltas allow, and no other.
+Read on in `terms.py` (products), `solve.py` (linear systems).
 """
 
 from __future__ import annotations
@@ -20,23 +21,16 @@ from ..arrays import Array, converted
 from .solve import solution
 from .terms import (
     Extents,
+    Matrix,
     Term,
-    applied,
     common_pairs,
-    composed,
-    dense,
-    diagonal,
     distinct,
     extents_of,
     has_delta,
     labels_of,
-    turned,
 )
 
-# A structured tensor as a SciPy matrix or operator, and its pattern in words.
-#
-# In: terms, their shape, how many of its axes are rows. Out: sparse arrays, a LinearOperator, a text.
-# Invariant: a sparse array holds an entry for every one that the deltas allow, and no other.
+__all__ = ["StructuredTensor", "Term"]
 
 _SHOWN = 4  # terms in a pattern; of a longer sum, the number of the rest
 _AXES = "ijklmnopqrstuvwxyz"
@@ -44,102 +38,74 @@ _SUMMED = "abcdefgh"
 _ARRAYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def scipy_form(
-    shape: Extents, rows: int, terms: Sequence[Term], dtype: np.dtype[np.generic]
-) -> Any:
-    """Sparse where every term has a delta, by its shape: a diagonal, blocks, or entries. Else an operator."""
-    if not all(map(has_delta, terms)):
-        return _operator(shape, rows, terms, dtype)
-    pairs = common_pairs(terms, rows)
+# ---------------------------------------------------------------- SciPy's forms
+
+
+def scipy_form(matrix: Matrix) -> Any:
+    """Sparse if every term has a delta, by its shape: a diagonal, blocks, or entries. Else an operator."""
+    shape, rows = matrix.shape, matrix.rows
+    if not all(map(has_delta, matrix.terms)):
+        return _operator(matrix)
+    from scipy.sparse import bsr_array, coo_array, dia_array
+
+    pairs = common_pairs(matrix.terms, rows)
     ahead = 0
     while (ahead, ahead + rows) in pairs:
         ahead += 1
+    whole = prod(shape[:rows]), prod(shape[rows:])
     if ahead and 2 * ahead == len(shape) and ahead == rows:
-        return _diagonal(shape, rows, terms, dtype)
-    if ahead and prod(shape):
-        return _blocks(shape, rows, terms, dtype, ahead)
-    return _entries(shape, rows, terms, dtype)
-
-
-def _diagonal(shape: Extents, rows: int, terms: Sequence[Term], dtype: np.dtype[np.generic]) -> Any:
-    from scipy.sparse import dia_array
-
-    size = prod(shape[:rows])
-    entries = dense(shape[:rows], diagonal(shape, rows, terms), dtype)
-    return dia_array((entries.reshape(1, size), [0]), shape=(size, size))
-
-
-def _blocks(
-    shape: Extents, rows: int, terms: Sequence[Term], dtype: np.dtype[np.generic], ahead: int
-) -> Any:
-    """The first `ahead` row axes are the first column axes: the blocks stand in order."""
-    from scipy.sparse import bsr_array
-
-    axes = (*range(rows), *range(rows + ahead, len(shape)))
-    inside = [term._replace(places=tuple(term.places[axis] for axis in axes)) for term in terms]
-    count = prod(shape[:ahead])
-    height, width = prod(shape[ahead:rows]), prod(shape[rows + ahead :])
-    blocks = dense(tuple(shape[axis] for axis in axes), inside, dtype)
-    places = np.arange(count), np.arange(count + 1)
-    whole = count * height, count * width
-    return bsr_array((blocks.reshape(count, height, width), *places), shape=whole)
-
-
-def _entries(shape: Extents, rows: int, terms: Sequence[Term], dtype: np.dtype[np.generic]) -> Any:
-    from scipy.sparse import coo_array
-
-    values, at_rows, at_columns = [np.zeros(0, dtype)], [np.zeros(0, int)], [np.zeros(0, int)]
-    for term in terms:
+        return dia_array((matrix.diagonal().reshape(1, -1), [0]), shape=whole)
+    if ahead and prod(shape):  # the first row axes are the first column axes: blocks in order
+        count, height, width = map(prod, (shape[:ahead], shape[ahead:rows], shape[rows + ahead :]))
+        blocks = matrix.at((*range(rows), *range(rows + ahead, len(shape)))).dense()
+        places = np.arange(count), np.arange(count + 1)
+        return bsr_array((blocks.reshape(count, height, width), *places), shape=whole)
+    values, at_rows, at_columns = (
+        [np.zeros(0, matrix.dtype)],
+        [np.zeros(0, int)],
+        [np.zeros(0, int)],
+    )
+    for term in matrix.terms:
         once = distinct(term.places)
         sizes = extents_of(term, shape)
         inner = tuple(sizes[label] for label in once)
-        values.append(dense(inner, [term._replace(places=once)], dtype).reshape(-1))
+        entries = Matrix(inner, 0, [term._replace(places=once)], matrix.dtype).dense()
+        values.append(entries.reshape(-1))
         at_rows.append(_numbers(term.places[:rows], once, inner))
         at_columns.append(_numbers(term.places[rows:], once, inner))
-    places = np.concatenate(at_rows), np.concatenate(at_columns)
-    whole = prod(shape[:rows]), prod(shape[rows:])
-    return coo_array((np.concatenate(values), places), shape=whole).tocsr()
+    found = np.concatenate(at_rows), np.concatenate(at_columns)
+    return coo_array((np.concatenate(values), found), shape=whole).tocsr()
 
 
 def _numbers(places: Subscript, once: Subscript, inner: Extents) -> Array:
     """The row (or column) number of every entry: sum of index times stride."""
-    total = np.zeros((1,) * len(once), int)
-    stride = 1
+    indices = dict(zip(once, np.indices(inner, sparse=True), strict=True))
+    total, stride = np.zeros((1,) * len(once), int), 1
     for label in reversed(places):
-        axis = once.index(label)
-        index = np.arange(inner[axis]) * stride
-        total = total + index.reshape([-1 if k == axis else 1 for k in range(len(once))])
-        stride *= inner[axis]
+        total = total + indices[label] * stride
+        stride *= inner[once.index(label)]
     return np.broadcast_to(total, inner).reshape(-1)
 
 
-def _operator(shape: Extents, rows: int, terms: Sequence[Term], dtype: np.dtype[np.generic]) -> Any:
+def _operator(matrix: Matrix) -> Any:
     from scipy.sparse.linalg import LinearOperator
 
-    columns = shape[rows:]
-    back = [turned(term, rows) for term in terms]
+    def product(matrix: Matrix, v: Array) -> Array:
+        rows, columns = matrix.halves
+        made = matrix.times(v.reshape(columns + v.shape[1:]))
+        return made.reshape(prod(rows), *v.shape[1:])
 
-    def times(
-        shape: Extents, rows: int, terms: Sequence[Term], conjugate: bool
-    ) -> Callable[[Array], Array]:
-        def product(v: Array) -> Array:
-            v = np.conj(v) if conjugate else np.asarray(v)
-            made = applied(shape, rows, terms, v.reshape(shape[rows:] + v.shape[1:]), dtype)
-            made = made.reshape(prod(shape[:rows]), *v.shape[1:])
-            return np.conj(made) if conjugate else made
+    turned = matrix.transpose()
 
-        return product
+    def forward(v: Array) -> Array:
+        return product(matrix, np.asarray(v))
 
-    forward = times(shape, rows, terms, False)
-    adjoint = times(columns + shape[:rows], len(columns), back, True)
-    return LinearOperator(
-        (prod(shape[:rows]), prod(columns)),
-        matvec=forward,
-        rmatvec=adjoint,
-        matmat=forward,
-        rmatmat=adjoint,
-        dtype=dtype,
-    )
+    def adjoint(v: Array) -> Array:
+        return np.conj(product(turned, np.conj(v)))
+
+    shape = prod(matrix.halves[0]), prod(matrix.halves[1])
+    back = {"rmatvec": adjoint, "rmatmat": adjoint}
+    return LinearOperator(shape, matvec=forward, matmat=forward, dtype=matrix.dtype, **back)
 
 
 # ---------------------------------------------------------------- words
@@ -156,16 +122,13 @@ def pattern(terms: Sequence[Term]) -> str:
     names = {key: _letter(_ARRAYS, k) for k, key in enumerate(arrays)}
     if len(names) == 1:
         names = dict.fromkeys(names, "core")
-    text = ""
-    for number, term in enumerate(terms[:_SHOWN]):
-        word, negative = _word(term, names)
-        sign = ("-" if negative else "") if not number else (" - " if negative else " + ")
-        text += f"{sign}{word}"
-    more = len(terms) - _SHOWN
-    return (text or "0") + (f" + {more} more" if more > 0 else "")
+    words = [_word(term, names) for term in terms[:_SHOWN]]
+    if len(terms) > _SHOWN:
+        words.append(f"{len(terms) - _SHOWN} more")
+    return " + ".join(words).replace(" + -", " - ") or "0"
 
 
-def _word(term: Term, names: dict[int, str]) -> tuple[str, bool]:
+def _word(term: Term, names: dict[int, str]) -> str:
     letters: dict[Label, str] = {}
     words = []
     known = labels_of(term.factors)
@@ -182,12 +145,11 @@ def _word(term: Term, names: dict[int, str]) -> tuple[str, bool]:
     for array, labels in term.factors:
         index = ",".join(letters[label] for label in labels)
         words.append(f"{names[id(array)]}[{index}]" if index else names[id(array)])
-    number = term.coefficient
-    negative = isinstance(number, int | float) and number < 0
-    size = -number if negative else number
-    if size != 1 or not words:
-        words.insert(0, f"{size:g}" if isinstance(size, int | float) else str(size))
-    return "*".join(words), negative
+    number, word = term.coefficient, "*".join(words)
+    if word and number in (1, -1):
+        return word if number == 1 else f"-{word}"
+    shown = f"{number:g}" if isinstance(number, int | float) else str(number)
+    return f"{shown}*{word}" if word else shown
 
 
 def _letter(alphabet: str, number: int) -> str:
@@ -196,9 +158,7 @@ def _letter(alphabet: str, number: int) -> str:
     return alphabet[place] + (str(turn) if turn else "")
 
 
-# ----------------------------------------------------------------------
-
-__all__ = ["StructuredTensor", "Term"]
+# ---------------------------------------------------------------- the tensor
 
 
 class StructuredTensor:
@@ -276,9 +236,11 @@ class StructuredTensor:
         return sum(size for _, size in found)
 
     @property
-    def _halves(self) -> tuple[Extents, Extents]:
-        split = self.matrix_split
-        return self.shape[:split], self.shape[split:]
+    def _matrix(self) -> Matrix:
+        return Matrix(self.shape, self.matrix_split, self.terms, self.dtype)
+
+    def _like(self, matrix: Matrix) -> StructuredTensor:
+        return StructuredTensor(matrix.shape, matrix.terms, matrix.dtype, matrix.rows)
 
     def __repr__(self) -> str:
         size = prod(self.shape) * self.dtype.itemsize
@@ -297,7 +259,7 @@ class StructuredTensor:
 
     def dense(self) -> Array:
         """The array of all entries: zeros once, then each term on its diagonals."""
-        return dense(self.shape, self.terms, self.dtype)
+        return self._matrix.dense()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
@@ -306,14 +268,14 @@ class StructuredTensor:
 
     def diagonal(self) -> Array:
         """The entries whose row is their column: shape h for a tensor of shape (*h, *h)."""
-        rows, columns = self._halves
+        rows, columns = self._matrix.halves
         if rows != columns:
             raise DimensionError(
                 f"a tensor of shape {self.shape} has no diagonal",
                 facts=[f"its rows have shape {rows}, its columns {columns}"],
                 hint="a diagonal needs equal shapes; rows= of the constructor says where they split",
             )
-        return dense(rows, diagonal(self.shape, len(rows), self.terms), self.dtype)
+        return self._matrix.diagonal()
 
     def to_scipy(self) -> Any:
         """The matrix of shape (rows, columns) for SciPy: sparse where deltas make it so, else an operator.
@@ -321,7 +283,7 @@ class StructuredTensor:
         Every term with a delta: `dia_array` (a diagonal), `bsr_array` (blocks on the diagonal) or
         `csr_array`. Else a `scipy.sparse.linalg.LinearOperator`, which multiplies by `@`.
         """
-        return scipy_form(self.shape, self.matrix_split, self.terms, self.dtype)
+        return scipy_form(self._matrix)
 
     # ------------------------------------------------------------ products
 
@@ -332,44 +294,31 @@ class StructuredTensor:
         then those. Where that does not fit, it may be flat: (columns,) or (columns, k). Another
         StructuredTensor gives a StructuredTensor.
         """
+        rows, columns = self._matrix.halves
         if isinstance(other, StructuredTensor):
-            return self._composed(other)
-        rows, columns = self._halves
-        v, flat = _matched(converted("the right operand of @", other), columns, "columns", "@")
-        result = applied(self.shape, len(rows), self.terms, v, self.dtype)
+            inner = other._matrix.halves[0]
+            if columns != inner:
+                raise _mismatch("@", inner, "the rows of the right one", columns, "columns")
+            return self._like(self._matrix.compose(other._matrix))
+        v, flat = _match(converted("the right operand of @", other), columns, "columns", "@")
+        result = self._matrix.times(v)
         return result.reshape(prod(rows), *v.shape[len(columns) :]) if flat else _plain(result)
 
     def __rmatmul__(self, other: Any) -> Any:
         """`other` times the tensor, summed over the row axes, which are the last ones of `other`."""
-        rows, columns = self._halves
+        rows, columns = self._matrix.halves
         v = converted("the left operand of @", other)
-        v, flat = _matched(v, rows, "rows", "@", last=True)
+        v, flat = _match(v, rows, "rows", "@", last=True)
         more = v.ndim - len(rows)
         moved = v.transpose(*range(more, v.ndim), *range(more))
-        result = applied(columns + rows, len(columns), self.T.terms, moved, self.dtype)
+        result = self._matrix.transpose().times(moved)
         result = result.transpose(*range(len(columns), result.ndim), *range(len(columns)))
         return result.reshape(*v.shape[:more], prod(columns)) if flat else _plain(result)
-
-    def _composed(self, other: StructuredTensor) -> StructuredTensor:
-        columns, inner = self._halves[1], other._halves[0]
-        if columns != inner:
-            raise _mismatch("@", inner, "the rows of the right one", columns, "columns")
-        split, next_split = self.matrix_split, other.matrix_split
-        terms = [
-            composed(a, self.shape, split, b, other.shape, next_split)
-            for a in self.terms
-            for b in other.terms
-        ]
-        shape = self.shape[:split] + other.shape[next_split:]
-        return StructuredTensor(shape, terms, np.result_type(self.dtype, other.dtype), split)
 
     @property
     def T(self) -> StructuredTensor:
         """The transposed matrix: the column axes first."""
-        split = self.matrix_split
-        rows, columns = self._halves
-        terms = [turned(term, split) for term in self.terms]
-        return StructuredTensor(columns + rows, terms, self._dtype, len(columns))
+        return self._like(self._matrix.transpose())
 
     def solve(self, b: Any) -> Array:
         """x with self @ x = b, for a `b` like the results of `@`: row axes and any more, or flat.
@@ -379,17 +328,16 @@ class StructuredTensor:
         structure is solved as the dense matrix, up to 1 GiB (ResourceLimitError beyond).
         DataError where the matrix is singular.
         """
-        rows, columns = self._halves
+        rows, columns = self._matrix.halves
         if prod(rows) != prod(columns):
             raise DimensionError(
                 f"a {prod(rows)} x {prod(columns)} matrix has no inverse",
                 facts=[f"rows of shape {rows}, columns of shape {columns}"],
                 hint="least squares: scipy.sparse.linalg.lsqr with .to_scipy()",
             )
-        v, flat = _matched(converted("the right side", b), rows, "rows", "solve")
+        v, flat = _match(converted("the right side", b), rows, "rows", "solve")
         more = v.shape[len(rows) :]
-        column_of = v.reshape(*rows, prod(more))
-        x = solution(self.shape, len(rows), self.terms, self.dtype, column_of)
+        x = solution(self._matrix, v.reshape(*rows, prod(more)))
         return _plain(
             np.ascontiguousarray(x).reshape((prod(columns), *more) if flat else (*columns, *more))
         )
@@ -400,29 +348,33 @@ class StructuredTensor:
         """The sum: structured with a StructuredTensor or a number, dense with an array."""
         if isinstance(other, StructuredTensor):
             if self.shape != other.shape or self.matrix_split != other.matrix_split:
-                raise _mismatch(
-                    "+", other._halves, "the right one", self._halves, "rows and columns"
+                raise DimensionError(
+                    "shapes do not fit in +",
+                    facts=[
+                        f"rows and columns of the tensor: {self._matrix.halves}, "
+                        f"the right one: {other._matrix.halves}"
+                    ],
+                    hint="add tensors of one shape, split into rows and columns alike "
+                    "(rows= of the constructor)",
                 )
-            dtype = np.result_type(self.dtype, other.dtype)
-            terms = [*self.terms, *other.terms]
-            return StructuredTensor(self.shape, terms, dtype, self._rows)
+            return self._with([*self.terms, *other.terms], other.dtype)
         number = _number(other)
-        if number is None:
-            return self._dense_sum(converted("the other operand of +", other))
-        terms = list(self.terms)
-        if number:
-            terms.append(Term(number, (), tuple(range(self.ndim))))
-        return StructuredTensor(self.shape, terms, np.result_type(self.dtype, number), self._rows)
-
-    def _dense_sum(self, other: Array) -> Array:
+        if number is not None:
+            more = [Term(number, (), tuple(range(self.ndim)))] if number else []
+            return self._with([*self.terms, *more], number)
+        array = converted("the other operand of +", other)
         try:
-            return np.add(self.dense(), other)
+            return np.add(self.dense(), array)
         except ValueError:
             raise DimensionError(
                 "shapes do not fit in +",
-                facts=[f"shape of the tensor: {self.shape}, the array: {other.shape}"],
+                facts=[f"shape of the tensor: {self.shape}, the array: {array.shape}"],
                 hint=f"pass an array that broadcasts to {self.shape}",
             ) from None
+
+    def _with(self, terms: Sequence[Term], other: Any) -> StructuredTensor:
+        """A tensor of this shape, in a dtype that holds `other` too."""
+        return StructuredTensor(self.shape, terms, np.result_type(self.dtype, other), self._rows)
 
     __radd__ = __add__
 
@@ -440,31 +392,30 @@ class StructuredTensor:
 
     def __mul__(self, other: Any) -> StructuredTensor:
         """The tensor times a number."""
-        number = _number(other)
-        if number is None:
-            raise DataError(
-                f"a StructuredTensor is multiplied by numbers, not by {type(other).__name__}",
-                hint="use @ for the matrix product, .dense() * x entry by entry",
-            )
-        terms = [term._replace(coefficient=term.coefficient * number) for term in self.terms]
-        return StructuredTensor(self.shape, terms, np.result_type(self.dtype, number), self._rows)
+        hint = "use @ for the matrix product, .dense() * x entry by entry"
+        return self._rescale(other, lambda c, number: c * number, "multiplied", hint)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> StructuredTensor:
         """The tensor over a number."""
+        hint = "use .solve(b) for a linear system, .dense() / x entry by entry"
+        return self._rescale(other, lambda c, number: c / np.asarray(number), "divided", hint)
+
+    def _rescale(
+        self, other: Any, change: Callable[[Any, Any], Any], what: str, hint: str
+    ) -> StructuredTensor:
         number = _number(other)
         if number is None:
             raise DataError(
-                f"a StructuredTensor is divided by numbers, not by {type(other).__name__}",
-                hint="use .solve(b) for a linear system, .dense() / x entry by entry",
+                f"a StructuredTensor is {what} by numbers, not by {type(other).__name__}", hint=hint
             )
         with np.errstate(all="ignore"):  # by 0 as NumPy does
             terms = [
-                term._replace(coefficient=(np.asarray(term.coefficient) / number).item())
-                for term in self.terms
+                t._replace(coefficient=np.asarray(change(t.coefficient, number)).item())
+                for t in self.terms
             ]
-        return StructuredTensor(self.shape, terms, np.result_type(self.dtype, number), self._rows)
+        return self._with(terms, number)
 
 
 # ---------------------------------------------------------------- what users hand in
@@ -477,12 +428,8 @@ def _plain(array: Array) -> Array:
 
 def _number(value: Any) -> float | complex | None:
     """A Python number, None for what is no number."""
-    if (
-        isinstance(value, np.ndarray | np.generic)
-        and not value.ndim
-        and value.dtype.kind in "biufc"
-    ):
-        value = value.item()
+    if isinstance(value, np.ndarray | np.generic) and not value.ndim:
+        value = value.item() if value.dtype.kind in "biufc" else value
     if isinstance(value, complex):
         return value
     try:
@@ -496,7 +443,7 @@ def _number(value: Any) -> float | complex | None:
         ) from None
 
 
-def _matched(
+def _match(
     v: Array, wanted: Extents, half: str, where: str, last: bool = False
 ) -> tuple[Array, bool]:
     """`v` with the axes `wanted` first (or last), and whether it came flat."""
@@ -512,20 +459,12 @@ def _matched(
 def _mismatch(
     where: str, found: tuple[Any, ...], holder: str, wanted: tuple[Any, ...], half: str
 ) -> DimensionError:
+    flat = f", or a flat one of {prod(wanted)} entries" if len(wanted) > 1 else ""
     return DimensionError(
         f"shapes do not fit in {where}",
         facts=[f"{half} of the tensor: {wanted}, {holder}: {found}"],
-        hint=_way_out(where, wanted),
+        hint=f"pass an array with the axes {wanted}{flat}; .T swaps rows and columns",
     )
-
-
-def _way_out(where: str, wanted: tuple[Any, ...]) -> str:
-    if where == "+":
-        return (
-            "add tensors of one shape, split into rows and columns alike (rows= of the constructor)"
-        )
-    flat = f", or a flat one of {prod(wanted)} entries" if len(wanted) > 1 else ""
-    return f"pass an array with the axes {wanted}{flat}; .T swaps rows and columns"
 
 
 def _checked_term(shape: Extents, number: int, term: Term) -> Term:
@@ -542,24 +481,19 @@ def _checked_term(shape: Extents, number: int, term: Term) -> Term:
         array = converted(f"factor {k} of term {number}", given)
         labels = _labels(labels, array.ndim, f"labels of factor {k} of term {number}", "the array")
         factors.append((array, labels))
-    named = [
-        (f"axis {a} of the tensor", x, size)
-        for a, (x, size) in enumerate(zip(places, shape, strict=True))
-    ]
-    for k, (array, labels) in enumerate(factors):
-        named += [
-            (f"axis {a} of factor {k}", x, size)
-            for a, (x, size) in enumerate(zip(labels, array.shape, strict=True))
-        ]
+    owners = [("the tensor", places, shape)]
+    owners += [(f"factor {k}", labels, array.shape) for k, (array, labels) in enumerate(factors)]
     known: dict[int, tuple[int, str]] = {}
-    for name, label, size in named:
-        first, other = known.setdefault(label, (size, name))
-        if first != size:
-            raise DimensionError(
-                f"label {label} of term {number} has two extents",
-                facts=[f"{other} is {first}, {name} is {size}"],
-                hint="give the axes different labels, or arrays of one extent",
-            )
+    for owner, labels, extents in owners:
+        for axis, (label, size) in enumerate(zip(labels, extents, strict=True)):
+            name = f"axis {axis} of {owner}"
+            first, other = known.setdefault(label, (size, name))
+            if first != size:
+                raise DimensionError(
+                    f"label {label} of term {number} has two extents",
+                    facts=[f"{other} is {first}, {name} is {size}"],
+                    hint="give the axes different labels, or arrays of one extent",
+                )
     return Term(coefficient, tuple(factors), places)
 
 

@@ -1,25 +1,27 @@
 """Products of factors with Kronecker deltas, written out, applied and multiplied without ever being dense.
 
-In: terms (`Term`), shapes, dtypes; labels are integers local to a term.
-Out: arrays (a term written out, a product with a vector) or terms (a product of two terms).
+In: sums of terms (`Matrix`, `Term`); labels are integers local to a term.
+Out: arrays (a sum written out, a product with a vector) or sums (a product of two).
 Invariant: no temporary is larger than the operands and the result together, nor a delta an array.
-`structured_solve` solves with these; `structured` is the tensor that users hold.
+`solve.py` solves with these; `tensor.py` has the tensor that users hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ...errors import ResourceLimitError
 from ...terms import Label, Subscript
 from ..arrays import Array
+from ..backends.numpy import c_einsum as loop
 from ..compiler.order import contraction_order
+from ..einsum.call import Runnable, compile_steps, steps_along, typical
 
 Factor = tuple[Array, Subscript]  # an array at its labels
 Extents = tuple[int, ...]
@@ -66,143 +68,43 @@ def has_delta(term: Term) -> bool:
 
 def common_pairs(terms: Sequence[Term], rows: int) -> Pairs:
     """Row axes and column axes that carry one label in every term."""
-    found: list[tuple[int, int]] = []
-    width = len(terms[0].places) if terms else 0
-    for row in range(rows if terms else 0):
-        free = [column for column in range(rows, width) if column not in {c for _, c in found}]
-        for column in free:
-            if all(term.places[row] == term.places[column] for term in terms):
-                found.append((row, column))
-                break
-    return tuple(found)
+    found: dict[int, int] = {}
+    for row, column in product(range(rows), range(rows, len(terms[0].places) if terms else 0)):
+        taken = row in found or column in found.values()
+        if not taken and all(term.places[row] == term.places[column] for term in terms):
+            found[row] = column
+    return tuple(found.items())
 
 
 # ---------------------------------------------------------------- products of factors
 
 
-class _Reduction(NamedTuple):
-    """A factor on the diagonal of its repeated labels, with unwanted labels summed."""
-
-    given: Subscript
-    once: Subscript  # the labels of that diagonal
-    gone: tuple[int, ...]  # its axes that are summed
-    left: Subscript
-
-    def of(self, array: Array) -> Array:
-        if len(self.once) < len(self.given):
-            array = _diagonals(array, self.given, self.once)
-        return np.add.reduce(array, axis=self.gone) if self.gone else array
-
-
-class _Step(NamedTuple):
-    """Two factors as one: entry by entry (`subscripts`), or as a product of matrices."""
-
-    places: tuple[int, int]  # in the list of factors that are left
-    reductions: tuple[_Reduction, _Reduction]
-    subscripts: tuple[list[int], list[int], list[int]] | None
-    orders: tuple[list[int], list[int]]  # axes as batch, rows, summed and batch, summed, columns
-    groups: tuple[int, int, int]  # how many labels are batch, rows, summed
-    made: Subscript
-
-    def of(self, a: Array, b: Array) -> Array:
-        a, b = self.reductions[0].of(a), self.reductions[1].of(b)
-        if self.subscripts is not None:
-            return np.einsum(a, self.subscripts[0], b, self.subscripts[1], self.subscripts[2])
-        batch, rows, summed = self.groups
-        a, b = a.transpose(self.orders[0]), b.transpose(self.orders[1])
-        if rows == summed == 1 and b.ndim == batch + 2:
-            return np.matmul(a, b)
-        lead, high, wide = a.shape[:batch], a.shape[batch : batch + rows], b.shape[batch + summed :]
-        inner = prod(a.shape[batch + rows :])
-        a, b = a.reshape((*lead, prod(high), inner)), b.reshape((*lead, inner, prod(wide)))
-        return np.matmul(a, b).reshape(lead + high + wide)
-
-
-def _reduction(labels: Subscript, keep: Iterable[Label]) -> _Reduction:
-    once, kept = distinct(labels), set(keep)
-    gone = tuple(axis for axis, label in enumerate(once) if label not in kept)
-    return _Reduction(labels, once, gone, tuple(x for x in once if x in kept))
-
-
-def _step(
-    places: tuple[int, int],
-    first: Subscript,
-    second: Subscript,
-    output: Subscript,
-    keep: set[Label],
-) -> _Step:
-    """How two factors are multiplied where the labels `keep` are needed later on."""
-    reductions = _reduction(first, keep.union(second)), _reduction(second, keep.union(first))
-    a, b = (reduction.left for reduction in reductions)
-    known = distinct((*(x for x in output if x in a or x in b), *a, *b))
-    summed = [x for x in a if x in b and x not in keep]
-    rows = [x for x in known if x in a and x not in b]
-    columns = [x for x in known if x in b and x not in a]
-    made = tuple(x for x in known if x not in summed)
-    if not summed or not (rows or columns):  # the C loop is best
-        number = {x: k for k, x in enumerate(known)}
-        first_axes, second_axes, made_axes = ([number[x] for x in own] for own in (a, b, made))
-        subscripts = first_axes, second_axes, made_axes
-        return _Step(places, reductions, subscripts, ([], []), (0, 0, 0), made)
-    if rows and made[-1] == rows[-1]:  # the last axis of the result belongs to the columns
-        places, reductions = places[::-1], reductions[::-1]
-        a, b, rows, columns = b, a, columns, rows
-    batch = [x for x in made if x in a and x in b]
-    orders = (
-        [a.index(x) for x in (*batch, *rows, *summed)],
-        [b.index(x) for x in (*batch, *summed, *columns)],
-    )
-    groups = len(batch), len(rows), len(summed)
-    return _Step(places, reductions, None, orders, groups, (*batch, *rows, *columns))
-
-
 @lru_cache(maxsize=4096)
-def _steps(
-    inputs: tuple[Subscript, ...],
-    output: Subscript,
-    sizes: tuple[tuple[Label, int], ...],
-    left: int,
-) -> tuple[tuple[_Step, ...], tuple[Subscript, ...]]:
-    """The steps until `left` factors remain, and the labels of those."""
-    pool, steps = list(inputs), []
-    for pair in contraction_order(inputs, output, dict(sizes)) if len(pool) > left else ():
-        if len(pool) <= left:
-            break
-        first, second = sorted(pair)
-        b, a = pool.pop(second), pool.pop(first)
-        steps.append(
-            _step((first, second), a, b, output, {x for ls in pool for x in ls}.union(output))
-        )
-        pool.append(steps[-1].made)
-    return tuple(steps), tuple(pool)
+def _program(
+    inputs: tuple[Subscript, ...], output: Subscript, extents: Extents, apart: bool
+) -> Runnable:
+    """The program of a product; `apart`: without its last step, if that sums nothing."""
+    path = contraction_order(inputs, output, dict(enumerate(extents)))
+    steps = steps_along(inputs, output, path)
+    last = steps[-1].inputs
+    if apart and len(last) == 2 and set(last[0]).intersection(last[1]).issubset(output):
+        steps = steps[:-1]
+    return compile_steps(inputs, output, steps, extents)
 
 
-def _multiplied(
-    factors: Sequence[Factor], output: Subscript, sizes: Mapping[Label, int], left: int = 1
+def _multiply(
+    factors: Sequence[Factor], output: Subscript, sizes: Mapping[Label, int], apart: bool
 ) -> list[Factor]:
-    """The factors multiplied pair by pair until `left` of them remain; what is in no output is summed."""
-    if len(factors) <= left:
-        return list(factors)
-    inputs = tuple([labels for _, labels in factors])
-    steps, labels = _steps(inputs, output, tuple(sizes.items()), left)
-    pool = [array for array, _ in factors]
-    for step in steps:
-        first, second = step.places
-        made = step.of(pool[first], pool[second])
-        del pool[max(step.places)], pool[min(step.places)]
-        pool.append(made)
-    return list(zip(pool, labels, strict=True))
-
-
-def product(factors: Sequence[Factor], output: Subscript, sizes: Mapping[Label, int]) -> Factor:
-    """All factors as one, with the labels of `output` that occur, in its order."""
-    array, labels = _multiplied(factors, output, sizes)[0]
-    if labels == output:
-        return array, labels
-    reduction = _reduction(labels, output)
-    array, labels = reduction.of(array), reduction.left
-    order = [labels.index(x) for x in output if x in labels]
-    return array.transpose(order), tuple([labels[k] for k in order])
+    """The factors as one, or as two to be multiplied entry by entry if `apart`; the rest is summed."""
+    number = {label: k for k, label in enumerate(sizes)}
+    names = tuple(sizes)
+    inputs = tuple([tuple([number[x] for x in labels]) for _, labels in factors])
+    known = labels_of(factors)
+    wanted = tuple([number[x] for x in output if x in known])
+    extents = tuple(sizes.values())
+    run, dims, results = _program(inputs, wanted, tuple(map(typical, extents)), apart)
+    arrays = run(*[array for array, _ in factors], None, *[extents[k] for k in dims])
+    return [(a, tuple([names[k] for k in own])) for a, own in zip(arrays, results, strict=True)]
 
 
 # ---------------------------------------------------------------- writing
@@ -210,14 +112,12 @@ def product(factors: Sequence[Factor], output: Subscript, sizes: Mapping[Label, 
 
 def _diagonals(array: Array, labels: Subscript, once: Subscript) -> Array:
     """The view of `array` with an axis for each label: equal labels are one diagonal."""
-    strides = dict.fromkeys(once, 0)
-    for label, stride in zip(labels, array.strides, strict=True):
-        strides[label] += stride
-    sizes = dict(zip(labels, array.shape, strict=True))
-    return as_strided(array, [sizes[x] for x in once], [strides[x] for x in once])
+    if labels == once:
+        return array
+    return loop(array, [once.index(x) for x in labels], list(range(len(once))))
 
 
-def _placed(factor: Factor, target: Subscript) -> Array:
+def _broadcast(factor: Factor, target: Subscript) -> Array:
     """A view that broadcasts to the axes of `target`."""
     array, labels = factor
     order = [labels.index(x) for x in target if x in labels]
@@ -225,7 +125,7 @@ def _placed(factor: Factor, target: Subscript) -> Array:
     return array.transpose(order)[index]
 
 
-def _scaled(factors: list[Factor], coefficient: float | complex) -> list[Factor]:
+def _scale(factors: Sequence[Factor], coefficient: float | complex) -> Sequence[Factor]:
     """The factors, the smallest of them times the coefficient."""
     if coefficient == 1:
         return factors
@@ -234,7 +134,7 @@ def _scaled(factors: list[Factor], coefficient: float | complex) -> list[Factor]
     return [*factors[:least], (array * coefficient, labels), *factors[least + 1 :]]
 
 
-def allocated(shape: Extents, dtype: np.dtype[np.generic], filled: bool) -> Array:
+def allocate(shape: Extents, dtype: np.dtype[np.generic], filled: bool) -> Array:
     """A new array, of zeros unless it will be filled; ResourceLimitError where there is no memory."""
     try:
         return np.empty(shape, dtype) if filled else np.zeros(shape, dtype)
@@ -246,91 +146,46 @@ def allocated(shape: Extents, dtype: np.dtype[np.generic], filled: bool) -> Arra
         ) from None
 
 
-class _Sum:
-    """A result that terms are added to, each on the diagonals that its places name."""
-
-    def __init__(self, shape: Extents, dtype: np.dtype[np.generic]) -> None:
-        self.shape, self.dtype = shape, dtype
-        self.array: Array = None
-
-    def add(self, factors: Sequence[Factor], term: Term, sizes: Mapping[Label, int]) -> None:
-        """Add the product of the factors on the diagonals of the term."""
-        places = term.places
-        once = distinct(places)
-        left = _scaled(_multiplied(factors, once, sizes, left=2), term.coefficient)
-        apart = len(left) == 2 and labels_of(left).issubset(once)
-        first = self.array is None
-        core: Factor | None = None
-        if not (apart and first):
-            core = product(left, once, sizes)
-        if first and core is not None and self.adopt(core[0], factors):
-            return
+def _sum_of_products(
+    shape: Extents,
+    dtype: np.dtype[np.generic],
+    products: Iterable[tuple[Term, Mapping[Label, int]]],
+) -> Array:
+    """The sum of products with the extents of their labels, each on the diagonals that its places name."""
+    total: Array = None
+    for term, sizes in products:
+        once, first = distinct(term.places), total is None
+        factors = term.factors or ((np.ones((), dtype), ()),)
+        left = _multiply(_scale(factors, term.coefficient), once, sizes, apart=first)
+        if first and len(left) == 1 and _is_whole(left[0][0], shape, dtype, factors):
+            total = left[0][0]
+            continue
         if first:
-            self.array = allocated(self.shape, self.dtype, len(once) == len(places))
-        view = _diagonals(self.array, places, once)
-        if core is None:
-            a, b = (
-                _placed((_reduction(x, once).of(array), distinct(x)), once) for array, x in left
-            )
+            total = allocate(shape, dtype, len(once) == len(term.places))
+        view = _diagonals(total, term.places, once)
+        if len(left) == 2:
+            a, b = (_broadcast(factor, once) for factor in left)
             np.multiply(a, b, out=view, casting="unsafe")
         elif first:
-            view[...] = _placed(core, once)
+            view[...] = _broadcast(left[0], once)
         else:
-            np.add(view, _placed(core, once), out=view, casting="unsafe")
-
-    def adopt(self, core: Array, factors: Sequence[Factor]) -> bool:
-        """Take an array that is the whole result already, and nobody else's."""
-        fits = isinstance(core, np.ndarray) and core.shape == self.shape
-        whole = fits and core.dtype == self.dtype and core.flags.c_contiguous
-        if whole and not any(np.may_share_memory(core, array) for array, _ in factors):
-            self.array = core
-            return True
-        return False
-
-    def result(self) -> Array:
-        return allocated(self.shape, self.dtype, False) if self.array is None else self.array
+            np.add(view, _broadcast(left[0], once), out=view, casting="unsafe")
+    return allocate(shape, dtype, False) if total is None else total
 
 
-def dense(shape: Extents, terms: Iterable[Term], dtype: np.dtype[np.generic]) -> Array:
-    """The sum of the terms, written out: zeros once, each term on its diagonals."""
-    total = _Sum(shape, dtype)
-    for term in sorted(terms, key=has_delta):  # one that fills the tensor spares the zeros
-        sizes = extents_of(term, shape)
-        factors = term.factors or ((np.ones((), dtype), ()),)
-        total.add(factors, term, sizes)
-    return total.result()
+def _is_whole(
+    array: Array, shape: Extents, dtype: np.dtype[np.generic], factors: Iterable[Factor]
+) -> bool:
+    """Is an array the whole result already, and nobody else's?"""
+    fits = isinstance(array, np.ndarray) and array.shape == shape and array.dtype == dtype
+    own = fits and array.flags.c_contiguous and array.flags.writeable
+    return own and not any(np.may_share_memory(array, factor) for factor, _ in factors)
 
 
-def applied(
-    shape: Extents,
-    rows: int,
-    terms: Iterable[Term],
-    v: Array,
-    dtype: np.dtype[np.generic],
-) -> Array:
-    """The tensor times `v`, summed over its axes from `rows` on, which are the first ones of `v`."""
-    count = len(shape) - rows
-    total = _Sum((*shape[:rows], *v.shape[count:]), np.result_type(dtype, v))
-    for term in terms:
-        sizes = extents_of(term, shape)
-        fresh = max(sizes, default=-1) + 1
-        more = tuple(range(fresh, fresh + v.ndim - count))
-        sizes.update(zip(more, v.shape[count:], strict=True))
-        places = term.places[:rows] + more
-        factors = [*term.factors, (v, term.places[rows:] + more)]
-        total.add(factors, term._replace(places=places), sizes)
-    return total.result()
+# ---------------------------------------------------------------- sums of terms
 
 
-# ---------------------------------------------------------------- terms from terms
-
-
-def turned(term: Term, rows: int) -> Term:
-    """The transposed term: the axes from `rows` on come first."""
-    return term._replace(places=term.places[rows:] + term.places[:rows])
-
-
-def merged(term: Term, equal: Iterable[tuple[Label, Label]]) -> Term:
+def identify_labels(term: Term, equal: Iterable[tuple[Label, Label]]) -> Term:
     """The term with labels set equal: x_ij with i = j is x_ii."""
     now: dict[Label, Label] = {}
 
@@ -347,27 +202,76 @@ def merged(term: Term, equal: Iterable[tuple[Label, Label]]) -> Term:
     return Term(term.coefficient, factors, tuple(map(final, term.places)))
 
 
-def diagonal(shape: Extents, rows: int, terms: Iterable[Term]) -> list[Term]:
-    """Terms of the tensor's diagonal: row axis k and column axis k are one."""
-    found = []
-    for term in terms:
-        joined = merged(term, zip(term.places[:rows], term.places[rows:], strict=True))
-        found.append(joined._replace(places=joined.places[:rows]))
-    return found
+class Matrix(NamedTuple):
+    """A tensor as a sum of terms, its first `rows` axes as rows, the others as columns."""
+
+    shape: Extents
+    rows: int
+    terms: Sequence[Term]
+    dtype: np.dtype[np.generic]
+
+    @property
+    def halves(self) -> tuple[Extents, Extents]:
+        """The extents of the row axes, and those of the column axes."""
+        return self.shape[: self.rows], self.shape[self.rows :]
+
+    def at(self, axes: Sequence[int], rows: int = 0) -> Matrix:
+        """The same terms with some of the axes only, in another order."""
+        shape = tuple(self.shape[axis] for axis in axes)
+        terms = [term._replace(places=tuple(term.places[a] for a in axes)) for term in self.terms]
+        return Matrix(shape, rows, terms, self.dtype)
+
+    def transpose(self) -> Matrix:
+        """The transposed matrix."""
+        axes = (*range(self.rows, len(self.shape)), *range(self.rows))
+        return self.at(axes, len(self.shape) - self.rows)
+
+    def dense(self) -> Array:
+        """All entries, written out: zeros once, each term on its diagonals."""
+        filling = sorted(self.terms, key=has_delta)  # one that fills the tensor spares the zeros
+        products = ((term, extents_of(term, self.shape)) for term in filling)
+        return _sum_of_products(self.shape, self.dtype, products)
+
+    def times(self, v: Array) -> Array:
+        """The product with `v`, summed over the columns, which are the first axes of `v`."""
+        count = len(self.shape) - self.rows
+        products = []
+        for term in self.terms:
+            sizes = extents_of(term, self.shape)
+            fresh = max(sizes, default=-1) + 1
+            more = tuple(range(fresh, fresh + v.ndim - count))
+            sizes.update(zip(more, v.shape[count:], strict=True))
+            factors = (*term.factors, (v, term.places[self.rows :] + more))
+            places = term.places[: self.rows] + more
+            products.append((Term(term.coefficient, factors, places), sizes))
+        shape = (*self.halves[0], *v.shape[count:])
+        return _sum_of_products(shape, np.result_type(self.dtype, v), products)
+
+    def diagonal(self) -> Array:
+        """The entries whose row is their column."""
+        joined = []
+        for term in self.terms:
+            pairs = zip(term.places[: self.rows], term.places[self.rows :], strict=True)
+            joined.append(identify_labels(term, pairs))
+        return Matrix(self.shape, self.rows, joined, self.dtype).at(range(self.rows)).dense()
+
+    def compose(self, other: Matrix) -> Matrix:
+        """The matrix product: the columns summed with the rows of `other`."""
+        rows, columns = self.halves[0], other.halves[1]
+        terms = [_compose(a, self, b, other) for a in self.terms for b in other.terms]
+        dtype = np.result_type(self.dtype, other.dtype)
+        return Matrix(rows + columns, self.rows, terms, dtype)
 
 
-def composed(
-    a: Term, shape_a: Extents, rows_a: int, b: Term, shape_b: Extents, rows_b: int
-) -> Term:
-    """The matrix product of two terms: columns of `a` summed with the rows of `b`."""
-    shift = max(extents_of(a, shape_a), default=-1) + 1
+def _compose(a: Term, left: Matrix, b: Term, right: Matrix) -> Term:
+    shift = max(extents_of(a, left.shape), default=-1) + 1
     moved = tuple((array, tuple(x + shift for x in labels)) for array, labels in b.factors)
     places = (*a.places, *(x + shift for x in b.places))
-    width = len(a.places)
+    start, end = len(a.places), len(a.places) + right.rows
     both = Term(a.coefficient * b.coefficient, a.factors + moved, places)
-    joined = merged(both, zip(places[rows_a:width], places[width : width + rows_b], strict=True))
-    kept = joined.places[:rows_a] + joined.places[width + rows_b :]
+    joined = identify_labels(both, zip(places[left.rows : start], places[start:end], strict=True))
+    kept = joined.places[: left.rows] + joined.places[end:]
     known = labels_of(joined.factors).union(kept)
-    sizes = dict(zip(joined.places, shape_a + shape_b, strict=True))
+    sizes = dict(zip(joined.places, left.shape + right.shape, strict=True))
     free = prod(size for label, size in sizes.items() if label not in known)
     return Term(joined.coefficient * free, joined.factors, kept)

@@ -1,1 +1,0 @@
-"""To be said: what this room offers."""
