@@ -47,7 +47,6 @@ from .parts import free_name, reserved_names
 from .records import (
     Line,
     Step,
-    axis_letters,
     fold_steps,
     index_line,
     partial_line,
@@ -122,7 +121,7 @@ class _Listing:
         self.adjoints: set[Expr] = set()
 
     def _letters(self, node: Expr, used: Names) -> Names:
-        return axis_letters(Letters(self.hints, self.root, set()), node.shape, used)
+        return Letters(self.hints).letters(node.shape, used)
 
     def _line(self, term: Expr, names: Names) -> Line:
         """A term in index notation; parts that it has twice behind it."""

@@ -16,7 +16,7 @@ from html import escape
 from typing import Any, Protocol
 
 from ..notations import Context
-from ..printers import broken, name_latex
+from ..printers import break_line, name_latex
 from ..terms import Expr, Variable
 from .records import Line, Step, all_steps
 
@@ -156,7 +156,7 @@ def to_ladder(d: Derivation) -> str:
 def _lines(head: str, body: str) -> list[str]:
     """A statement, the lines of its right-hand side below each other."""
     width = _columns(head)
-    lines = [part for line in body.split("\n") for part in broken(line, _WIDTH - width)]
+    lines = [part for line in body.split("\n") for part in break_line(line, _WIDTH - width)]
     return [head + lines[0], *(" " * width + line for line in lines[1:])]
 
 

@@ -45,16 +45,16 @@ from ..printers import (
     form_tree,
     identity,
     matrix_latex,
-    matrix_text,
     matrix_text_of,
-    multiplied,
+    multiply_chains,
     name_latex,
     number_tree,
     ones,
-    powered,
+    power_tree,
     sum_tree,
     to_text,
-    transposed,
+    transpose_chain,
+    tree_text,
     unparse,
 )
 from ..terms import (
@@ -138,7 +138,7 @@ class _NotReadBackError(EinderivError):
 
 def _refusal(tree: Node) -> EinderivError:
     return NotMatrixFormError(
-        f"no matrix form for the differential of {matrix_text(tree)}",
+        f"no matrix form for the differential of {tree_text(tree)}",
         facts=["matrix notation multiplies matrices, columns and numbers, two axes at a time"],
         hint=_WAY_OUT,
     )
@@ -317,7 +317,7 @@ class _Differential:
             return
         (piece,) = main.pieces
         rule, form = laws.READ_OFF[x.rank], factor_form(piece)
-        turned = self.matrices.line(form_tree(form.transposed()))
+        turned = self.matrices.line(form_tree(form.transpose()))
         if x.rank:
             shown = self.matrices.line(
                 syntax.Transpose(syntax.Group(form_tree(form), NOWHERE), NOWHERE)
@@ -622,7 +622,7 @@ def _law(name: str, arguments: tuple[Node, ...], terms: Iterable[tuple[str, Node
     right: Node = syntax.Sum(tuple((False, tree) for tree in shown), NOWHERE)
     if len(shown) < 2:
         right = shown[0] if shown else number_tree(Fraction(0))
-    text = f"d {matrix_text(call)} = {matrix_text(right)}"
+    text = f"d {tree_text(call)} = {tree_text(right)}"
     latex = rf"\mathrm{{d}}\,{matrix_latex(call)} = {matrix_latex(right)}"
     for letter, _ in terms:
         latex = latex.replace(rf"\mathrm{{d{letter}}}", rf"\mathrm{{d}}{letter}")
@@ -712,7 +712,7 @@ class Piece:
     def transposed(self) -> Piece:
         """Its transpose; a scalar core stays."""
         flipped = self.flipped if self.kind.is_scalar else not self.flipped
-        left, right = transposed(self.right), transposed(self.left)
+        left, right = transpose_chain(self.right), transpose_chain(self.left)
         return replace(self, flipped=flipped, kind=self.kind.transposed(), left=left, right=right)
 
     def bare(self) -> Piece:
@@ -780,11 +780,11 @@ class Matrices:
         for name, differential in self.moving.items():
             latex = latex.replace(name_latex(differential), rf"\mathrm{{d}}{name_latex(name)}")
         latex = latex.replace(rf"\operatorname{{{PENDING}}}\left(", r"\mathrm{d}\left(")
-        return Line(matrix_text(tree), latex, self.term(tree))
+        return Line(tree_text(tree), latex, self.term(tree))
 
     def term(self, tree: Node) -> Expr:
         """What a tree means, definitions and pending differentials written out."""
-        text = matrix_text(tree)
+        text = tree_text(tree)
         if text not in self._terms:
             self._terms[text] = self._read(tree)
         return self._terms[text]
@@ -840,7 +840,7 @@ class Matrices:
         return _diagonal_kind(next(inside)) if name == "diag" else _common_kind(inside)
 
     def value_kind(self, piece: Piece) -> Kind:
-        left, right = ([self.kind(a.shown()) for a in c] for c in (piece.left, piece.right))
+        left, right = ([self.kind(a.factor()) for a in c] for c in (piece.left, piece.right))
         return _product_kind([*left, piece.kind, *right])
 
     # ------------------------------------------------------------ trees as chains
@@ -894,7 +894,7 @@ class Matrices:
                 inner = self.form(tree.operand)
                 return replace(inner, coefficient=-inner.coefficient)
             case syntax.Transpose():
-                return self.form(tree.operand).transposed()
+                return self.form(tree.operand).transpose()
             case syntax.Product():
                 full = [f for _, f in tree.factors if not self.kind(f).is_scalar]
                 if not full or not self.kind(tree).is_scalar:  # x'*x stays whole
@@ -976,7 +976,7 @@ class Matrices:
         if not left and not right:
             return piece
         if piece.kind.is_scalar:
-            chain = multiplied(left, piece.left, piece.right, right)
+            chain = multiply_chains(left, piece.left, piece.right, right)
             around = self._scalar(chain)
             if around is None:
                 return replace(piece, left=chain, right=())
@@ -1022,7 +1022,7 @@ class Matrices:
         if function in ("vector", "matrix"):
             return self.between(piece, (self.atom(call_tree(function, number_tree(ONE))),), ())
         if piece.kind.is_scalar:  # f(A*s) = f(A)*s for a scalar s
-            tree = call_tree(function, chain_tree(multiplied(piece.left, piece.right)))
+            tree = call_tree(function, chain_tree(multiply_chains(piece.left, piece.right)))
             if self.kind(tree).is_scalar:
                 return _with_scalar_around(piece, tree)
             return replace(piece, left=(self.atom(tree),), right=())
@@ -1187,7 +1187,7 @@ def with_trace(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
         product = matrices.between(inner.inside(), (moved,), ()).times(piece.scalars)
         return (_trace(product), laws.SUM_TRACE) if kind.is_matrix else (product, laws.SUM_DOT)
     whole = tuple(matrices.atom(_ones(dim)) for dim in (kind.rows, kind.columns) if dim)
-    product = matrices.between(inner, transposed(whole[:1]), whole[1:])
+    product = matrices.between(inner, transpose_chain(whole[:1]), whole[1:])
     return product.times(piece.scalars), laws.SUM_ONES
 
 
@@ -1228,7 +1228,7 @@ def without_function(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | No
         product = matrices.between(inner, (Atom(diagonal, flipped=True),), ())
         return product.times(piece.scalars), laws.DIAGONAL
     if around.function == "diag":  # p'*diag(V)
-        diagonal = call_tree("diag", chain_tree(transposed(left)))
+        diagonal = call_tree("diag", chain_tree(transpose_chain(left)))
         product = matrices.between(inner, (matrices.atom(diagonal),), ())
         return _trace(product).times(piece.scalars), laws.DIAGONAL_OF
     if in_trace and not left:  # tr(U.*V)
@@ -1252,7 +1252,7 @@ def _trace(piece: Piece) -> Piece:
 def _other_factor(matrices: Matrices, factors: Factors, chain: Chain) -> Atom:
     """(P .* U') for tr(P*(U.*V)), (p .* u)' for p'*(u.*v): the one or the other transpose."""
     plain = [(matrices.atom(tree),) for _, tree in factors]
-    turned = [transposed(own) for own in plain]
+    turned = [transpose_chain(own) for own in plain]
 
     def product(first: Chain, rest: Sequence[Chain]) -> Atom:
         trees = [(".*", chain_tree(first))] if first else []
@@ -1262,9 +1262,9 @@ def _other_factor(matrices: Matrices, factors: Factors, chain: Chain) -> Atom:
     if all(_is_ones(atom.tree) for atom in chain):
         return replace(product((), plain), flipped=True)
     direct = flips(chain) + sum(map(flips, turned))
-    other = flips(transposed(chain)) + sum(map(flips, plain)) + 1
+    other = flips(transpose_chain(chain)) + sum(map(flips, plain)) + 1
     if matrices.kind(chain_tree(chain)).rows is None or other < direct:
-        return replace(product(transposed(chain), plain), flipped=True)
+        return replace(product(transpose_chain(chain), plain), flipped=True)
     return product(chain, turned)
 
 
@@ -1295,10 +1295,10 @@ def scalars_collected(matrices: Matrices, piece: Piece) -> Piece:
             base, exponent = bare(tree), ONE
             if isinstance(tree, syntax.Power) and isinstance(tree.exponent, syntax.Number):
                 base, exponent = bare(tree.base), tree.exponent.value
-            known = powers.get(matrix_text(base), (base, Fraction(0)))[1]
-            powers[matrix_text(base)] = base, known + sign * exponent
-    above = tuple(powered(base, p) for base, p in powers.values() if p > 0)
-    below = tuple(powered(base, -p) for base, p in powers.values() if p < 0)
+            known = powers.get(tree_text(base), (base, Fraction(0)))[1]
+            powers[tree_text(base)] = base, known + sign * exponent
+    above = tuple(power_tree(base, p) for base, p in powers.values() if p > 0)
+    below = tuple(power_tree(base, -p) for base, p in powers.values() if p < 0)
     return replace(piece, scalars=Form(scalars.coefficient, above, below))
 
 
@@ -1307,7 +1307,7 @@ def like_pieces_added(matrices: Matrices, pieces: Sequence[Piece]) -> list[Piece
     totals: dict[str, tuple[Piece, Fraction]] = {}
     for piece in pieces:
         unit = replace(piece, scalars=replace(piece.scalars, coefficient=ONE))
-        text = matrix_text(matrices.tree([unit]))
+        text = tree_text(matrices.tree([unit]))
         first, total = totals.get(text, (unit, Fraction(0)))
         totals[text] = first, total + piece.scalars.coefficient
     return [unit.times(Form(total)) for unit, total in totals.values() if total]
@@ -1352,7 +1352,7 @@ def _common_scalars(forms: Sequence[Form]) -> tuple[Form, list[Form]]:
 
     def part(form: Form, size: Fraction, shared: bool) -> Form:
         over, under = (
-            tuple(tree for tree in trees if (matrix_text(tree) in common) == shared)
+            tuple(tree for tree in trees if (tree_text(tree) in common) == shared)
             for trees, common in ((form.above, above), (form.below, below))
         )
         return Form(size, over, under)
@@ -1363,5 +1363,5 @@ def _common_scalars(forms: Sequence[Form]) -> tuple[Form, list[Form]]:
 
 def _common(groups: Iterable[Sequence[Node]]) -> set[str]:
     """The texts of trees that occur once in every group."""
-    texts = [[matrix_text(tree) for tree in group] for group in groups]
+    texts = [[tree_text(tree) for tree in group] for group in groups]
     return {text for text in texts[0] if all(own.count(text) == 1 for own in texts)}

@@ -18,7 +18,6 @@ from ..errors import NotMatrixFormError
 from ..notations import Call, Index, Node
 from ..printers import (
     NOWHERE,
-    ONE,
     Applied,
     Leaf,
     Letters,
@@ -38,11 +37,12 @@ from ..printers import (
     matrix_text_of,
     number_tree,
     raw_postorder,
-    renamed,
+    rename,
     to_term,
     unparse,
 )
 from ..terms import (
+    ONE,
     Contraction,
     Delta,
     Dim,
@@ -65,7 +65,6 @@ from .parts import free_name, named_parts, reserved_names
 from .records import (
     Line,
     Step,
-    axis_letters,
     checked_step,
     fold_steps,
     index_line,
@@ -123,7 +122,7 @@ class _Index:
     def __init__(self, question: Question) -> None:
         self.question = question
         self.x, self.names = question.variable, question.names
-        letters = Letters(question.context, question.term, set())
+        letters = Letters(question.context)
         self.dims = letters.dims
         for names, shape in ((question.indices, question.term.shape), (self.names, self.x.shape)):
             self.dims.update(zip(names, shape, strict=True))
@@ -142,19 +141,23 @@ class _Index:
         slopes: dict[Expr, tuple[str, str, int]] = {
             du: (u.name, self.x.name, u.rank) for u, du in self.slopes.items()
         }
-        self.writer = TreeWriter(slopes, self.dims)
+        self.writer = TreeWriter(self._extent, slopes)
         self.blocks: dict[Variable, Block] = {}  # a definition's derivative -> how it comes about
         self.bodies: dict[Expr, Expr] = {}  # definitions, each in terms of those before
         self.full: dict[Expr, Expr] = {}  # they and their derivatives, in the user's tensors
         self.given: list[tuple[Line, Line]] = []
 
+    def _extent(self, dim: str) -> Node:
+        """An extent as the size of an index."""
+        return entry("size", [next((n for n, own in self.dims.items() if own == dim), dim)])
+
     def derivation(self) -> Derivation:
         question = self.question
         for node, u in self.lets.items():
-            indices = axis_letters(self.unfolder.letters, node.shape, self.reserved)
+            indices = self.unfolder.letters.letters(node.shape, self.reserved)
             raw = self._give(u.name, indices, node)
             self.bodies[u] = to_term(raw, self.dims, indices)
-            self.unfolder.recognise(self.bodies[u], u)
+            self.unfolder.lets[self.bodies[u]] = u
             self.full[u] = node
             if u in self.slopes:
                 du = self.slopes[u]
@@ -336,7 +339,7 @@ class _Index:
             own = all_names([whole]) - set(block.axes)
             used = self.reserved.union(own, around, names, block.axes)
             fresh = self.rename(sorted(own & {*names, *around}), used)
-            moved = renamed(whole, {**fresh, **dict(zip(block.axes, names, strict=True))})
+            moved = rename(whole, {**fresh, **dict(zip(block.axes, names, strict=True))})
             assert isinstance(moved, Product)
             yield moved
 
@@ -530,16 +533,16 @@ class _Index:
         used = self.reserved.union(around, batch)
         outer: Names = ()  # one name may occur twice: inv(A)[i,i]
         for name in inner.outer:
-            fresh = axis_letters(self.unfolder.letters, [self.dims[name]], used.union(outer))
+            fresh = self.unfolder.letters.letters([self.dims[name]], used.union(outer))
             outer += fresh if name in outer or name in batch else (name,)
         found = laws.differential_at(inner.function, argument, moved, len(batch))
         shown = self.unfolder.raw(found, (*batch, *outer), frozenset(around))
-        shown = renamed(shown, dict(zip(outer, inner.outer, strict=True)))
+        shown = rename(shown, dict(zip(outer, inner.outer, strict=True)))
         terms = []
         for term, k in self._linear_terms(shown, moved):
             factor = term.factors[k]
             assert isinstance(factor, Leaf)
-            own = renamed(inner.argument, dict(zip((*batch, *core), factor.names, strict=True)))
+            own = rename(inner.argument, dict(zip((*batch, *core), factor.names, strict=True)))
             factors = (*term.factors[:k], self.pending(own), *term.factors[k + 1 :])
             terms.append(replace(term, factors=factors))
         return Rule(
@@ -588,12 +591,12 @@ class _Index:
         own = all_names(inner.factors) - set(free_names(inner)) - set(inner.summed)
         clashes = [name for name in inner.summed if name in elsewhere] + sorted(own & open_names)
         used = self.reserved.union(all_names([*term.factors, inner]))
-        moved = renamed(inner, self.rename(clashes, used))
+        moved = rename(inner, self.rename(clashes, used))
         assert isinstance(moved, Product)
         return self._write_out(term, place, moved)
 
     def rename(self, names: Sequence[str], used: Iterable[str]) -> dict[str, str]:
-        fresh = axis_letters(self.unfolder.letters, [self.dims[name] for name in names], used)
+        fresh = self.unfolder.letters.letters([self.dims[name] for name in names], used)
         return dict(zip(names, fresh, strict=True))
 
 
@@ -651,7 +654,7 @@ def _without_deltas(term: Product, dims: Mapping[str, Dim], found: dict[Rule, No
             right = entry("u", (kept,))
         found[_equation("", index_line(left), right)] = None
         summed = tuple(name for name in term.summed if name != gone)
-        factors = tuple(renamed(factor, {gone: kept}) for factor in rest)
+        factors = tuple(rename(factor, {gone: kept}) for factor in rest)
         term = Product(term.coefficient, factors, summed)
     # a sum over an index that nothing has but ones counts its values
     full = tuple(f for f in term.factors if not (isinstance(f, Leaf) and isinstance(f.term, Ones)))

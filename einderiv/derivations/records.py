@@ -13,17 +13,14 @@ from dataclasses import dataclass, field, replace
 from ..equality import check_equal
 from ..notations import Definition, Node, Text
 from ..printers import (
-    Letters,
     Names,
-    Partial,
-    as_node,
     entry,
     matrix_latex,
-    matrix_text,
+    partial,
     tree_latex,
     tree_text,
 )
-from ..terms import Dim, Expr
+from ..terms import Expr
 from .laws import Rule
 
 MOST = 20  # steps: a reader follows no more, the rest is folded
@@ -68,14 +65,6 @@ class Step:
         return f"{self.before} = {self.after}    ({self.rule}: {self.law})"
 
 
-def axis_letters(letters: Letters, dims: Iterable[Dim], used: Iterable[str]) -> Names:
-    """Letters that are not used, one for each extent."""
-    names: Names = ()
-    for dim in dims:
-        names = (*names, letters.letter(dim, frozenset((*used, *names))))
-    return names
-
-
 def checked_step(
     rule: Rule,
     before: Line,
@@ -98,18 +87,17 @@ def index_line(tree: Node, term: Expr | None = None) -> Line:
 
 def partial_line(name: str, indices: Names, variable: str, names: Names) -> Line:
     """`∂J/∂th[d]`."""
-    return index_line(as_node(Partial(entry(name, indices), entry(variable, names))))
+    return index_line(partial(entry(name, indices), entry(variable, names)))
 
 
 def program_line(program: Text, term: Expr, matrix: bool = False) -> Line:
     """A program in one line: its result, then `where u[i] = ...` for each definition."""
-    text: Callable[[Node], str] = matrix_text if matrix else tree_text
     latex: Callable[[Node], str] = matrix_latex if matrix else tree_latex
     *others, last = [s for s in program.statements if isinstance(s, Definition)]
-    shown, formula = text(last.expression), latex(last.expression)
+    shown, formula = tree_text(last.expression), latex(last.expression)
     for other in others:
         left = entry(other.name or "", [index.name for index in other.indices or ()])
-        shown += f"\nwhere {text(left)} = {text(other.expression)}"
+        shown += f"\nwhere {tree_text(left)} = {tree_text(other.expression)}"
         formula += rf",\quad {latex(left)} = {latex(other.expression)}"
     return Line(shown, formula, term)
 

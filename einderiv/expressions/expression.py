@@ -40,7 +40,6 @@ from ..printers import (
     row_axes,
     to_einsum,
     to_latex,
-    to_matrix_text,
     to_text,
     unparse,
 )
@@ -261,7 +260,7 @@ class Expression(PythonOperators):
             transposed=self._layout.is_transposed(layout),
             declared=declarations,
         )
-        return to_matrix_text(text)
+        return to_text(text)
 
     def einsum(self) -> EinsumText:
         """The einsum string of an expression that is one contraction: `.subscripts`, `.operands`, `.factor`.

@@ -1,7 +1,7 @@
 """Writes terms for a reader.
 
 In: terms with the names of a `Context`. Out: index text, matrix form, LaTeX, einsum strings, code, pictures.
-Terms become surface trees first; each printer writes the tree in its notation.
+A term gets its letters (a named term), becomes a surface tree, and each printer writes that in its notation.
 """
 
 from .chains import (
@@ -12,18 +12,17 @@ from .chains import (
     flips,
     form_tree,
     identity,
-    multiplied,
+    multiply_chains,
     ones,
     sum_tree,
-    transposed,
+    transpose_chain,
 )
 from .code.function import Origin, function_code
 from .code.targets import TARGETS
 from .einsum import EinsumText, to_einsum
-from .latex import matrix_latex, name_latex, to_latex
+from .latex import matrix_latex, name_latex, to_latex, tree_latex
 from .matrix import MatrixPrinter, matrix_text_of, nearest_form, not_matrix_form
 from .named import (
-    ONE,
     Applied,
     Leaf,
     Letters,
@@ -38,33 +37,29 @@ from .named import (
     all_names,
     free_names,
     raw_postorder,
-    renamed,
+    rename,
     shared_nodes,
     to_term,
 )
-from .partials import tree_latex, tree_text
 from .pictures.picture import Drawn, Picture, expression_html, picture_of
 from .pictures.plans import plan, plan_html
 from .pictures.spy import Spy, row_axes
-from .raw_trees import TreeWriter
-from .surface import unparse
-from .text import broken, matrix_text, to_matrix_text, to_text
+from .surface import TreeWriter, unparse
+from .text import break_line, to_text, tree_text
 from .trees import (
     NOWHERE,
-    Partial,
     as_base,
     as_factor,
-    as_node,
     call_tree,
     entry,
     fraction_tree,
     number_tree,
-    powered,
+    partial,
+    power_tree,
 )
 
 __all__ = [
     "NOWHERE",
-    "ONE",
     "TARGETS",
     "Applied",
     "Atom",
@@ -78,7 +73,6 @@ __all__ = [
     "MatrixPrinter",
     "Names",
     "Origin",
-    "Partial",
     "Pending",
     "Picture",
     "Power",
@@ -91,8 +85,7 @@ __all__ = [
     "all_names",
     "as_base",
     "as_factor",
-    "as_node",
-    "broken",
+    "break_line",
     "call_tree",
     "chain_tree",
     "entry",
@@ -104,29 +97,28 @@ __all__ = [
     "function_code",
     "identity",
     "matrix_latex",
-    "matrix_text",
     "matrix_text_of",
-    "multiplied",
+    "multiply_chains",
     "name_latex",
     "nearest_form",
     "not_matrix_form",
     "number_tree",
     "ones",
+    "partial",
     "picture_of",
     "plan",
     "plan_html",
-    "powered",
+    "power_tree",
     "raw_postorder",
-    "renamed",
+    "rename",
     "row_axes",
     "shared_nodes",
     "sum_tree",
     "to_einsum",
     "to_latex",
-    "to_matrix_text",
     "to_term",
     "to_text",
-    "transposed",
+    "transpose_chain",
     "tree_latex",
     "tree_text",
     "unparse",

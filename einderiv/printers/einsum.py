@@ -7,13 +7,13 @@ products are one contraction; no string is longer than NumPy takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import NotationError
 from ..notations import LETTERS, Context, Subscripts
 from ..terms import (
+    ONE,
     Apply,
     Contraction,
     Delta,
@@ -27,12 +27,9 @@ from ..terms import (
     Variable,
     split_scale,
 )
-from .surface import unparse
-from .text import to_text
+from .surface import on_one_line
 
 _MOST = 63  # operands of one numpy.einsum
-
-Factors = list[tuple[str, Subscript]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,112 +52,75 @@ class EinsumText:
 def to_einsum(term: Expr, names: tuple[str, ...], hints: Context | None = None) -> EinsumText:
     """The einsum string of a term whose axes are called `names`.
 
-    Axes and labels keep their letters where these are single ASCII letters; a declared extent may be a
-    factor, under its name. Raises NotationError naming the part that is no tensor, and where letters run out.
+    Axes and labels keep their letters if these are single ASCII letters; a declared extent may be a
+    factor, under its name. Raises NotationError naming the part that is not a tensor, or if letters run out.
     """
     hints = hints or Context()
-    product = _Product(term, hints)
-    product.flatten(names)
-    letters = product.letters(names)
-    subscripts = Subscripts(
-        tuple(tuple(letters[label] for label in labels) for _, labels in product.factors),
-        tuple(letters[label] for label in range(term.rank)),
-    )
-    return EinsumText(str(subscripts), tuple(name for name, _ in product.factors), product.factor)
-
-
-class _Product:
-    """A term as one product of named tensors; labels are integers, 0, 1, ... for its axes."""
-
-    def __init__(self, term: Expr, hints: Context) -> None:
-        self.term, self.hints = term, hints
-        self.factor = Fraction(1)
-        self.factors: Factors = []
-        self.dims: list[Dim] = list(term.shape)
-
-    def _label(self, dim: Dim) -> int:
-        self.dims.append(dim)
-        return len(self.dims) - 1
-
-    def flatten(self, names: tuple[str, ...]) -> None:
-        """Take products inside products apart, until named tensors are left."""
-        stack: list[tuple[Expr, Subscript]] = [(self.term, tuple(range(self.term.rank)))]
-        while stack:
-            scaled, labels = stack.pop()
-            factor, node = split_scale(scaled)
-            self.factor *= factor
-            if isinstance(node, Contraction):
-                own = dict(zip(node.output, labels, strict=True))
-                for child, inside in zip(node.children, node.inputs, strict=True):
-                    for label, dim in zip(inside, child.shape, strict=True):
-                        if label not in own:
-                            own[label] = self._label(dim)
-                pairs = zip(node.children, node.inputs, strict=True)
-                stack += reversed([(c, tuple(own[x] for x in inside)) for c, inside in pairs])
-            elif not isinstance(node, Literal):
-                self.factors.append((self._name(node, names), labels))
-            elif node is self.term or scaled is self.term:
-                self._refuse(node, names)
-            if max(len(self.dims), len(stack) + len(self.factors)) > _MOST:
-                break
-        if len(self.dims) > len(LETTERS) or len(self.factors) + len(stack) > _MOST:
-            raise NotationError(
-                "the product is too long for an einsum string",
-                facts=[f"a string has {len(LETTERS)} letters and {_MOST} operands at most"],
-                hint="print it in index notation: str(e)",
-            )
-
-    def _name(self, node: Expr, names: tuple[str, ...]) -> str:
-        if isinstance(node, Variable):
-            return node.name
-        if isinstance(node, Extent) and node.dim in self.hints.declared:
-            return node.dim
-        if isinstance(node, Delta):
-            return "delta"
-        if isinstance(node, Ones):
-            return "ones"
-        if isinstance(node, Apply) and node.function == "eps":
-            return "eps"
-        if isinstance(node, Map) and node.function == "pi":
-            return "pi"
-        self._refuse(node, names)
-        raise AssertionError(node)
-
-    def _refuse(self, part: Expr, names: tuple[str, ...]) -> None:
-        whole = part is split_scale(self.term)[1]
-        facts = ["an einsum string is one product of tensors, summed over labels"]
-        if not whole:
-            facts.append(f"it stands in {_shown(self.term, self.hints, names)}")
+    factor, dims = ONE, list(term.shape)
+    operands: list[str] = []
+    inputs: list[Subscript] = []
+    stack: list[tuple[Expr, Subscript]] = [(term, tuple(range(term.rank)))]
+    while stack and max(len(dims), len(stack) + len(operands)) <= _MOST:
+        scaled, labels = stack.pop()
+        content, node = split_scale(scaled)
+        factor *= content
+        if isinstance(node, Contraction):  # a product inside a product is part of it
+            own = dict(zip(node.output, labels, strict=True))
+            pairs = list(zip(node.children, node.inputs, strict=True))
+            for child, inside in pairs:
+                for label, dim in zip(inside, child.shape, strict=True):
+                    if label not in own:
+                        own[label] = len(dims)
+                        dims.append(dim)
+            stack += [(child, tuple(own[x] for x in inside)) for child, inside in reversed(pairs)]
+        elif scaled is term or not isinstance(node, Literal):
+            operands.append(_operand_name(node, term, names, hints))
+            inputs.append(labels)
+    if len(dims) > len(LETTERS) or len(operands) + len(stack) > _MOST:
         raise NotationError(
-            f"{_shown(self.term if whole else part, self.hints, names if whole else ())} "
-            "is no product of tensors",
-            facts=facts,
-            hint="print it in index notation, or give that part a name of its own with substitute",
+            "the product is too long for an einsum string",
+            facts=[f"a string has {len(LETTERS)} letters and {_MOST} operands at most"],
+            hint="print it in index notation: str(e)",
         )
-
-    def letters(self, names: tuple[str, ...]) -> list[str]:
-        """A letter for every label; those of the axes first."""
-        chosen: list[str] = []
-        fixed = {name for name in names if name in LETTERS and len(name) == 1}
-        for label, dim in enumerate(self.dims):
-            own = [names[label]] if label < len(names) else list(self.hints.letters.get(dim, ()))
-            free = (x for x in (*own, *_preferred()) if len(x) == 1 and x in LETTERS)
-            allowed = own[:1] if label < len(names) else []
-            chosen.append(next(x for x in free if x not in chosen and x not in fixed - {*allowed}))
-        return chosen
+    letters = _letters(dims, names, hints)
+    subscripts = Subscripts(
+        tuple(tuple(letters[label] for label in labels) for labels in inputs),
+        tuple(letters[: term.rank]),
+    )
+    return EinsumText(str(subscripts), tuple(operands), factor)
 
 
-def _preferred() -> Iterator[str]:
-    """i, j, k, ... first, as people write them."""
-    yield from "ijklmnpq"
-    yield from LETTERS
+def _operand_name(node: Expr, term: Expr, names: tuple[str, ...], hints: Context) -> str:
+    match node:
+        case Variable():
+            return node.name
+        case Extent() if node.dim in hints.declared:
+            return node.dim
+        case Delta():
+            return "delta"
+        case Ones():
+            return "ones"
+        case Apply(function="eps") | Map(function="pi"):
+            return node.function
+    whole = node is split_scale(term)[1]
+    facts = ["an einsum string is one product of tensors, summed over labels"]
+    if not whole:
+        facts.append(f"it stands in {on_one_line(term, hints, names)}")
+    shown = on_one_line(term, hints, names) if whole else on_one_line(node, hints)
+    raise NotationError(
+        f"{shown} is no product of tensors",
+        facts=facts,
+        hint="print it in index notation, or give that part a name of its own with substitute",
+    )
 
 
-def _shown(term: Expr, hints: Context, names: tuple[str, ...]) -> str:
-    """A term in index notation, on one line."""
-    chosen = list(names)
-    for dim in term.shape[len(chosen) :]:
-        own = (*hints.letters.get(dim, ()), *"ijklmpqrstuvw")
-        chosen.append(next((x for x in own if x not in chosen), f"i{len(chosen)}"))
-    text = to_text(unparse(term, tuple(chosen), hints)).split("\n")[-1]
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def _letters(dims: list[Dim], names: tuple[str, ...], hints: Context) -> list[str]:
+    """A letter for every label, first the axes' `names`; i, j, k, ... before others, as people write them."""
+    chosen: list[str] = []
+    fixed = {name for name in names if name in LETTERS and len(name) == 1}
+    for label, dim in enumerate(dims):
+        own = [names[label]] if label < len(names) else list(hints.letters.get(dim, ()))
+        free = (x for x in (*own, *"ijklmnpq", *LETTERS) if len(x) == 1 and x in LETTERS)
+        allowed = own[:1] if label < len(names) else []
+        chosen.append(next(x for x in free if x not in chosen and x not in fixed - {*allowed}))
+    return chosen

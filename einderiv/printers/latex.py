@@ -29,19 +29,22 @@ from ..notations import (
     syntax,
     tree_nodes,
 )
-from ..terms import functions
+from ..terms import ONE, functions
 from .text import (
     ATOM,
     BASE,
-    BRACKETS_LATEX,
     FACTOR,
     SUM,
     TERM,
     Task,
-    arithmetic_binds,
+    binds,
     number_text,
-    rendered,
+    pointwise_pieces,
+    render,
+    separate,
+    sum_pieces,
 )
+from .trees import NOWHERE, Partial
 
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
@@ -55,14 +58,27 @@ _SPECIAL = {
     "zeros": r"\mathbf{0}",
 }
 _ABOVE = {"sum": r"\sum", "prod": r"\prod"}
+_SIGN = {".*": r" \odot ", "./": r" \oslash "}
+_VERT = {"norm1": r"_{1}", "norm2": r"_{2}"}
+_SYMBOL = {
+    "eye": "I",
+    "ones": r"\mathbf{1}",
+    "vector": r"\mathbf{1}",
+    "matrix": r"\mathbf{1}",
+    "det": r"\det",
+    "logdet": r"\log\det",
+}
+_SIZED = ("eye", "ones")  # their arguments are extents
+_ONE = Number(ONE, NOWHERE)
+_BRACKETS = (r"\left(", r"\right)")
 
 
 def to_latex(text: syntax.Text) -> str:
     """The statements of a surface tree."""
+    definitions = [s for s in text.statements if isinstance(s, syntax.Definition)]
     lines = [
-        (_left(s), rendered(s.expression, pieces, binds, BRACKETS_LATEX))
-        for s in text.statements
-        if isinstance(s, syntax.Definition)
+        (name_latex(s.name) + _subscript(s.indices) if s.name else "", tree_latex(s.expression))
+        for s in definitions
     ]
     if len(lines) == 1:
         left, body = lines[0]
@@ -71,10 +87,23 @@ def to_latex(text: syntax.Text) -> str:
     return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
 
-def _left(statement: syntax.Definition) -> str:
-    if statement.name is None:
-        return ""
-    return name_latex(statement.name) + _subscript(statement.indices)
+def tree_latex(root: Node) -> str:
+    """One expression in index notation; a derivative of all of it has its operator in front."""
+    if isinstance(root, Partial) and not root.is_short:
+        operator = rf"\frac{{\partial}}{{\partial {tree_latex(root.variable)}}} \left("
+        return operator + tree_latex(root.inner) + r"\right)"
+    return render(root, _pieces, _binds, _BRACKETS)
+
+
+def matrix_latex(root: Node) -> str:
+    r"""One expression in matrix notation; products entry by entry show as \odot.
+
+    >>> from einderiv.notations.syntax import Name
+    >>> x = Name("x", (0, 0))
+    >>> print(matrix_latex(Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0))))
+    {x}^{\mathsf{T}} x
+    """
+    return render(root, _matrix_pieces, _binds, _BRACKETS)
 
 
 def name_latex(name: str) -> str:
@@ -112,85 +141,111 @@ def _subscript(indices: Sequence[Index] | None) -> str:
     return f"_{{{joint.join(names)}}}"
 
 
-def binds(node: Node) -> int:
-    """How tightly a node's own sign binds."""
+def _binds(node: Node) -> int:
+    """How tightly a node's own sign binds; a transpose binds tighter than the powers below it."""
     match node:
-        case Sum() | Comparison() | Negative():
-            return SUM
-        case Product():
+        case Call() if node.function in functions.REDUCTIONS and node.kept:
             return TERM
-        case Power():
-            return FACTOR
-        case Call() if node.function in (*functions.REDUCTIONS,) and node.kept:
-            return TERM
-    return BASE
+        case Call() if node.function == "inv" and not node.kept and not node.subscript:
+            return BASE
+        case Partial():  # its fraction line brackets it
+            return ATOM
+    return binds(node)
 
 
-def pieces(node: Node) -> Iterable[Task]:
+def _pieces(node: Node | Partial) -> Iterable[Task]:
     """A node as texts, and children with the place that they stand in."""
     match node:
         case Number():
-            yield _number(number_text(node.value))
+            digits, e, exponent = number_text(node.value).partition("e")
+            yield f"{digits} \\cdot 10^{{{exponent}}}" if e else digits
         case Name():
             yield name_latex(node.name)
+        case Access(name="size"):
+            yield f"n_{{{name_latex(node.indices[0].name)}}}"
         case Access():
-            yield from _access(node)
+            yield _SPECIAL.get(node.name, name_latex(node.name)) + _subscript(node.indices)
+        case Group() if isinstance(node.inner, Partial):
+            yield node.inner, SUM
         case Group():
             yield from (r"\left(", (node.inner, SUM), r"\right)")
         case Negative():
             yield from ("-", (node.operand, TERM))
+        case Transpose():
+            yield from ("{", (node.operand, ATOM), r"}^{\mathsf{T}}")
         case Power():
-            yield from ("{", (node.base, BASE), "}^{", (_inside(node.exponent), SUM), "}")
+            yield from ("{", (node.base, ATOM), "}^{", (_inside(node.exponent), SUM), "}")
+        case Pointwise(operator=".^"):
+            yield from ("{", (node.left, ATOM), r"}^{\circ ", (node.right, SUM), "}")
+        case Pointwise():
+            yield from pointwise_pieces(node, _SIGN[node.operator])
         case Product():
             yield from _product(node)
         case Sum():
-            for position, (minus, term) in enumerate(node.terms):
-                if position or minus:
-                    yield (" - " if minus else " + ") if position else "-"
-                yield term, TERM
+            yield from sum_pieces(node)
         case Comparison():
             yield from ((node.left, SUM), f" {_RELATION[node.operator]} ", (node.right, SUM))
         case Call():
             yield from _call(node)
+        case Partial():
+            inner = (node.inner, SUM)
+            shown = [inner] if node.is_short else [r"\left(", inner, r"\right)"]
+            yield from (r"\frac{\partial ", *shown, r"}{\partial ", (node.variable, ATOM), "}")
+
+
+def _matrix_pieces(node: Node) -> Iterable[Task]:
+    match node:
+        case Product():
+            yield from _matrix_product(node)
+        case Call(function="inv"):
+            yield from ("{", (node.arguments[0], ATOM), "}^{-1}")
+        case _:
+            yield from _pieces(node)
 
 
 def _inside(node: Node) -> Node:
     return node.inner if isinstance(node, Group) else node
 
 
-def _number(text: str) -> str:
-    digits, e, exponent = text.partition("e")
-    return f"{digits} \\cdot 10^{{{exponent}}}" if e else digits
-
-
-def _access(node: Access) -> Iterable[Task]:
-    if node.name == "size":
-        yield f"n_{{{name_latex(node.indices[0].name)}}}"
-    else:
-        yield _SPECIAL.get(node.name, name_latex(node.name)) + _subscript(node.indices)
-
-
 def _product(node: Product) -> Iterable[Task]:
-    above = [factor for divides, factor in node.factors if not divides]
-    below = [factor for divides, factor in node.factors if divides]
+    above, below = _sides(node)
     if below and _shares_an_index(below):  # \frac{1}{x_i y_i} would sum below the line
         above = [f for f in above if not (isinstance(f, Number) and f.value == 1)]
-        if len(above) == 1:
-            yield above[0], FACTOR  # with its brackets: what follows is multiplied
-        elif above:
-            yield from _juxtaposed(above)
+        yield from _juxtapose(above, FACTOR)  # with brackets: what follows is multiplied
         for factor in below:
-            yield r" \frac{1}{"
-            yield from _juxtaposed([factor])
-            yield "}"
+            yield from (r" \frac{1}{", *_juxtapose([factor]), "}")
     elif below:
-        yield r"\frac{"
-        yield from _juxtaposed(above)
-        yield "}{"
-        yield from _juxtaposed(below)
-        yield "}"
+        yield from (r"\frac{", *_juxtapose(above or [_ONE]), "}{", *_juxtapose(below), "}")
     else:
-        yield from _juxtaposed(above)
+        yield from _juxtapose(above)
+
+
+def _matrix_product(node: Product) -> Iterable[Task]:
+    """Numbers and scalars that lead and divide make a fraction; matrices stay in their order."""
+    above, below = _sides(node)
+    lead = []
+    while below and above and isinstance(above[0], Number):
+        lead.append(above.pop(0))
+    if below:
+        yield from (r"\frac{", *_juxtapose(lead or [_ONE]), "}{", *_juxtapose(below), "} ")
+    yield from _juxtapose(above, TERM if below else SUM)
+
+
+def _sides(node: Product) -> tuple[list[Node], list[Node]]:
+    """The factors above and below the fraction line."""
+    above = [factor for divides, factor in node.factors if not divides]
+    return above, [factor for divides, factor in node.factors if divides]
+
+
+def _juxtapose(factors: Sequence[Node], alone: int = SUM) -> Iterable[Task]:
+    """Factors side by side; `alone` is the place of one that is alone."""
+    for position, factor in enumerate(factors):
+        if position:
+            yield r" \cdot " if isinstance(factor, Number) else " "
+        if len(factors) > 1:
+            yield factor, FACTOR
+        else:
+            yield _inside(factor) if alone == SUM else factor, alone
 
 
 def _shares_an_index(factors: Sequence[Node]) -> bool:
@@ -204,167 +259,37 @@ def _shares_an_index(factors: Sequence[Node]) -> bool:
     return False
 
 
-def _juxtaposed(factors: Sequence[Node]) -> Iterable[Task]:
-    if not factors:
-        yield "1"
-    alone = len(factors) == 1
-    for position, factor in enumerate(factors):
-        if position:
-            yield r" \cdot " if isinstance(factor, Number) else r" "
-        inner = _inside(factor) if alone else factor
-        yield inner, SUM if alone else FACTOR
-
-
 def _call(node: Call) -> Iterable[Task]:
-    name, arguments = node.function, node.arguments
-    over = _subscript(node.kept)
+    name, arguments, over = node.function, node.arguments, _subscript(node.kept)
+    row = functions.ELEMENTWISE.get(name)
     if name in _ABOVE and node.kept:
-        yield f"{_ABOVE[name]}{over} "
-        yield arguments[0], TERM
+        yield from (f"{_ABOVE[name]}{over} ", (arguments[0], TERM))
     elif name in ("inv", "cholesky", "tril") and node.kept is None and node.subscript:
-        mark = {"inv": "^{-1}"}.get(name, "")
-        head = "" if mark else f"\\operatorname{{{name}}}"
-        yield from (
-            head,
-            r"\left(",
-            (arguments[0], BASE),
-            f"{mark}\\right){_subscript(node.subscript)}",
-        )
-    elif node.kept is not None or name in functions.MATRIX_FUNCTIONS:
-        shown = {"det": r"\det", "logdet": r"\log\det"}.get(name, f"\\operatorname{{{name}}}")
-        yield from (f"{shown}{over}", r"\left(", (arguments[0], SUM), r"\right)")
-        yield _subscript(node.subscript)
-    elif name in functions.ELEMENTWISE:
-        yield from filled(functions.ELEMENTWISE[name].latex, arguments)
+        head, mark = ("", "^{-1}") if name == "inv" else (f"\\operatorname{{{name}}}", "")
+        behind = f"{mark}\\right){_subscript(node.subscript)}"
+        yield from (head, r"\left(", (arguments[0], ATOM), behind)
+    elif name in _VERT:
+        yield from (r"\left\lVert ", (arguments[0], SUM), r" \right\rVert", _VERT[name])
+    elif name in _SIZED:
+        yield _SYMBOL[name]
+        if arguments:
+            yield from ("_{", *separate(arguments, r" \times "), "}")
+    elif name in ("vector", "matrix"):
+        if not (isinstance(arguments[0], Number) and arguments[0].value == 1):
+            yield from ((arguments[0], FACTOR), " ")
+        yield _SYMBOL[name]
+    elif row is not None and node.kept is None and len(arguments) == len(row.arguments):
+        yield from fill(row.latex, arguments)
     else:
-        yield from (f"\\operatorname{{{name}}}", r"\left(", (arguments[0], SUM), r"\right)")
+        yield _SYMBOL.get(name, f"\\operatorname{{{name}}}") + over
+        yield from (r"\left(", *separate(arguments, ", "), r"\right)")
+        yield _subscript(node.subscript)
 
 
-def filled(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
+def fill(template: str, arguments: Sequence[Node]) -> Iterable[Task]:
     """A row's template with trees in the place of `{0}`, `{1}`; doubled braces are braces."""
     for piece in re.split(r"(\{\d\}|\{\{|\}\})", template):
         if re.fullmatch(r"\{\d\}", piece):
             yield arguments[int(piece[1])], SUM
         elif piece:
             yield piece.replace("{{", "{").replace("}}", "}")
-
-
-# Matrix notation as LaTeX: what `matrix_text.py` writes as text.
-#
-# In: a surface tree of matrix notation. Out: LaTeX that KaTeX and MathJax accept, without dollar signs.
-# Invariant: products entry by entry show as \odot, so they are never read as matrix products.
-
-_SIGN = {".*": r" \odot ", "./": r" \oslash "}
-_VERT = {"norm1": r"_{1}", "norm2": r"_{2}"}
-_SYMBOL = {
-    "eye": "I",
-    "ones": r"\mathbf{1}",
-    "vector": r"\mathbf{1}",
-    "matrix": r"\mathbf{1}",
-    "det": r"\det",
-    "logdet": r"\log\det",
-}
-_SIZED = ("eye", "ones")  # their arguments are extents
-
-
-def matrix_latex(root: Node) -> str:
-    r"""One expression.
-
-    >>> from einderiv.notations.syntax import Name
-    >>> x = Name("x", (0, 0))
-    >>> print(matrix_latex(Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0))))
-    {x}^{\mathsf{T}} x
-    """
-    return rendered(root, _pieces, _binds, BRACKETS_LATEX)
-
-
-def _binds(node: Node) -> int:
-    match node:
-        case Pointwise():
-            return FACTOR if node.operator == ".^" else TERM
-        case Transpose():
-            return BASE
-        case Call() if node.function == "inv":
-            return BASE
-    return arithmetic_binds(node)
-
-
-def _pieces(node: Node) -> Iterable[Task]:
-    match node:
-        case Transpose():
-            yield from ("{", (node.operand, ATOM), r"}^{\mathsf{T}}")
-        case Pointwise(operator=".^"):
-            yield from ("{", (node.left, ATOM), r"}^{\circ ", (node.right, SUM), "}")
-        case Pointwise():
-            chained = isinstance(node.left, Pointwise)
-            yield from ((node.left, TERM if chained else FACTOR), _SIGN[node.operator])
-            yield node.right, FACTOR
-        case Power():
-            yield from ("{", (node.base, ATOM), "}^{", (node.exponent, SUM), "}")
-        case Product():
-            yield from _product_matrix_latex(node)
-        case Call():
-            yield from _call_matrix_latex(node)
-        case _:
-            for piece in pieces(node):
-                yield piece if isinstance(piece, str) else (piece[0], _PLACE[piece[1]])
-
-
-_PLACE = {SUM: SUM, TERM: TERM, FACTOR: FACTOR, BASE: ATOM}  # a transpose binds tighter
-
-
-def _product_matrix_latex(node: Product) -> Iterable[Task]:
-    """Numbers and scalars that lead and divide make a fraction; matrices stay in their order."""
-    below = [factor for divides, factor in node.factors if divides]
-    above = [factor for divides, factor in node.factors if not divides]
-    lead = []
-    while below and above and isinstance(above[0], Number):
-        lead.append(above.pop(0))
-    if below:
-        yield r"\frac{"
-        yield from _chain(lead) if lead else ["1"]
-        yield "}{"
-        yield from _chain(below)
-        yield "} "
-    yield from _chain(above)
-
-
-def _chain(factors: list[Node]) -> Iterable[Task]:
-    for position, factor in enumerate(factors):
-        if position:
-            yield r" \cdot " if isinstance(factor, Number) else " "
-        yield factor, FACTOR if len(factors) > 1 else SUM
-
-
-def _call_matrix_latex(node: Call) -> Iterable[Task]:
-    name, arguments = node.function, node.arguments
-    if name == "inv":
-        yield from ("{", (arguments[0], ATOM), "}^{-1}")
-    elif name in _VERT:
-        yield from (r"\left\lVert ", (arguments[0], SUM), r" \right\rVert", _VERT[name])
-    elif name in _SIZED:
-        yield _SYMBOL[name]
-        if arguments:
-            yield "_{"
-            yield from _listed(arguments, r" \times ")
-            yield "}"
-    elif name in ("vector", "matrix"):
-        if not (isinstance(arguments[0], Number) and arguments[0].value == 1):
-            yield from ((arguments[0], FACTOR), " ")
-        yield _SYMBOL[name]
-    elif name in functions.ELEMENTWISE and len(arguments) == len(
-        functions.ELEMENTWISE[name].arguments
-    ):
-        yield from filled(functions.ELEMENTWISE[name].latex, arguments)
-    else:
-        yield _SYMBOL.get(name, f"\\operatorname{{{name}}}")
-        yield r"\left("
-        yield from _listed(arguments, ", ")
-        yield r"\right)"
-
-
-def _listed(arguments: tuple[Node, ...], between: str) -> Iterable[Task]:
-    for position, argument in enumerate(arguments):
-        if position:
-            yield between
-        yield argument, SUM

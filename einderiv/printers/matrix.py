@@ -3,28 +3,27 @@
 In: a term with at most two axes, hints for definitions.
 Out: a `syntax.Text` of matrix notation that reads back to an equal term.
 Invariant: vectors are columns; NotMatrixFormError names the part that has no such form.
-How a contraction becomes a product: `network.py`.
+How a contraction becomes a product: `chains.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container, Generator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from ..errors import NotMatrixFormError, axes_in_words
-from ..notations import Call, Context, Definition, Name, Node, syntax
+from ..notations import Context, Definition, Name, Node, syntax
 from ..terms import (
     COMPARISON_NAMES,
     HALF,
-    INDICES_BUT_N,
+    ONE,
     Apply,
     Contraction,
     Delta,
-    Dim,
     Expr,
     Extent,
-    Label,
     Literal,
     Map,
     Ones,
@@ -36,16 +35,15 @@ from ..terms import (
     broadcast_axes,
     contract,
     functions,
-    postorder,
     split_scale,
     trampoline,
     with_decimals_inside,
 )
 from .chains import (
-    ONE,
     Atom,
     Chain,
     Form,
+    Network,
     chain_tree,
     dim_tree,
     flips,
@@ -55,37 +53,24 @@ from .chains import (
     oriented_sum,
     pointwise,
     sum_tree,
-    transposed,
+    transpose_chain,
 )
-from .named import arranged_terms, flipped, shared_nodes
-from .network import Network
-from .surface import unparse
-from .text import matrix_text, to_text
-from .trees import NOWHERE, call_tree, number_tree, powered
+from .named import arranged_terms, opposite, shared_nodes
+from .surface import on_one_line, with_names
+from .text import tree_text
+from .trees import NOWHERE, call_tree, comparison_tree, power_tree, step_tree
 
-# A product's operands on one level, for matrix forms.
-#
-# In: a contraction. Out: its scalars and its operands at their labels; the terms of a sum where it is one.
-# Invariant: operands of three and more axes are opened as far as they are products or sums.
+Operands = list[tuple[Expr, Subscript]]
 
 
-@dataclass(frozen=True, slots=True)
-class Flat:
-    """A product's operands: scalars with their multiplicities, the others at their labels."""
+def flatten(
+    node: Contraction, coefficient: Fraction, lets: Container[Expr]
+) -> tuple[Fraction, Operands] | list[tuple[Fraction, Expr]]:
+    """The coefficient and the operands of a product; terms if a sum among them is multiplied out.
 
-    coefficient: Fraction
-    scalars: list[tuple[Expr, int]]
-    factors: list[tuple[Expr, Subscript]]
-    dims: dict[Label, Dim]
-
-
-def flattened(
-    node: Contraction, coefficient: Fraction, lets: Mapping[Expr, str]
-) -> Flat | list[tuple[Fraction, Expr]]:
-    """The operands of a product; nested products of three and more axes are opened, sums multiplied out."""
-    dims: dict[Label, Dim] = {}
-    scalars: dict[Expr, int] = {}
-    factors: list[tuple[Expr, Subscript]] = []
+    Operands of three and more axes are opened if they are products or sums.
+    """
+    operands: Operands = []
     stack = list(zip(node.children, node.inputs, strict=True))[::-1]
     fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
     while stack:
@@ -100,45 +85,24 @@ def flattened(
                         fresh += 1
                 stack.append((child, tuple(names[label] for label in own)))
             coefficient *= factor
-            continue
-        if len(labels) > 2 and isinstance(inside, Sum):
-            plain = [(op, ()) for op, times in scalars.items() for _ in range(times)]
-            others = [*plain, *factors, *stack]
-            return _multiplied_out(coefficient * factor, inside, labels, others, node.output)
-        dims.update(zip(labels, operand.shape, strict=True))
-        if labels:
-            factors.append((operand, labels))
+        elif len(labels) > 2 and isinstance(inside, Sum):
+            others = [*operands, *stack]
+            rest, inputs = [op for op, _ in others], [labels, *(own for _, own in others)]
+            terms = (contract([term, *rest], inputs, node.output) for term in inside.children)
+            return [
+                (coefficient * factor * c, t)
+                for c, t in zip(inside.coefficients, terms, strict=True)
+            ]
         else:
-            scalars[operand] = scalars.get(operand, 0) + 1
-    if coefficient < 0:
-        for place, (operand, labels) in enumerate(factors):
-            other = flipped(operand) if isinstance(operand, Sum) and operand not in lets else None
-            if other is not None and factors.count((operand, labels)) == 1:
-                factors[place] = (other, labels)
-                coefficient = -coefficient
-                break
-    return Flat(coefficient, list(scalars.items()), factors, dims)
+            operands.append((operand, labels))
+    for place, (operand, labels) in enumerate(operands if coefficient < 0 else ()):
+        if labels and isinstance(operand, Sum) and operand not in lets:
+            other = opposite(operand)
+            if other is not None and operands.count((operand, labels)) == 1:
+                operands[place] = (other, labels)
+                return -coefficient, operands
+    return coefficient, operands
 
-
-def _multiplied_out(
-    coefficient: Fraction,
-    total: Sum,
-    labels: Subscript,
-    others: Sequence[tuple[Expr, Subscript]],
-    output: Subscript,
-) -> list[tuple[Fraction, Expr]]:
-    """a*(b + c) as a*b and a*c, for a sum among the operands."""
-    terms = []
-    for c, term in zip(total.coefficients, total.children, strict=True):
-        operands = [term, *(op for op, _ in others)]
-        inputs = [labels, *(own for _, own in others)]
-        terms.append((c * coefficient, contract(operands, inputs, output)))
-    return terms
-
-
-# ----------------------------------------------------------------------
-
-_SYMBOL = {name: symbol for symbol, name in functions.COMPARISONS.items()}
 
 Visit = Generator[Expr, Form, Form]
 
@@ -155,21 +119,12 @@ def matrix_text_of(
 
     `row` shows a result with one axis as a row, `transposed` one with two axes transposed; `declared` puts a
     declaration of every tensor in front.
-    Raises NotMatrixFormError where a part has no such form.
+    Raises NotMatrixFormError if a part has no such form.
     """
     if root.rank > 2:
         raise not_matrix_form(root, hints, whole=root)
-    taken = {
-        *hints.variables,
-        *hints.declared,
-        *(str(d) for n in postorder([root]) for d in n.shape),
-    }
-    lets: dict[Expr, str] = {}
-    for node in shared_nodes(root):
-        if node.rank <= 2:
-            known = hints.definitions.get(node)
-            lets[node] = _fresh(known or "t1", taken, numbered=known is None)
-            taken.add(lets[node])
+    parts = (node for node in shared_nodes(root) if node.rank <= 2)
+    lets, _ = with_names(root, parts, hints)
     printer = MatrixPrinter(hints, lets, root)
     statements: list[syntax.Declaration | Definition] = []
     if declared:
@@ -182,45 +137,26 @@ def matrix_text_of(
         statements.append(Definition(name, None, tree, NOWHERE, NOWHERE))
     form = printer.form(root, top=True)
     if (row and root.rank == 1) or (transposed and root.rank == 2):
-        form = form.transposed()
+        form = form.transpose()
     statements.append(Definition(None, None, form_tree(form), NOWHERE, NOWHERE))
     return syntax.Text("", tuple(statements))
-
-
-def _fresh(wanted: str, taken: set[str], numbered: bool) -> str:
-    count = 1
-    name = wanted
-    while name in taken:
-        count += 1
-        name = f"t{count}" if numbered else f"{wanted}{count}"
-    return name
 
 
 def not_matrix_form(
     part: Expr, hints: Context, whole: Expr, names: tuple[str, ...] = (), nearest: str = ""
 ) -> NotMatrixFormError:
     """The error for a part that matrix notation has no word for, with the nearest form if there is one."""
-    shown = _in_indices(part, hints, names if part is whole else ())
+    shown = on_one_line(part, hints, names if part is whole else ())
     facts = [f"matrix notation has numbers, columns and matrices: {axes_in_words(2)} at most"]
     if part.rank <= 2:
         facts = ["matrix notation multiplies matrices, columns and numbers, two axes at a time"]
     if part is not whole:
-        facts.append(f"it stands in {_in_indices(whole, hints, names)}")
+        facts.append(f"it stands in {on_one_line(whole, hints, names)}")
     return NotMatrixFormError(
         f"no matrix form for {shown}, which has {axes_in_words(part.rank)}",
         facts=facts,
         hint=nearest or "index notation shows it: print the expression, or ask for its LaTeX",
     )
-
-
-def _in_indices(term: Expr, hints: Context, names: tuple[str, ...]) -> str:
-    letters = [c for c in INDICES_BUT_N if c not in hints.declared]
-    chosen: list[str] = list(names)
-    for dim in term.shape[len(chosen) :]:
-        own = [*hints.letters.get(dim, ()), *letters]
-        chosen.append(next((c for c in own if c not in chosen), f"i{len(chosen)}"))
-    text = to_text(unparse(term, tuple(chosen), hints)).split("\n")[-1]
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 class MatrixPrinter:
@@ -231,14 +167,14 @@ class MatrixPrinter:
         self._known: dict[Expr, Form] = {}
 
     def form(self, node: Expr, top: bool = False) -> Form:
-        """The form of a node; `top` where its own definition is printed."""
+        """The form of a node; `top` if its own definition is printed."""
         if top:
             self._known.pop(node, None)
         return trampoline(node, lambda n: self._visit(n, top and n is node))
 
     def _visit(self, node: Expr, top: bool) -> Generator[Expr, Form, Form]:
         if node in self.lets and not top:
-            return _named(self.lets[node], node)
+            return _whole(Name(self.lets[node], NOWHERE), node)
         if node not in self._known:
             self._known[node] = yield from self._form(node)
         return self._known[node]
@@ -248,7 +184,7 @@ class MatrixPrinter:
             raise not_matrix_form(node, self.hints, self.root)
         match node:
             case Variable():
-                return _named(node.name, node)
+                return _whole(Name(node.name, NOWHERE), node)
             case Literal():
                 return Form(node.value)
             case Extent():
@@ -275,25 +211,26 @@ class MatrixPrinter:
             return _whole(call_tree("zeros", *sizes), node)
         node = with_decimals_inside(node)
         if len(node.children) == 1:
-            return (yield from self._scaled(node.coefficients[0], node.children[0]))
+            return (yield from self._multiple(node.coefficients[0], node.children[0]))
         entries = sorted(arranged_terms(node), key=_repeats_itself)
-        told = any(len(broadcast_axes(term)) < node.rank for _, term in entries)
+        is_sized = any(len(broadcast_axes(term)) < node.rank for _, term in entries)
         terms = []
         for coefficient, term in entries:
-            form = yield from self._scaled(abs(coefficient), term)
-            minus = (coefficient < 0) != (form.coefficient < 0)
-            form = Form(abs(form.coefficient), form.above, form.below, form.chain)
-            terms.append((minus, _sized_by_context(form) if told else form))
+            form = yield from self._multiple(abs(coefficient), term)
+            minus, form = _sign_and_size(form)
+            terms.append(
+                ((coefficient < 0) != minus, _sized_by_context(form) if is_sized else form)
+            )
         if not node.rank:
             return Form(above=(sum_tree(terms),))
         if node.rank == 1:
             return Form(chain=(Atom(sum_tree(terms)),))
         return Form(chain=(oriented_sum(terms, node.symmetric),))
 
-    def _scaled(self, coefficient: Fraction, term: Expr) -> Visit:
-        """coefficient * term, signs moved into a bracket where that reads better."""
+    def _multiple(self, coefficient: Fraction, term: Expr) -> Visit:
+        """coefficient * term, signs moved into a bracket if that reads better."""
         if isinstance(term, Sum) and coefficient < 0:
-            other = flipped(term)
+            other = opposite(term)
             if other is not None:
                 coefficient, term = -coefficient, other
         if isinstance(term, Contraction) and term not in self.lets:
@@ -304,41 +241,61 @@ class MatrixPrinter:
     # ------------------------------------------------------------ products
 
     def _product(self, node: Contraction, coefficient: Fraction) -> Visit:
-        flat = flattened(node, coefficient, self.lets)
-        if not isinstance(flat, Flat):
+        flat = flatten(node, coefficient, self.lets)
+        if isinstance(flat, list):
             return (yield add(flat, node.shape))
-        net = Network(node.output, flat.dims)
-        scalars = Form(flat.coefficient)
-        for operand, count in flat.scalars:
-            base, exponent = base_and_exponent(operand)
-            form = yield base
-            scalars = scalars.times(_powered(form, exponent * count))
-        for operand, labels in flat.factors:
-            base, exponent = _divisor(operand)
-            form = yield base
-            scalars = scalars.times(_placed(net, base, labels, form, exponent))
+        net = yield from self._network(node.output, *flat)
         result = net.form() if net.reduce() else None
         if result is None:
             raise not_matrix_form(node, self.hints, self.root)
-        return result.times(scalars)
+        return result
 
     def network(
         self, node: Contraction, coefficient: Fraction
-    ) -> tuple[Network, Form] | list[tuple[Fraction, Expr]]:
-        """The reduced graph of a product with any number of axes, and its scalars; terms if it is a sum."""
-        flat = flattened(node, coefficient, self.lets)
-        if not isinstance(flat, Flat):
+    ) -> Network | list[tuple[Fraction, Expr]]:
+        """The reduced graph of a product with any number of axes; terms if it is a sum."""
+        flat = flatten(node, coefficient, self.lets)
+        if isinstance(flat, list):
             return flat
-        net = Network(node.output, flat.dims)
-        scalars = Form(flat.coefficient)
-        for operand, count in flat.scalars:
-            base, exponent = base_and_exponent(operand)
-            scalars = scalars.times(_powered(self.form(base), exponent * count))
-        for operand, labels in flat.factors:
-            base, exponent = _divisor(operand)
-            scalars = scalars.times(_placed(net, base, labels, self.form(base), exponent))
+
+        def visit(place: Expr) -> Generator[Expr, Form, Form | Network]:
+            if place is node:
+                return (yield from self._network(node.output, *flat))
+            return (yield from self._visit(place, top=False))
+
+        net = trampoline(node, visit)
+        assert isinstance(net, Network)
         net.reduce()
-        return net, scalars
+        return net
+
+    def _network(
+        self, output: Subscript, coefficient: Fraction, operands: Operands
+    ) -> Generator[Expr, Form, Network]:
+        """The graph of a product's operands."""
+        pairs = (pair for op, labels in operands for pair in zip(labels, op.shape, strict=True))
+        net = Network(output, dict(pairs))
+        net.outer = Form(coefficient)
+        for operand, times in Counter(op for op, labels in operands if not labels).items():
+            base, exponent = base_and_exponent(operand)
+            form = yield base
+            net.outer = net.outer.times(_scalar_power(form, exponent * times))
+        for operand, labels in operands:
+            if not labels:
+                continue
+            base, exponent = base_and_exponent(operand)
+            if exponent > 0:  # only what one divides by keeps its exponent
+                base, exponent = operand, ONE
+            form = yield base
+            if isinstance(base, Ones):
+                continue
+            chain = form.chain if exponent == 1 else _as_chain(form)
+            if exponent == 1:
+                net.outer = net.outer.times(form)
+            if len(labels) == 1:
+                net.columns[labels[0]].append((chain, exponent))
+            else:
+                net.join(labels[0], labels[1], chain, exponent, isinstance(base, Delta))
+        return net
 
     # ------------------------------------------------------------ functions
 
@@ -349,13 +306,13 @@ class MatrixPrinter:
         if exponent != 1 and node.function == "pow":
             form = yield base
             if not node.rank:
-                return _powered(form, exponent)
-            return Form(chain=_pointwise_power(form, exponent, node.rank == 2))
+                return _scalar_power(form, exponent)
+            return Form(chain=pointwise([(_as_chain(form), exponent)], matrices=node.rank == 2))
         turned = yield from self._reads_better_transposed(node)
         tree = yield from self._call(node, turned)
-        if not turned:
-            return _whole(tree, node)
-        return Form(chain=(Atom(tree, flipped=True),))
+        if _is_comparison(node):
+            tree = step_tree(tree)
+        return Form(chain=(Atom(tree, flipped=True),)) if turned else _whole(tree, node)
 
     def _reads_better_transposed(self, node: Map) -> Generator[Expr, Form, bool]:
         """tanh(X*W)' rather than tanh(W'*X')."""
@@ -363,24 +320,26 @@ class MatrixPrinter:
             return False
         as_it_is = turned = 0
         for child in node.children:
-            for inner in child.children if _is_comparison(child, self.lets) else (child,):
+            for inner in child.children if self._is_condition(child) else (child,):
                 if inner.rank:
                     form = yield inner
                     as_it_is += flips(form.chain)
-                    turned += flips(form.transposed().chain)
+                    turned += flips(form.transpose().chain)
         return turned < as_it_is
 
+    def _is_condition(self, node: Expr) -> bool:
+        return _is_comparison(node) and node not in self.lets
+
     def _call(self, node: Map, turned: bool) -> Generator[Expr, Form, Node]:
-        if node.function in COMPARISON_NAMES:
-            condition = yield from self._comparison(node, turned)
-            return call_tree("where", condition, number_tree(ONE), number_tree(Fraction(0)))
-        arguments = []
-        for position, child in enumerate(node.children):
-            if node.function == "where" and position == 0 and _is_comparison(child, self.lets):
+        arguments: list[Node] = []
+        for child in node.children:
+            if node.function == "where" and not arguments and self._is_condition(child):
                 assert isinstance(child, Map)
-                arguments.append((yield from self._comparison(child, turned)))
+                arguments.append((yield from self._call(child, turned)))
             else:
                 arguments.append((yield from self._argument(child, node, turned)))
+        if _is_comparison(node):
+            return comparison_tree(node.function, *arguments)
         if node.function == "pow":
             raised, by = arguments
             if node.rank:
@@ -396,29 +355,20 @@ class MatrixPrinter:
         neighbours = [c for c in node.children if c.rank and len(broadcast_axes(c)) < c.rank]
         if child.rank and neighbours:
             form = _sized_by_context(form)
-        return form_tree(form.transposed() if turned and child.rank else form)
-
-    def _comparison(self, node: Map, turned: bool) -> Generator[Expr, Form, Node]:
-        left, right = node.children
-        one = yield from self._argument(left, node, turned)
-        other = yield from self._argument(right, node, turned)
-        return syntax.Comparison(_SYMBOL[node.function], one, other, NOWHERE)
+        return form_tree(form.transpose() if turned and child.rank else form)
 
     def _apply(self, node: Apply) -> Visit:
-        row = functions.WHOLE.get(node.function)
-        if row is None or not node.children:
-            raise not_matrix_form(node, self.hints, self.root)
-        (child,) = node.children
-        core = 2 if row.matrix else node.width
-        if child.rank > 2 or child.rank < core:
-            raise not_matrix_form(node, self.hints, self.root)
-        form = yield child
-        if child.rank == 1 or (core == 2 and (row.matrix or not node.rank)):
-            return _whole(call_tree(node.function, form_tree(form)), node)
-        written = _written_out(node.function, form, child, by_rows=core == 1)
-        if written is None:
-            raise not_matrix_form(node, self.hints, self.root)
-        return written
+        child = node.children[0] if node.children else node
+        row = functions.WHOLE.get(node.function) if node.children else None
+        core = 2 if row is None or row.matrix else node.width
+        if row is not None and core <= child.rank <= 2:
+            form = yield child
+            if child.rank == 1 or (core == 2 and (row.matrix or not node.rank)):
+                return _whole(call_tree(node.function, form_tree(form)), node)
+            written = _written_out(node.function, form, child, by_rows=core == 1)
+            if written is not None:
+                return written
+        raise not_matrix_form(node, self.hints, self.root)
 
 
 def _written_out(function: str, form: Form, child: Expr, by_rows: bool) -> Form | None:
@@ -428,7 +378,7 @@ def _written_out(function: str, form: Form, child: Expr, by_rows: bool) -> Form 
     logs: Chain = (Atom(call_tree("log", chain_tree(sums))),)
     if by_rows and function == "logsumexp":
         return Form(chain=logs)
-    every_row = transposed(ones(child.shape[1]))
+    every_row = transpose_chain(ones(child.shape[1]))
     if by_rows and function == "softmax":
         return Form(chain=pointwise([(exps, ONE), ((*sums, *every_row), -ONE)]))
     if function not in ("softmax", "logsoftmax"):
@@ -445,11 +395,6 @@ def _repeats_itself(entry: tuple[Fraction, Expr]) -> tuple[bool, bool]:
     return coefficient < 0, bool(term.rank and broadcast_axes(term))
 
 
-def _named(name: str, node: Expr) -> Form:
-    tree = Name(name, NOWHERE)
-    return _whole(tree, node)
-
-
 def _whole(tree: Node, node: Expr) -> Form:
     """A tree that is all of a node."""
     if not node.rank:
@@ -458,7 +403,7 @@ def _whole(tree: Node, node: Expr) -> Form:
 
 
 def _root(tree: Node) -> Node:
-    """The square root of a tree: a norm where it is of a sum of squares."""
+    """The square root of a tree: a norm if it is of a sum of squares."""
     inside = tree.inner if isinstance(tree, syntax.Group) else tree
     match inside:
         case syntax.Power(
@@ -478,12 +423,23 @@ def _root(tree: Node) -> Node:
     return call_tree("sqrt", inside)
 
 
-def _is_comparison(node: Expr, lets: Mapping[Expr, str]) -> bool:
-    return isinstance(node, Map) and node.function in COMPARISON_NAMES and node not in lets
+def _is_comparison(node: Expr) -> bool:
+    return isinstance(node, Map) and node.function in COMPARISON_NAMES
+
+
+def _sign_and_size(form: Form) -> tuple[bool, Form]:
+    """Is it subtracted, and what."""
+    return form.coefficient < 0, replace(form, coefficient=abs(form.coefficient))
+
+
+def _as_chain(form: Form) -> Chain:
+    """A form as one factor of a product entry by entry."""
+    plain = form.coefficient == 1 and not form.above and not form.below
+    return form.chain if plain else (Atom(form_tree(form)),)
 
 
 def _sized_by_context(form: Form) -> Form:
-    """c*ones(n) as vector(c), c*ones(m,n) as matrix(c), where a neighbour tells the size."""
+    """c*ones(n) as vector(c), c*ones(m,n) as matrix(c), if a neighbour tells the size."""
     if not form.chain or any(atom.ones is None for atom in form.chain):
         return form
     scalar = form_tree(form.scalars())
@@ -491,7 +447,7 @@ def _sized_by_context(form: Form) -> Form:
     return Form(chain=(Atom(call_tree(word, scalar), symmetric=word == "matrix"),))
 
 
-def _powered(form: Form, exponent: Fraction) -> Form:
+def _scalar_power(form: Form, exponent: Fraction) -> Form:
     """A scalar's power; a divisor for a negative one."""
     if exponent == 1:
         return form
@@ -500,53 +456,24 @@ def _powered(form: Form, exponent: Fraction) -> Form:
     tree, root = form_tree(form), _root(form_tree(form))
     is_norm = isinstance(root, syntax.Call) and root.function == "norm2"
     if is_norm and (exponent.denominator == 2 or isinstance(tree, syntax.Power)):
-        tree = powered(root, 2 * abs(exponent))  # (x'*x)^(3/2) is norm2(x)^3
+        tree = power_tree(root, 2 * abs(exponent))  # (x'*x)^(3/2) is norm2(x)^3
     else:
-        tree = root if abs(exponent) == HALF else powered(tree, abs(exponent))
+        tree = root if abs(exponent) == HALF else power_tree(tree, abs(exponent))
     return Form(above=(tree,)) if exponent > 0 else Form(below=(tree,))
 
 
-def _pointwise_power(form: Form, exponent: Fraction, matrix: bool) -> Chain:
-    chain = form.chain if form.is_plain() else (Atom(form_tree(form)),)
-    return pointwise([(chain, exponent)], matrix)
+# ---------------------------------------------------------------- the nearest form of larger terms
 
-
-def _divisor(operand: Expr) -> tuple[Expr, Fraction]:
-    """A tensor one divides by, with its exponent; anything else as it is."""
-    base, exponent = base_and_exponent(operand)
-    return (base, exponent) if exponent < 0 else (operand, ONE)
-
-
-def _placed(net: Network, operand: Expr, labels: Subscript, form: Form, exponent: Fraction) -> Form:
-    """Put an operand into the graph; its scalars are returned."""
-    for label in labels:
-        net.vertex(label)
-    if isinstance(operand, Ones):
-        return Form()
-    chain, scalars = form.chain, form.scalars()
-    if exponent != 1:
-        chain, scalars = form.chain if form.is_plain() else (Atom(form_tree(form)),), Form()
-    if len(labels) == 1:
-        net.put(labels[0], chain, exponent)
-    else:
-        net.join(labels[0], labels[1], chain, exponent, isinstance(operand, Delta))
-    return scalars
-
-
-# The nearest matrix form of a term with three or four axes: a matrix between stacked columns.
-#
-# In: a term, how many of its axes are rows. Out: a text with `kron` and `vec`, "" where there is none.
-# Invariant: the entry at rows (i,j) and columns (k,l) stands in row i + m*j and column k + p*l, since vec
-# stacks columns. kron(B, A)*vec(X) is vec(A*X*B'); K(p,q)*vec(X) is vec(X') for X with p rows, q columns.
+# The entry at rows (i,j) and columns (k,l) is in row i + m*j and column k + p*l, since vec stacks columns:
+# kron(B, A)*vec(X) is vec(A*X*B'), and K(p,q)*vec(X) is vec(X') for X with p rows, q columns.
 # Source: Magnus and Neudecker, "Matrix Differential Calculus" (2019), chapters 2 and 3.
-
 _TERMS = 24  # longer sums are not read by anyone
 
 
 def nearest_form(root: Expr, rows: int, hints: Context) -> str:
-    """A text such as `kron(B', A)`: the matrix of vec(result) by vec(variable); "" where there is none."""
+    """A text such as `kron(B', A)`: the matrix of vec(result) by vec(variable); "" if there is none."""
     tree = nearest_tree(root, rows, hints)
-    return "" if tree is None else matrix_text(tree)
+    return "" if tree is None else tree_text(tree)
 
 
 def nearest_tree(root: Expr, rows: int, hints: Context) -> Node | None:
@@ -557,14 +484,14 @@ def nearest_tree(root: Expr, rows: int, hints: Context) -> Node | None:
     waiting: list[tuple[Fraction, Expr]] = [(Fraction(1), root)]
     terms: list[tuple[bool, Node]] = []
     while waiting:
+        if len(waiting) + len(terms) > _TERMS:
+            return None
         coefficient, term = waiting.pop(0)
         factor, inside = split_scale(term)
         coefficient *= factor
         if isinstance(inside, Sum):
             pairs = zip(inside.coefficients, inside.children, strict=True)
             waiting[:0] = [(coefficient * c, child) for c, child in pairs]
-            if len(waiting) + len(terms) > _TERMS:
-                return None
             continue
         if not isinstance(inside, Contraction):
             return None
@@ -574,24 +501,18 @@ def nearest_tree(root: Expr, rows: int, hints: Context) -> Node | None:
             return None
         if isinstance(found, list):
             waiting[:0] = found
-            if len(waiting) + len(terms) > _TERMS:
-                return None
             continue
-        net, scalars = found
-        chain = _paired(net, inside, rows)
+        chain = _pair_axes(found, inside, rows)
         if chain is None:
             return None
-        form = net.with_scalars(chain).times(scalars)
-        size = Form(abs(form.coefficient), form.above, form.below, form.chain)
-        terms.append((form.coefficient < 0, form_tree(size)))
-    if not terms:
-        return None
+        minus, form = _sign_and_size(found.with_scalars(chain))
+        terms.append((minus, form_tree(form)))
     if len(terms) == 1 and not terms[0][0]:
         return terms[0][1]
-    return syntax.Sum(tuple(terms), NOWHERE)
+    return syntax.Sum(tuple(terms), NOWHERE) if terms else None
 
 
-def _paired(net: Network, node: Contraction, rows: int) -> Chain | None:
+def _pair_axes(net: Network, node: Contraction, rows: int) -> Chain | None:
     """The chain of one term, by the way its axes pair up."""
     axes = node.output
     if any(label not in axes for label in net.columns):
@@ -604,16 +525,15 @@ def _paired(net: Network, node: Contraction, rows: int) -> Chain | None:
 
 def _four(net: Network, first: tuple[int, ...], second: tuple[int, ...]) -> Chain | None:
     (i, j), (k, l) = first, second
-    a, b = _pair(net, i, k), _pair(net, j, l)
-    if a is not None and b is not None and _apart(net, (i, k), (j, l)):
-        return _kron(b, a)
-    a, b = _pair(net, i, l), _pair(net, j, k)
-    if a is not None and b is not None and _apart(net, (i, l), (j, k)):
+    for one, other in (((i, k), (j, l)), ((i, l), (j, k)), ((i, j), (k, l))):
+        a, b = net.matrix(*one), net.matrix(*other)
+        apart = all(edge.other(v) not in other for v in one for edge in net.edges[v])
+        if a is None or b is None or not apart:
+            continue
+        if one == (i, j):
+            return (*_vec(a), *transpose_chain(_vec(b)))
         turn = call_tree("K", dim_tree(net.dims[k]), dim_tree(net.dims[l]))
-        return (*_kron(b, a), Atom(turn))
-    a, b = _pair(net, i, j), _pair(net, k, l)
-    if a is not None and b is not None and _apart(net, (i, j), (k, l)):
-        return (*_vec(a), *transposed(_vec(b)))
+        return (*_kron(b, a), Atom(turn)) if one == (i, l) else _kron(b, a)
     return None
 
 
@@ -622,18 +542,18 @@ def _three(net: Network, first: tuple[int, ...], second: tuple[int, ...]) -> Cha
     stacked_rows = len(first) == 2
     (i,), (k, l) = (second, first) if stacked_rows else (first, second)
 
-    def turned(chain: Chain) -> Chain:
-        return transposed(chain) if stacked_rows else chain
+    def turn(chain: Chain) -> Chain:
+        return transpose_chain(chain) if stacked_rows else chain
 
-    matrix = _pair(net, i, k)
+    matrix = net.matrix(i, k)
     if matrix is not None and not net.edges[l]:
-        return _kron(turned(transposed(net.column(l))), turned(matrix))
-    matrix = _pair(net, i, l)
+        return _kron(turn(transpose_chain(net.column(l))), turn(matrix))
+    matrix = net.matrix(i, l)
     if matrix is not None and not net.edges[k]:
-        return _kron(turned(matrix), turned(transposed(net.column(k))))
-    matrix = _pair(net, k, l)
+        return _kron(turn(matrix), turn(transpose_chain(net.column(k))))
+    matrix = net.matrix(k, l)
     if matrix is not None and not net.edges[i]:
-        return turned((*net.column(i), *transposed(_vec(matrix))))
+        return turn((*net.column(i), *transpose_chain(_vec(matrix))))
     return None
 
 
@@ -641,39 +561,21 @@ def _diagonal(
     net: Network, node: Contraction, first: tuple[int, ...], second: tuple[int, ...]
 ) -> Chain | None:
     """f'(X)_ij d_ik d_jl: a diagonal matrix."""
-    deltas = {
-        labels
-        for operand, labels in zip(node.children, node.inputs, strict=True)
-        if isinstance(operand, Delta)
-    }
-    pairs = set(zip(first, second, strict=True))
-    if {tuple(sorted(d)) for d in deltas} != {tuple(sorted(p)) for p in pairs}:
+    operands = list(zip(node.children, node.inputs, strict=True))
+    deltas = {frozenset(labels) for operand, labels in operands if isinstance(operand, Delta)}
+    if deltas != {frozenset(pair) for pair in zip(first, second, strict=True)}:
         return None
-    kept = [
-        (operand, labels)
-        for operand, labels in zip(node.children, node.inputs, strict=True)
-        if not isinstance(operand, Delta)
-    ]
+    kept = [(op, labels) for op, labels in operands if not isinstance(op, Delta)]
     if not any(set(labels) == set(first) for _, labels in kept):
         return None
     inner = contract([op for op, _ in kept], [labels for _, labels in kept], first)
-    hints = Context()
-    form = MatrixPrinter(hints, {}, inner).form(inner)
-    net.scalars.append(form.scalars())
+    form = MatrixPrinter(Context(), {}, inner).form(inner)
+    net.scalars = net.scalars.times(form)
     return (Atom(call_tree("diag", chain_tree(_vec(form.chain))), symmetric=True),)
 
 
-def _pair(net: Network, a: int, b: int) -> Chain | None:
-    return net.matrix(a, b)
-
-
-def _apart(net: Network, one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Do no edges lead from one pair to the other?"""
-    return all(edge.other(a) not in other for a in one for edge in net.edges[a])
-
-
 def _kron(a: Chain, b: Chain) -> Chain:
-    return (Atom(Call("kron", None, (chain_tree(a), chain_tree(b)), None, NOWHERE, NOWHERE)),)
+    return (Atom(call_tree("kron", chain_tree(a), chain_tree(b))),)
 
 
 def _vec(a: Chain) -> Chain:

@@ -1,22 +1,28 @@
-"""Terms with named indices and nothing contracted: what a derivation shows between its steps.
+"""Named terms: trees in which every index has its letter, the one step between a term and its surface tree.
 
-In: engine terms at index names. Out: trees in which a Kronecker delta stands until a step contracts it.
-Invariant: a name stands for one extent in a derivation, and a summed name is not summed again further in.
-`to_term` gives the engine's canonical term of a tree; `unfolding.py` makes trees, `raw_trees.py` shows them.
+In: canonical terms with the names of their axes. Out: named trees (`Leaf`, `Product`, `Total`, ...) with
+factors and terms in the order of a reader; a derivation changes them step by step and contracts nothing
+before a step says so. `surface.py` writes them; `to_term` gives the canonical term of a tree.
+Invariant: a letter has one extent in a statement, and no letter in scope is chosen again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
-from typing import TypeVar
+from itertools import count as numbers
+from typing import NamedTuple, TypeVar
 
 from ..calculus import gradient
 from ..notations import Access, Call, Context, Index, Name, Node, parts
 from ..terms import (
+    INDICES_BUT_N,
     NORMALISATIONS,
+    ONE,
+    SPECIAL_TENSORS,
     WHOLE,
     Apply,
     Contraction,
@@ -35,7 +41,6 @@ from ..terms import (
     base_and_exponent,
     contract,
     elementwise,
-    fold,
     literal,
     postorder,
     power,
@@ -43,9 +48,9 @@ from ..terms import (
     trampoline,
     uses,
     whole,
+    with_decimals_inside,
     zero,
 )
-from ..terms import postorder as walk_postorder
 from .trees import NOWHERE
 
 Names = tuple[str, ...]
@@ -159,7 +164,7 @@ def with_parts(raw: Raw, inner: Sequence[Raw]) -> Raw:
 
 
 def raw_postorder(root: Raw) -> list[Raw]:
-    """Every part, those below first; a part that stands twice comes twice."""
+    """Every part, those below first; a part in two places comes twice."""
     found = []
     stack = [root]
     while stack:
@@ -182,11 +187,11 @@ def raw_fold(root: Raw, value: Callable[[Raw, list[T]], T]) -> T:
 
 def free_names(root: Raw) -> Names:
     """The indices of a tree, in order of appearance."""
-    found: dict[str, None] = raw_fold(root, _free)
+    found: dict[str, None] = raw_fold(root, free_at)
     return tuple(found)
 
 
-def _free(raw: Raw, inside: list[dict[str, None]]) -> dict[str, None]:
+def free_at(raw: Raw, inside: list[dict[str, None]]) -> dict[str, None]:
     found = {name: None for names in inside for name in names}
     match raw:
         case Leaf():
@@ -216,7 +221,7 @@ def all_names(roots: Iterable[Raw]) -> set[str]:
     return found
 
 
-def renamed(root: Raw, names: Mapping[str, str]) -> Raw:
+def rename(root: Raw, names: Mapping[str, str]) -> Raw:
     """The tree with other names, free and summed ones alike."""
     if not names:
         return root
@@ -240,10 +245,12 @@ def renamed(root: Raw, names: Mapping[str, str]) -> Raw:
     return raw_fold(root, value)
 
 
-def scaled(coefficient: Fraction, raw: Raw) -> Raw:
+def multiple(coefficient: Fraction, raw: Raw) -> Raw:
     """`coefficient` times a tree, as one product."""
     if coefficient == 1:
         return raw
+    if isinstance(raw, Leaf) and isinstance(raw.term, Literal):
+        return Leaf(literal(coefficient * raw.term.value), ())
     if isinstance(raw, Product):
         return Product(coefficient * raw.coefficient, raw.factors, raw.summed)
     return Product(coefficient, (raw,), ())
@@ -259,7 +266,7 @@ Placed = tuple[Expr, Names]
 
 
 def spread(term: Expr, own: Names, names: Names, dims: Mapping[str, Dim]) -> Expr:
-    """A term with axes `own` (one name may stand twice) at `names`, repeated where it lacks one."""
+    """A term with axes `own` (a name may come twice) at `names`, repeated where it lacks one."""
     if own == names:
         return term
     label = {name: place for place, name in enumerate(names)}
@@ -272,7 +279,7 @@ def spread(term: Expr, own: Names, names: Names, dims: Mapping[str, Dim]) -> Exp
 
 
 def _term(raw: Raw, inside: list[Placed], dims: Mapping[str, Dim]) -> Placed:
-    names = tuple(_free(raw, [dict.fromkeys(own) for _, own in inside]))
+    names = tuple(free_at(raw, [dict.fromkeys(own) for _, own in inside]))
     match raw:
         case Leaf():
             return spread(raw.term, raw.names, names, dims), names
@@ -305,7 +312,7 @@ def _term(raw: Raw, inside: list[Placed], dims: Mapping[str, Dim]) -> Placed:
 
 def _derivative(term: Expr, by: Pending) -> Expr:
     """The total derivative: definitions that depend on the variable bring in their own derivatives."""
-    present = set(walk_postorder([term]))
+    present = set(postorder([term]))
     through = [(u, du) for u, du in by.moving if u in present]
     found = gradient(term, [by.variable, *(u for u, _ in through)])
     shape = term.shape + by.variable.shape
@@ -319,12 +326,9 @@ def _derivative(term: Expr, by: Pending) -> Expr:
     return add([(1, t) for t in terms], shape)
 
 
-# The order in which a product's factors and a sum's terms are shown.
-#
-# In: canonical contractions and sums. Out: factors with multiplicities, terms with coefficients, for a
-# reader. Invariant: only the order and the signs change; reading the result back gives the same
-# canonical term.
+# ---------------------------------------------------------------- the order of factors and terms
 
+_ENTRYWISE = ("inv", "cholesky", "tril")  # functions with a subscript of their own
 _LONG = 60  # characters; a longer bracket is squared rather than written twice
 
 
@@ -336,18 +340,18 @@ class Factor:
     labels: Subscript
     count: int
 
-    def is_access(self, lets: Mapping[Expr, str]) -> bool:
+    def is_access(self, lets: Container[Expr]) -> bool:
         """Is it printed with its labels as one subscript?"""
         base, _ = base_and_exponent(self.operand)
         return (
             isinstance(base, Variable | Delta | Ones)
             or base in lets
-            or (isinstance(base, Apply) and base.function in ("inv", "cholesky", "tril", "eps"))
+            or (isinstance(base, Apply) and base.function in (*_ENTRYWISE, "eps"))
         )
 
 
 def closed_parts_inlined(
-    node: Contraction, lets: Mapping[Expr, str], hazard: Mapping[Expr, frozenset[int]]
+    node: Contraction, lets: Container[Expr], hazard: Mapping[Expr, frozenset[int]]
 ) -> tuple[list[Factor], dict[Label, Dim]]:
     """The factors of a product, with scalar products among them written out, and the labels' extents.
 
@@ -355,9 +359,9 @@ def closed_parts_inlined(
     """
     dims: dict[Label, Dim] = {}
     flat: list[tuple[Expr, Subscript]] = []
-    stack = [(op, labels) for op, labels in zip(node.children, node.inputs, strict=True)][::-1]
+    stack = list(zip(node.children, node.inputs, strict=True))[::-1]
     fresh = 1 + max((label for labels in node.inputs for label in labels), default=-1)
-    times = {child: node.children.count(child) for child in node.children}
+    times = Counter(node.children)
     while stack:
         operand, labels = stack.pop()
         if (
@@ -365,51 +369,44 @@ def closed_parts_inlined(
             and not operand.shape
             and any(operand.inputs)
             and operand not in lets
-            and times.get(operand, 1) == 1
+            and times[operand] <= 1
             and _reads_back_inline(operand, hazard)
         ):
-            for inner, own in reversed(list(zip(operand.children, operand.inputs, strict=True))):
-                stack.append((inner, tuple(label + fresh for label in own)))
+            pairs = list(zip(operand.children, operand.inputs, strict=True))[::-1]
+            stack += [(inner, tuple(label + fresh for label in own)) for inner, own in pairs]
             fresh += 1 + max((label for own in operand.inputs for label in own), default=-1)
             continue
         dims.update(zip(labels, operand.shape, strict=True))
         flat.append((operand, labels))
-    return _with_counts(flat, set(node.output)), dims
+    return _with_counts(flat, node.output), dims
 
 
 def _reads_back_inline(node: Contraction, hazard: Mapping[Expr, frozenset[int]]) -> bool:
     """Does the convention alone sum all labels of a closed product?"""
-    places: dict[Label, int] = {}
+    places: Counter[Label] = Counter()
     for operand, labels in zip(node.children, node.inputs, strict=True):
-        if any(axis in hazard.get(operand, ()) for axis in range(len(labels))):
+        repeats = len(set(labels)) < len(labels)
+        if hazard.get(operand) or (repeats and not Factor(operand, labels, 1).is_access(())):
             return False
-        for label in set(labels):
-            if labels.count(label) > 1 and not Factor(operand, labels, 1).is_access({}):
-                return False
-            places[label] = places.get(label, 0) + labels.count(label)
+        places.update(labels)
     return all(count > 1 for count in places.values())
 
 
-def _with_counts(flat: list[tuple[Expr, Subscript]], output: set[Label]) -> list[Factor]:
+def _with_counts(flat: list[tuple[Expr, Subscript]], output: Subscript) -> list[Factor]:
     """Equal factors as a power, but for dot products: r_a r_a rather than sum[a](r_a^2)."""
-    counts: dict[tuple[Expr, Subscript], int] = {}
-    for factor in flat:
-        counts[factor] = counts.get(factor, 0) + 1
+    counts = Counter(flat)
+    places = Counter(label for _, labels in counts for label in set(labels))
     factors: list[Factor] = []
-    places: dict[Label, int] = {}  # label -> how many distinct factors have it
-    for _, labels in counts:
-        for label in set(labels):
-            places[label] = places.get(label, 0) + 1
     for (operand, labels), count in counts.items():
         dotted = labels and all(label not in output and places[label] == 1 for label in labels)
-        if count == 2 and dotted and shown_length(operand) <= _LONG:
+        if count == 2 and dotted and _length(operand) <= _LONG:
             factors += [Factor(operand, labels, 1)] * 2
         else:
             factors.append(Factor(operand, labels, count))
     return factors
 
 
-def shown_length(expr: Expr) -> int:
+def _length(expr: Expr) -> int:
     """About how many characters a term takes, looking three levels down."""
     level, total = [expr], 0
     for _ in range(3):
@@ -419,22 +416,13 @@ def shown_length(expr: Expr) -> int:
     return total + 4 * len(level)
 
 
-_KIND = {
-    Literal: 0,
-    Extent: 0,
-    Variable: 2,
-    Map: 3,
-    Apply: 3,
-    Contraction: 3,
-    Sum: 4,
-    Delta: 5,
-    Ones: 6,
-}
+_KIND = {Literal: 0, Extent: 0, Variable: 1, Sum: 3}  # the order of scalars; others are 2
 
 
 def arranged_factors(factors: list[Factor], output: Subscript) -> list[Factor]:
     """Scalars, then a chain: what holds the first free index, then what shares a summed label with it."""
-    scalars = sorted((f for f in factors if not f.labels), key=_scalar_key)
+    scalars = [f for f in factors if not f.labels]
+    scalars.sort(key=lambda f: (_KIND.get(type(f.operand), 2), f.operand.order))
     rest = [f for f in factors if f.labels]
     position = {label: place for place, label in enumerate(output)}
     chain: list[Factor] = []
@@ -445,10 +433,6 @@ def arranged_factors(factors: list[Factor], output: Subscript) -> list[Factor]:
         chain.append(best)
         last = tuple(label for label in best.labels if label not in position) or last
     return [*scalars, *chain]
-
-
-def _scalar_key(factor: Factor) -> tuple[int, tuple[int, str, bytes]]:
-    return _KIND.get(type(factor.operand), 3), factor.operand.order
 
 
 def _chain_key(
@@ -468,8 +452,8 @@ def arranged_terms(node: Sum) -> list[tuple[Fraction, Expr]]:
     return sorted(entries, key=lambda entry: entry[0] < 0)
 
 
-def flipped(node: Sum) -> Sum | None:
-    """The sum with all signs changed, where that leaves no more minus signs than before."""
+def opposite(node: Sum) -> Sum | None:
+    """The sum with all signs changed, if that leaves no more minus signs than before."""
     _, inner = split_scale(node)
     if not isinstance(inner, Sum) or len(inner.children) < 2:
         return None
@@ -479,61 +463,34 @@ def flipped(node: Sum) -> Sum | None:
     return Sum(inner.children, tuple(-c for c in inner.coefficients), inner.shape)
 
 
-# Letters for labels, within one statement.
-#
-# In: extents, preferred letters. Out: letters, indices, accesses; extents written where nothing tells them.
-# Invariant: a letter stands for one extent in a statement; a letter in scope is never chosen again.
+# ---------------------------------------------------------------- letters
 
-_LETTERS = "ijklmpqrstuvwabcdefgho"
+_LETTERS = INDICES_BUT_N + "o"
 
 
 class Letters:
     """The letters of one statement, and what it still has to say about their extents."""
 
-    def __init__(self, hints: Context, root: Expr, extents: set[str]) -> None:
-        self.hints, self.root = hints, root
-        self.extents = extents  # declared extents that were printed by name
+    def __init__(self, hints: Context) -> None:
+        self.hints = hints
+        self.extents: set[str] = set()  # declared extents that were printed by name
         self.dims: dict[str, Dim] = {}  # letter -> its extent in this statement
-        self.told: set[str] = set()  # letters that stand at an axis of a tensor
-        self.untold: list[Index] = []
-        self.pairs: list[tuple[str, str]] = []  # letters joined by a delta
-        self.sizes: list[tuple[Index, Dim]] = []
 
-    def in_order(self, body: Node, names: tuple[str, ...]) -> bool:
-        """Do the free indices appear first in the order of `names`?"""
-        if len(names) < 2:
-            return True
-        seen: list[str] = []
-        stack: list[Node] = [body]
-        wanted = set(names)
-        while stack and len(seen) < len(names):
-            node = stack.pop()
-            indices: Sequence[Index] = ()
-            if isinstance(node, Access):
-                indices = node.indices
-            elif isinstance(node, Call):
-                indices = node.subscript or ()
-            if isinstance(node, Call) and node.arguments and node.subscript is not None:
-                inner = Call(node.function, None, (), node.subscript, NOWHERE, NOWHERE)
-                stack += [inner, *reversed(node.arguments)]
-                continue
-            seen += [i.name for i in indices if i.name in wanted and i.name not in seen]
-            stack.extend(reversed(parts(node)))
-        return tuple(seen) == names
-
-    def axis_letters(self, node: Expr) -> tuple[str, ...]:
-        """Letters for the axes of a definition."""
-        letters: list[str] = []
-        for dim in node.shape:
-            letters.append(self.letter(dim, frozenset(letters)))
-        return tuple(letters)
+    def letters(self, dims: Iterable[Dim], used: Iterable[str]) -> Names:
+        """A letter for each of several labels."""
+        used = frozenset(used)
+        found: Names = ()
+        for dim in dims:
+            found = (*found, self.letter(dim, used.union(found)))
+        return found
 
     def letter(self, dim: Dim, used: frozenset[str]) -> str:
         """A letter for a summed label: one of the extent's own letters if it is free here."""
         hints = self.hints
         own = list(hints.letters.get(dim, ()))
         seen = [letter for letter, known in self.dims.items() if known == dim]
-        for letter in chain(own, seen, _letters()):
+        more = (f"{letter}{k or ''}" for k in numbers() for letter in _LETTERS)
+        for letter in chain(own, seen, more):
             foreign = letter not in own and letter in hints.all_letters
             if letter in used or self.dims.get(letter, dim) != dim or letter in hints.declared:
                 continue
@@ -543,66 +500,71 @@ class Letters:
             return letter
         raise AssertionError
 
-    def index(self, name: str, told: bool) -> Index:
-        """An index as written; `told` where a tensor's axis tells its extent."""
-        index = Index(name, None, NOWHERE)
-        if told:
-            self.told.add(name)
-        else:
-            self.untold.append(index)
-        return index
+    def extent(self, dim: str) -> Node:
+        """An extent by its declared name, or as the size of a letter that `annotate` chooses."""
+        if dim in self.hints.declared and any(
+            dim in x.shape for x in self.hints.variables.values()
+        ):
+            self.extents.add(dim)
+            return Name(dim, NOWHERE)
+        return Access("size", (Index("", dim, NOWHERE),), NOWHERE, NOWHERE)
 
-    def access(self, name: str, names: Sequence[str], told: bool = True) -> Node:
-        if not names:
-            return Name(name, NOWHERE)
-        return Access(name, tuple(self.index(n, told) for n in names), NOWHERE, NOWHERE)
-
-    def annotate(self) -> None:
-        """`i:n` at the first place of a letter whose extent no tensor tells."""
-        told = self.told
+    def annotate(self, tree: Node) -> None:
+        """Write `i:n` where a letter comes first if no tensor tells its extent; choose letters in sizes."""
+        told: set[str] = set()  # letters at an axis of a tensor
+        untold: list[Index] = []
+        pairs: list[set[str]] = []  # letters joined by a delta
+        sizes: list[Index] = []
+        for name, indices in _subscripts(tree):
+            if name == "size":
+                sizes += indices
+            elif name in SPECIAL_TENSORS:
+                untold += indices
+                pairs += [{i.name for i in indices}] if name == "delta" else []
+            else:
+                told.update(i.name for i in indices)
         while True:
-            new = {b for a, b in self.pairs if a in told} | {a for a, b in self.pairs if b in told}
-            if not new - told:
-                missing = next((i for i in self.untold if i.name not in told), None)
+            new = {name for pair in pairs if pair & told for name in pair - told}
+            if not new:
+                missing = next((i for i in untold if i.name not in told), None)
                 if missing is None:
                     break
                 missing.extent = self.dims[missing.name]
                 new = {missing.name}
             told |= new
-        for index, dim in self.sizes:
+        for index in sizes:
+            dim = index.extent
+            assert dim is not None
             options = sorted(n for n in told if self.dims.get(n) == dim)
             if options:
-                index.name = options[0]
+                index.name, index.extent = options[0], None
             else:  # only other statements have the extent: a declaration ties it to theirs
-                index.name, index.extent = self.letter(dim, frozenset(told)), dim
+                index.name = self.letter(dim, frozenset(told))
                 self.extents.update([dim] if isinstance(dim, str) else [])
 
-    def extent(self, dim: str) -> Node:
-        """An extent by its declared name, or as the size of a letter."""
-        if dim in self.hints.declared and any(
-            dim in variable.shape for variable in self.hints.variables.values()
-        ):
-            self.extents.add(dim)
-            return Name(dim, NOWHERE)
-        index = Index("", None, NOWHERE)
-        self.sizes.append((index, dim))
-        return Access("size", (index,), NOWHERE, NOWHERE)
+
+def are_in_order(tree: Node, names: Names) -> bool:
+    """Do the free indices appear first in the order of `names`?"""
+    seen = dict.fromkeys(i.name for _, indices in _subscripts(tree) for i in indices)
+    return len(names) < 2 or tuple(name for name in seen if name in names) == names
 
 
-def _letters() -> Iterable[str]:
-    yield from _LETTERS
-    count = 1
-    while True:
-        for letter in _LETTERS:
-            yield f"{letter}{count}"
-        count += 1
+def _subscripts(tree: Node) -> Iterator[tuple[str, Sequence[Index]]]:
+    """Tensors and matrix functions with their indices, in the order of the text."""
+    stack: list[Node | tuple[str, Sequence[Index]]] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, tuple):
+            yield node
+        elif isinstance(node, Access):
+            yield node.name, node.indices
+        else:
+            if isinstance(node, Call) and node.subscript:
+                stack.append((node.function, node.subscript))
+            stack.extend(reversed(parts(node)))
 
 
-# Which nodes of a term become definitions of their own, and where a summed index would be misread.
-#
-# In: a term. Out: nodes to define (children first); for each node the axes that some product inside it
-# would sum by the convention.
-# Invariant: printing takes space linear in the number of nodes, however often they are shared.
+# ---------------------------------------------------------------- definitions and sums
 
 _NAME = 6  # characters of a reference such as t1[i,j]
 _LINE = 14  # characters that a definition adds: its left-hand side and the line end
@@ -644,64 +606,46 @@ def _is_plain(node: Expr) -> bool:
     return isinstance(node, Sum) and len(node.children) < 2
 
 
-def hazards(root: Expr, lets: Mapping[Expr, str]) -> dict[Expr, frozenset[int]]:
+def hazards(root: Expr, lets: Container[Expr]) -> dict[Expr, frozenset[int]]:
     """For each node the axes whose index would be summed inside it if nothing around kept it.
 
     x_i y_i (elementwise) has the hazard 0: written alone it reads as the dot product.
     """
-
-    def value(node: Expr, children: list[frozenset[int]]) -> frozenset[int]:
-        known = [
-            frozenset() if child in lets else hazard
-            for child, hazard in zip(node.children, children, strict=True)
-        ]
+    found: dict[Expr, frozenset[int]] = {}
+    for node in (*postorder(root.children, lets), root):
+        known = [found.get(child, frozenset()) for child in node.children]
+        found[node] = frozenset()
         match node:
             case Contraction():
-                return _of_product(node, known)
-            case Apply():
-                return _of_function(node, known)
+                found[node] = _of_product(node, known)
+            case Apply() if node.children:
+                (child,) = node.children
+                core = 2 if WHOLE[node.function].matrix else node.width
+                found[node] = frozenset(axis for axis in known[0] if axis < child.rank - core)
             case Sum() | Map():
                 full = [h for child, h in zip(node.children, known, strict=True) if child.rank]
-                return frozenset().union(*full)
-        return frozenset()
-
-    return fold([root], value)
+                found[node] = frozenset().union(*full)
+    return found
 
 
 def _of_product(node: Contraction, known: list[frozenset[int]]) -> frozenset[int]:
-    places: dict[Label, set[tuple[Expr, tuple[int, ...]]]] = {}
-    found: set[Label] = set()
-    for operand, labels, hazard in zip(node.children, node.inputs, known, strict=True):
-        if isinstance(operand, Ones | Literal | Extent):
-            continue
-        for label in labels:
-            places.setdefault(label, set()).add((operand, labels))
-            if labels.count(label) > 1:
-                found.add(label)
-        found.update(labels[axis] for axis in hazard)
-    found.update(label for label, where in places.items() if len(where) > 1)
-    return frozenset(axis for axis, label in enumerate(node.output) if label in found)
+    operands = list(zip(node.children, node.inputs, strict=True))
+    distinct = {pair for pair in operands if not isinstance(pair[0], Ones | Literal | Extent)}
+    places = Counter(label for _, labels in distinct for label in labels)
+    inside = {
+        labels[axis] for (_, labels), found in zip(operands, known, strict=True) for axis in found
+    }
+    return frozenset(
+        axis for axis, label in enumerate(node.output) if places[label] > 1 or label in inside
+    )
 
 
-def _of_function(node: Apply, known: list[frozenset[int]]) -> frozenset[int]:
-    if not node.children:
-        return frozenset()
-    (child,), (hazard,) = node.children, known
-    core = 2 if WHOLE[node.function].matrix else node.width
-    return frozenset(axis for axis in hazard if axis < child.rank - core)
+# ---------------------------------------------------------------- from terms to named trees
+
+_WHOLE = ("", " ")  # the indices of a matrix that is shown by its name alone
 
 
-# Engine terms as trees with named indices.
-#
-# In: a canonical term, names for its axes. Out: a raw tree whose summed indices have the user's letters.
-# Invariant: the factors of one product sum under different letters, so that what one factor sums is never
-# free in another; a node with a name of its own (`lets`) stays a leaf.
-
-ONE = Fraction(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A term to unfold, the names of its axes, and the names it must not sum under."""
 
     node: Expr
@@ -713,140 +657,146 @@ Visit = Generator[Place, Raw, Raw]
 
 
 class Unfolder:
-    """Unfolds terms of one derivation: all share its letters and definitions."""
+    """Unfolds terms that share letters and definitions.
+
+    If `apart`, the factors of one product sum under different letters, so that what one factor sums is
+    never free in another: a derivation multiplies them out.
+    """
 
     def __init__(
-        self, letters: Letters, lets: Mapping[Expr, Variable], reserved: frozenset[str]
+        self,
+        letters: Letters,
+        lets: Mapping[Expr, Variable],
+        reserved: frozenset[str] = frozenset(),
+        apart: bool = True,
     ) -> None:
-        self.letters, self.lets, self.reserved = letters, dict(lets), reserved
-        self.names_of = {node: u.name for node, u in lets.items()}
-
-    def recognise(self, body: Expr, u: Variable) -> None:
-        """Show `body`, a definition over those before it, by its name from now on."""
-        self.lets[body] = u
-        self.names_of[body] = u.name
+        self.letters, self.lets, self.reserved, self.apart = letters, dict(lets), reserved, apart
 
     def raw(self, term: Expr, names: Names, used: frozenset[str] = frozenset()) -> Raw:
         """The tree of a term with its axes called `names`; a named node is opened at the root only."""
-        hazard = hazards(term, {n: name for n, name in self.names_of.items() if n is not term})
+        self.root, self.hazard = term, hazards(term, self.lets)
+        return trampoline(Place(term, names, used.union(self.reserved, names)), self._visit)
 
-        def visit(place: Place) -> Visit:
-            return _visit(self, place, hazard, root=term)
+    def _visit(self, place: Place) -> Visit:
+        node = place.node
+        if node in self.lets and node is not self.root:
+            return Leaf(self.lets[node], place.names)
+        match node:
+            case Sum():
+                return (yield from self._sum(place, node))
+            case Contraction():
+                return (yield from self._product(place, node, ONE))
+            case Map() if node.children:
+                return (yield from self._map(place, node))
+            case Apply() if node.children:
+                return (yield from self._apply(place, node))
+            case Ones():  # a tree that lacks an index is repeated along it
+                return Leaf(literal(1), ())
+        return Leaf(node, place.names)
 
-        return trampoline(Place(term, names, used | self.reserved), visit)
+    def _sum(self, place: Place, node: Sum) -> Visit:
+        coefficients: list[Fraction] = []
+        terms: list[Raw] = []
+        if node.children and node.children[0] not in self.lets:
+            node = with_decimals_inside(node)
+        for coefficient, term in arranged_terms(node):
+            minus = 1
+            if len(node.children) > 1 and coefficient < 0:
+                coefficient, minus = -coefficient, -1
+            if isinstance(term, Contraction) and term not in self.lets:
+                product = yield from self._product(place, term, coefficient)
+                coefficient = product.coefficient
+                raw: Raw = replace(product, coefficient=ONE)
+            else:
+                other = opposite(term) if isinstance(term, Sum) and coefficient < 0 else None
+                if other is not None:
+                    coefficient, term = -coefficient, other
+                raw = yield Place(term, place.names, place.used)
+                if (
+                    isinstance(raw, Power)
+                    and raw.exponent < 0
+                    and abs(coefficient) != 1
+                    and not self.apart
+                ):
+                    raw = Product(ONE, (Product(ONE, (raw,), ()),), ())  # 3*(1/x[i])
+            coefficients.append(minus * coefficient)
+            terms.append(raw)
+        if len(terms) == 1:
+            return multiple(coefficients[0], terms[0])
+        return Total(tuple(coefficients), tuple(terms))
 
+    def _product(
+        self, place: Place, node: Contraction, coefficient: Fraction
+    ) -> Generator[Place, Raw, Product]:
+        inlined, dims = closed_parts_inlined(node, self.lets, self.hazard)
+        factors = distinct_labels(arranged_factors(inlined, node.output), dims, self.lets)
+        names = dict(zip(node.output, place.names, strict=True))
+        used = place.used.union(place.names)
+        for factor in factors:
+            for label in factor.labels:
+                if label not in names:
+                    names[label] = self.letters.letter(dims[label], used)
+                    used |= {names[label]}
+        summed = tuple(names[label] for label in sorted(names) if label not in node.output)
+        shown: list[Raw] = []
+        for factor in factors:
+            if isinstance(factor.operand, Ones):
+                continue
+            operand = factor.operand
+            turns = coefficient < 0 and factor.count == 1 and operand not in self.lets
+            other = opposite(operand) if turns and isinstance(operand, Sum) else None
+            if other is not None:  # a bracket with its signs changed takes the minus away
+                operand, coefficient = other, -coefficient
+            base, exponent = base_and_exponent(operand)
+            if operand in self.lets:
+                base, exponent = operand, ONE
+            raw = yield Place(base, tuple(names[label] for label in factor.labels), used)
+            if self.apart:
+                used |= all_names([raw])
+            if factor.count > 1:
+                exponent *= factor.count
+            shown.append(raw if exponent == 1 else Power(raw, exponent))
+        return Product(coefficient, tuple(shown), summed)
 
-def _visit(of: Unfolder, place: Place, hazard: Mapping[Expr, frozenset[int]], root: Expr) -> Visit:
-    node = place.node
-    if node in of.lets and node is not root:
-        return Leaf(of.lets[node], place.names)
-    match node:
-        case Sum():
-            return (yield from _sum(of, place, node, hazard))
-        case Contraction():
-            return (yield from _product(of, place, node, ONE, hazard))
-        case Map() if node.children:
-            return (yield from _map(place, node))
-        case Apply() if node.children:
-            return (yield from _apply(of, place, node))
-        case Ones():  # a tree that lacks an index is repeated along it
-            return Leaf(literal(1), ())
-    return Leaf(node, place.names)
+    def _map(self, place: Place, node: Map) -> Visit:
+        base, exponent = base_and_exponent(node)
+        if exponent != 1:
+            return Power((yield Place(base, place.names, place.used)), exponent)
+        arguments = []
+        for child in node.children:
+            names = place.names if child.rank else ()
+            arguments.append((yield Place(child, names, place.used)))
+        return Mapped(node.function, tuple(arguments))
 
+    def _apply(self, place: Place, node: Apply) -> Visit:
+        (child,) = node.children
+        width = 2 if WHOLE[node.function].matrix else node.width
+        batch = place.names[: child.rank - width]
+        outer = place.names[child.rank - width :]
+        used = place.used.union(place.names)
+        if node.function in NORMALISATIONS:
+            inner = yield Place(child, place.names, used)
+            return Applied(node.function, inner, (), outer, node.width)
+        if not self.apart and WHOLE[node.function].matrix and self._has_name(child):
+            bound: Names = _WHOLE
+        else:
+            bound = self.letters.letters(child.shape[child.rank - width :], used)
+        inner = yield Place(child, (*batch, *bound), used.union(bound))
+        return Applied(node.function, inner, bound, outer, node.width)
 
-def _sum(of: Unfolder, place: Place, node: Sum, hazard: Mapping[Expr, frozenset[int]]) -> Visit:
-    coefficients: list[Fraction] = []
-    terms: list[Raw] = []
-    for coefficient, term in arranged_terms(node):
-        if isinstance(term, Contraction) and term not in of.lets:
-            product = yield from _product(of, place, term, coefficient, hazard)
-            coefficients.append(product.coefficient)
-            terms.append(replace(product, coefficient=ONE))
-            continue
-        other = flipped(term) if isinstance(term, Sum) and term not in of.lets else None
-        if coefficient < 0 and other is not None:
-            coefficient, term = -coefficient, other
-        coefficients.append(coefficient)
-        terms.append((yield Place(term, place.names, place.used)))
-    if len(terms) == 1:
-        return scaled(coefficients[0], terms[0])
-    return Total(tuple(coefficients), tuple(terms))
-
-
-def _product(
-    of: Unfolder,
-    place: Place,
-    node: Contraction,
-    coefficient: Fraction,
-    hazard: Mapping[Expr, frozenset[int]],
-) -> Generator[Place, Raw, Product]:
-    inlined, dims = closed_parts_inlined(node, of.names_of, hazard)
-    factors = distinct_labels(arranged_factors(inlined, node.output), dims, of.names_of)
-    names = dict(zip(node.output, place.names, strict=True))
-    used = place.used.union(place.names)
-    for factor in factors:
-        for label in factor.labels:
-            if label not in names:
-                names[label] = of.letters.letter(dims[label], used)
-                used |= {names[label]}
-    summed = tuple(name for label, name in names.items() if label not in node.output)
-    shown: list[Raw] = []
-    for factor in factors:
-        if isinstance(factor.operand, Ones):
-            continue
-        operand, sign = _turned(of, factor) if coefficient < 0 else (factor.operand, 1)
-        coefficient *= sign
-        base, exponent = base_and_exponent(operand)
-        if operand in of.lets:
-            base, exponent = operand, ONE
-        raw = yield Place(base, tuple(names[label] for label in factor.labels), used)
-        used |= all_names([raw])
-        exponent *= factor.count
-        shown.append(raw if exponent == 1 else Power(raw, exponent))
-    return Product(coefficient, tuple(shown), summed)
-
-
-def _turned(of: Unfolder, factor: Factor) -> tuple[Expr, int]:
-    """A bracket with its signs changed, where that takes a minus away."""
-    operand = factor.operand
-    if factor.count == 1 and isinstance(operand, Sum) and operand not in of.lets:
-        other = flipped(operand)
-        if other is not None:
-            return other, -1
-    return operand, 1
-
-
-def _map(place: Place, node: Map) -> Visit:
-    base, exponent = base_and_exponent(node)
-    if exponent != 1:
-        return Power((yield Place(base, place.names, place.used)), exponent)
-    arguments = []
-    for child in node.children:
-        names = place.names if child.rank else ()
-        arguments.append((yield Place(child, names, place.used)))
-    return Mapped(node.function, tuple(arguments))
-
-
-def _apply(of: Unfolder, place: Place, node: Apply) -> Visit:
-    (child,) = node.children
-    width = 2 if WHOLE[node.function].matrix else node.width
-    batch = place.names[: child.rank - width]
-    outer = place.names[child.rank - width :]
-    if node.function in NORMALISATIONS:
-        inner = yield Place(child, place.names, place.used)
-        return Applied(node.function, inner, (), outer, node.width)
-    used = place.used.union(place.names)
-    bound: Names = ()
-    for dim in child.shape[child.rank - width :]:
-        bound = (*bound, of.letters.letter(dim, used.union(bound)))
-    inner = yield Place(child, (*batch, *bound), used.union(bound))
-    return Applied(node.function, inner, bound, outer, node.width)
+    def _has_name(self, node: Expr) -> bool:
+        """Is it shown by its name alone, perhaps in `inv(A)`?"""
+        while node not in self.lets and isinstance(node, Apply) and node.children:
+            if node.function not in _ENTRYWISE:
+                return False
+            (node,) = node.children
+        return node in self.lets or isinstance(node, Variable)
 
 
 def distinct_labels(
-    factors: list[Factor], dims: dict[Label, Dim], lets: Mapping[Expr, str]
+    factors: list[Factor], dims: dict[Label, Dim], lets: Container[Expr]
 ) -> list[Factor]:
-    """f(x)_ii as f(x[i,j])*delta[i,j], where the operand has no subscript of its own to repeat i in."""
+    """f(x)_ii as f(x[i,j])*delta[i,j], if the operand has no subscript of its own to repeat i in."""
     result: list[Factor] = []
     extra: list[Factor] = []
     for factor in factors:

@@ -1,7 +1,7 @@
-"""Index notation as text: what `notation/parser.py` reads.
+"""Index notation and matrix notation as text, which the readers of `notations` read back.
 
 In: a surface tree. Out: a string, statements separated by newlines.
-Invariant: brackets stand where the grammar's precedence needs them and nowhere else; nothing recurses.
+Invariant: brackets only where the grammar's precedence needs them; nothing recurses.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ..notations import (
     Transpose,
     syntax,
 )
+from .trees import Partial
 
 SUM, TERM, FACTOR, BASE, ATOM = range(5)  # how tightly a place binds
 
@@ -37,12 +38,23 @@ def to_text(text: syntax.Text) -> str:
 
 
 def _statement(statement: syntax.Declaration | Definition) -> str:
-    if isinstance(statement, syntax.Declaration):
-        return declaration_text(statement)
-    body = rendered(statement.expression, pieces, arithmetic_binds)
+    if isinstance(statement, syntax.Declaration):  # X : (n, d) symmetric
+        sizes = ", ".join(map(str, statement.axes)) + ("," if len(statement.axes) == 1 else "")
+        return " ".join([f"{statement.name} : ({sizes})", *statement.assumptions])
+    body = tree_text(statement.expression)
     if statement.name is None:
         return body
     return f"{statement.name}{_indices(statement.indices)} = {body}"
+
+
+def tree_text(root: Node) -> str:
+    """One expression, `X[a,b]*∂th[b]/∂th[d]` in index notation, `x'*x` in matrix notation.
+
+    >>> x = syntax.Name("x", (0, 0))
+    >>> tree_text(syntax.Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0)))
+    "x'*x"
+    """
+    return render(root, _pieces, binds)
 
 
 def _indices(indices: Sequence[Index] | None) -> str:
@@ -77,10 +89,7 @@ Task = str | tuple[Node, int]
 Pieces = Callable[[Node], Iterable[Task]]
 
 
-BRACKETS_LATEX = (r"\left(", r"\right)")
-
-
-def rendered(
+def render(
     root: Node,
     pieces: Pieces,
     binds: Callable[[Node], int],
@@ -88,7 +97,7 @@ def rendered(
 ) -> str:
     """A tree as text: `pieces` writes a node, `binds` says how tightly its own sign binds.
 
-    A node stands in brackets where its place binds tighter than it.
+    A node gets brackets if its place binds tighter than it.
     """
     shown: list[str] = []
     stack: list[Task] = [(root, SUM)]
@@ -105,19 +114,44 @@ def rendered(
     return "".join(shown)
 
 
-def arithmetic_pieces(node: Node) -> Iterable[Task]:
-    """What all notations write alike: numbers, names, brackets, sums, products, powers, comparisons."""
+def binds(node: Node | Partial) -> int:
+    """How tightly the sign of a node binds."""
+    match node:
+        case Sum() | Comparison() | Negative():
+            return SUM
+        case Product() | Partial() | Pointwise(operator=".*" | "./"):
+            return TERM
+        case Power() | Pointwise():
+            return FACTOR
+        case Transpose():
+            return BASE
+    return ATOM
+
+
+def _pieces(node: Node | Partial) -> Iterable[Task]:
     match node:
         case Number():
             yield number_text(node.value)
         case Name():
             yield node.name
+        case Access():
+            yield node.name + _indices(node.indices)
+        case Call():
+            yield f"{node.function}{_indices(node.kept)}("
+            yield from separate(node.arguments, ", ")
+            yield ")" + _indices(node.subscript)
         case Group():
             yield from ("(", (node.inner, SUM), ")")
         case Negative():
             yield from ("-", (node.operand, TERM))
+        case Transpose():
+            yield from ((node.operand, BASE), "'")
         case Power():
             yield from ((node.base, BASE), "^", (node.exponent, ATOM))
+        case Pointwise(operator=".^"):
+            yield from ((node.left, BASE), ".^", (node.right, ATOM))
+        case Pointwise():
+            yield from pointwise_pieces(node, node.operator)
         case Product():
             for position, (divides, factor) in enumerate(node.factors):
                 if divides:
@@ -126,114 +160,40 @@ def arithmetic_pieces(node: Node) -> Iterable[Task]:
                     yield "*"
                 yield factor, FACTOR
         case Sum():
-            for position, (minus, term) in enumerate(node.terms):
-                if position or minus:
-                    yield (" - " if minus else " + ") if position else "-"
-                yield term, TERM
+            yield from sum_pieces(node)
         case Comparison():
             yield from ((node.left, SUM), f" {node.operator} ", (node.right, SUM))
-        case _:
-            raise AssertionError(node)
+        case Partial():
+            inner = [(node.inner, ATOM)] if node.is_short else ["(", (node.inner, SUM), ")"]
+            yield from ("∂", *inner, "/∂", (node.variable, ATOM))
 
 
-def argument_pieces(node: Call) -> Iterable[Task]:
-    """The arguments of a call, with commas."""
-    for position, argument in enumerate(node.arguments):
+def sum_pieces(node: Sum) -> Iterable[Task]:
+    """`a + b - c`."""
+    for position, (minus, term) in enumerate(node.terms):
+        if position or minus:
+            yield (" - " if minus else " + ") if position else "-"
+        yield term, TERM
+
+
+def pointwise_pieces(node: Pointwise, sign: str) -> Iterable[Task]:
+    """The left one may be such a chain itself, but never a matrix product without brackets."""
+    chained = isinstance(node.left, Pointwise)
+    yield from ((node.left, TERM if chained else FACTOR), sign, (node.right, FACTOR))
+
+
+def separate(trees: Iterable[Node], between: str) -> Iterable[Task]:
+    """Trees with a sign or a comma between them."""
+    for position, tree in enumerate(trees):
         if position:
-            yield ", "
-        yield argument, SUM
+            yield between
+        yield tree, SUM
 
 
-def arithmetic_binds(node: Node) -> int:
-    """How tightly the sign of a node binds."""
-    match node:
-        case Sum() | Comparison() | Negative():
-            return SUM
-        case Product():
-            return TERM
-        case Power():
-            return FACTOR
-    return ATOM
-
-
-def declaration_text(statement: syntax.Declaration) -> str:
-    """`X : (n, d) symmetric`."""
-    sizes = ", ".join(map(str, statement.axes)) + ("," if len(statement.axes) == 1 else "")
-    return " ".join([f"{statement.name} : ({sizes})", *statement.assumptions])
-
-
-def pieces(node: Node) -> Iterable[Task]:
-    match node:
-        case Access():
-            yield node.name + _indices(node.indices)
-        case Call():
-            yield f"{node.function}{_indices(node.kept)}("
-            yield from argument_pieces(node)
-            yield ")" + _indices(node.subscript)
-        case _:
-            yield from arithmetic_pieces(node)
-
-
-# Matrix notation as text: what `notation/matrix_tree.py` reads.
-#
-# In: a surface tree of matrix notation. Out: a string, statements separated by newlines.
-# Invariant: as `text.py`, which writes what the notations share.
-
-
-def to_matrix_text(text: syntax.Text) -> str:
-    """The statements of a surface tree, one a line."""
-    return "\n".join(_statement_matrix_text(statement) for statement in text.statements)
-
-
-def _statement_matrix_text(statement: syntax.Declaration | Definition) -> str:
-    if isinstance(statement, syntax.Declaration):
-        return declaration_text(statement)
-    body = matrix_text(statement.expression)
-    return body if statement.name is None else f"{statement.name} = {body}"
-
-
-def matrix_text(root: Node) -> str:
-    """One expression.
-
-    >>> x = syntax.Name("x", (0, 0))
-    >>> matrix_text(syntax.Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0)))
-    "x'*x"
-    """
-    return rendered(root, _pieces, _binds)
-
-
-def _binds(node: Node) -> int:
-    match node:
-        case Pointwise():
-            return FACTOR if node.operator == ".^" else TERM
-        case Transpose():
-            return BASE
-    return arithmetic_binds(node)
-
-
-def _pieces(node: Node) -> Iterable[Task]:
-    match node:
-        case Transpose():
-            yield from ((node.operand, BASE), "'")
-        case Pointwise(operator=".^"):
-            yield from ((node.left, BASE), ".^", (node.right, ATOM))
-        case Pointwise():
-            # the left one may be such a chain itself, but never a matrix product without brackets
-            chained = isinstance(node.left, Pointwise)
-            yield from ((node.left, TERM if chained else FACTOR), node.operator)
-            yield node.right, FACTOR
-        case Call():
-            yield f"{node.function}("
-            yield from argument_pieces(node)
-            yield ")"
-        case _:
-            yield from arithmetic_pieces(node)
-
-
-def broken(line: str, width: int) -> list[str]:
+def break_line(line: str, width: int) -> list[str]:
     """A long right-hand side in several lines, each but the first beginning with an operator.
 
-    >>> broken("aaaa + bbbb*(c - d) - eeee", 14)
+    >>> break_line("aaaa + bbbb*(c - d) - eeee", 14)
     ['aaaa', '+ bbbb*(c - d)', '- eeee']
     """
     pieces = [line]

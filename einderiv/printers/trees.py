@@ -12,21 +12,24 @@ from fractions import Fraction
 from typing import cast
 
 from ..notations import Access, Call, Group, Index, Name, Node, Number, syntax
+from ..terms import COMPARISONS, ONE
 
 NOWHERE = (0, 0)
+_SYMBOL = {name: symbol for symbol, name in COMPARISONS.items()}
 
 
 def number_tree(value: Fraction) -> Node:
-    if value < 0:
-        return syntax.Negative(number_tree(-value), NOWHERE)
-    decimal = is_decimal(value)
-    if value.denominator == 1 or decimal:
-        return Number(value, NOWHERE)
-    parts = (
-        (False, Number(Fraction(value.numerator), NOWHERE)),
-        (True, Number(Fraction(value.denominator), NOWHERE)),
-    )
-    return syntax.Product(parts, NOWHERE)
+    """A number: `2`, `0.001`, `-1/3`."""
+    return fraction_tree([], [], value)
+
+
+def coefficient_trees(size: Fraction) -> tuple[list[Node], list[Node]]:
+    """A positive coefficient as factors above and below a fraction line, none for ones."""
+    if is_decimal(size):
+        return [Number(size, NOWHERE)], []
+    above: list[Node] = [Number(Fraction(size.numerator), NOWHERE)]
+    below: list[Node] = [Number(Fraction(size.denominator), NOWHERE)]
+    return above if size.numerator != 1 else [], below if size.denominator != 1 else []
 
 
 def is_decimal(value: Fraction) -> bool:
@@ -44,6 +47,16 @@ def call_tree(name: str, *arguments: Node) -> Node:
     return Call(name, None, tuple(arguments), None, NOWHERE, NOWHERE)
 
 
+def comparison_tree(name: str, left: Node, right: Node) -> Node:
+    """`a < b` for the function `less`."""
+    return syntax.Comparison(_SYMBOL[name], left, right, NOWHERE)
+
+
+def step_tree(condition: Node) -> Node:
+    """A comparison as a number: 1 if it holds, else 0."""
+    return call_tree("where", condition, number_tree(ONE), number_tree(Fraction(0)))
+
+
 def as_base(tree: Node) -> Node:
     """A tree that may stand in a power: brackets around anything but names, numbers and calls."""
     if isinstance(tree, Name | Number | Access | Call | Group):
@@ -56,7 +69,7 @@ def as_factor(tree: Node) -> Node:
     return tree if isinstance(tree, syntax.Power) else as_base(tree)
 
 
-def powered(tree: Node, exponent: Fraction) -> Node:
+def power_tree(tree: Node, exponent: Fraction) -> Node:
     if exponent == 1:
         return tree
     if exponent == Fraction(1, 2):
@@ -65,23 +78,12 @@ def powered(tree: Node, exponent: Fraction) -> Node:
     return syntax.Power(as_base(tree), as_base(shown), NOWHERE)
 
 
-def with_coefficient(coefficient: Fraction, tree: Node) -> Node:
-    return tree if coefficient == 1 else fraction_tree([tree], [], coefficient)
-
-
 def fraction_tree(above: list[Node], below: list[Node], coefficient: Fraction) -> Node:
     """above / below with a rational coefficient, signs in front."""
-    size = abs(coefficient)
-    if is_decimal(size):
-        above = [Number(size, NOWHERE), *above]
-    else:
-        if size.numerator != 1 or not above:
-            above = [Number(Fraction(size.numerator), NOWHERE), *above]
-        if size.denominator != 1:
-            below = [*below, Number(Fraction(size.denominator), NOWHERE)]
-    if len(above) == 1 and not below:
-        tree: Node = above[0]
-    else:
+    lead, last = coefficient_trees(abs(coefficient))
+    above, below = [*lead, *above] or [Number(ONE, NOWHERE)], [*below, *last]
+    tree = above[0]
+    if len(above) > 1 or below:
         factors = [(False, as_factor(f)) for f in above] + [(True, as_factor(f)) for f in below]
         tree = syntax.Product(tuple(factors), NOWHERE)
     if coefficient < 0:
@@ -110,6 +112,6 @@ def entry(name: str, names: Sequence[str]) -> Access | Name:
     return Access(name, tuple(Index(n, None, NOWHERE) for n in names), NOWHERE, NOWHERE)
 
 
-def as_node(partial: Partial) -> Node:
-    """A derivative where a surface tree is wanted; only the functions of this module print it."""
-    return cast(Node, partial)
+def partial(inner: Node, variable: Access | Name) -> Node:
+    """`∂inner/∂variable`: a derivative as a surface tree; only printers of this room know it."""
+    return cast(Node, Partial(inner, variable))

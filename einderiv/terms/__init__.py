@@ -20,7 +20,6 @@ from .canonical import (
     transpose,
     whole,
     with_children,
-    without_ones,
     zero,
 )
 from .expr import (
@@ -124,6 +123,5 @@ __all__ = [
     "whole",
     "with_children",
     "with_decimals_inside",
-    "without_ones",
     "zero",
 ]

@@ -18,7 +18,7 @@ from einderiv.cli.commands import main
 from einderiv.derivations.derivation import Derivation, to_aligned, to_html, to_ladder, words
 from einderiv.derivations.records import Line, Step
 from einderiv.printers.latex import matrix_latex
-from einderiv.printers.text import broken
+from einderiv.printers.text import break_line
 
 NETWORK = "h[i] = tanh(W[i,j]*x[j]); o[i] = tanh(V[i,j]*h[j]); L = (o[i] - t[i])*(o[i] - t[i])"
 
@@ -68,7 +68,7 @@ def test_ladder_keeps_within_the_width_of_a_terminal():
     ],
 )
 def test_long_line_is_cut_before_its_outermost_operators(line, width, parts):
-    assert broken(line, width) == parts
+    assert break_line(line, width) == parts
 
 
 # ------------------------------------------------------------ LaTeX

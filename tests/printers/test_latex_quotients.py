@@ -27,3 +27,14 @@ def test_entries_that_cancel_in_a_sum_leave_its_extent() -> None:
     e = ed.parse("sum[i]((x[i]/r)/x[i])")
     assert e.matrix() == "sum(ones(i))/r"
     assert ed.equal(ed.parse(e.matrix(), notation="matrix", shapes=e.variables), e)
+
+
+def test_a_matrix_sum_behind_a_fraction_keeps_its_brackets() -> None:
+    shown = (
+        ed.parse("x'*(A + A')*x/4", notation="matrix").explain("x", method="differential").latex()
+    )
+    assert r"\frac{1}{2} \left(A + {A}^{\mathsf{T}}\right) x" in shown
+    shown = (
+        ed.parse("(x'*A*x - b'*x)/2", notation="matrix").explain("x", method="differential").latex()
+    )
+    assert r"\frac{1}{2} \left({x}^{\mathsf{T}} A x - {b}^{\mathsf{T}} x\right)" in shown

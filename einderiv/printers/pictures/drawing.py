@@ -19,7 +19,7 @@ import numpy as np
 
 from ...errors import BackendError
 from ...programs import Array
-from ..text import broken
+from ..text import break_line
 from .graph import GREY, INK, STYLES, Graph, Node
 from .layout import Places, Point, Size, layer_places, network_places
 
@@ -198,7 +198,9 @@ def _caption_lines(text: str) -> list[str]:
     """Up to three lines for the caption."""
     lines: list[str] = []
     for line in text.split("\n"):
-        for part in broken(line, _CAPTION):  # before operators, and within words only if it must be
+        for part in break_line(
+            line, _CAPTION
+        ):  # before operators, and within words only if it must be
             lines += [part[k : k + _CAPTION] for k in range(0, len(part), _CAPTION)]
     if len(lines) > 3:
         lines = [*lines[:2], f"{lines[2][: _CAPTION - 1]}…"]

@@ -117,7 +117,7 @@ def _product(
     factors, dims = _factors(term, counts)
     output = tuple(range(term.rank))
     factors = arranged_factors(factors, output)
-    letters = Letters(hints, term, set())
+    letters = Letters(hints)
     letters.dims.update(zip(names, term.shape, strict=True))
     named: dict[Label, str] = dict(zip(output, names, strict=True))
     for label in (x for factor in factors for x in factor.labels):
@@ -311,8 +311,8 @@ def _letters(
     axes: dict[Expr, tuple[str, ...]] = {ordered[-1]: names}
     found: dict[Expr, dict[int, str]] = {}
     for term in reversed(ordered):
-        scope = Letters(hints, term, set())
-        own = axes.get(term) or scope.axis_letters(term)
+        scope = Letters(hints)
+        own = axes.get(term) or scope.letters(term.shape, ())
         if not isinstance(term, Contraction):
             found[term] = {}
             if isinstance(term, Sum | Map):
