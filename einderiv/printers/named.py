@@ -682,7 +682,7 @@ class Unfolder:
         if node in self.lets and node is not self.root:
             return Leaf(self.lets[node], place.names)
         match node:
-            case Sum():
+            case Sum() if node.children or self.apart:
                 return (yield from self._sum(place, node))
             case Contraction():
                 return (yield from self._product(place, node, ONE))

@@ -166,6 +166,8 @@ class TreeWriter:
                 return entry("delta", raw.names)
             case Ones():
                 return entry("ones", raw.names)
+            case Sum():  # of nothing
+                return entry("zeros", raw.names) if raw.names else number_tree(Fraction(0))
             case Map():
                 return Name(term.function, NOWHERE)
             case Apply():
