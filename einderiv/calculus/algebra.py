@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from ..terms import (
     COMPARISON_NAMES,
+    ELEMENTWISE,
     Apply,
     Contraction,
     Expr,
@@ -36,14 +37,6 @@ from ..terms import (
 
 Rule = Callable[[Expr], Expr | None]
 
-_AT_ZERO = {  # f(0), exactly
-    **dict.fromkeys(("exp", "cos", "cosh", "erfc"), Fraction(1)),
-    **dict.fromkeys(
-        ("sin", "tan", "asin", "atan", "sinh", "tanh", "expm1", "log1p", "erf"), Fraction(0)
-    ),
-    **dict.fromkeys(("abs", "sign", "relu", "step", "sqrt"), Fraction(0)),
-    "sigmoid": Fraction(1, 2),
-}
 _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "lt": Fraction.__lt__,
     "le": Fraction.__le__,
@@ -58,8 +51,9 @@ def known_value(node: Expr) -> Expr | None:
     """exp(0) -> 1, log(1) -> 0, 2 < 3 -> 1, and their kin."""
     if not isinstance(node, Map) or not node.children:
         return None
-    if len(node.children) == 1 and is_zero(node.children[0]) and node.function in _AT_ZERO:
-        return broadcast(literal(_AT_ZERO[node.function]), node.shape)
+    at_zero = ELEMENTWISE[node.function].at_zero
+    if at_zero is not None and is_zero(node.children[0]):
+        return broadcast(literal(at_zero), node.shape)
     if node.function == "log" and node.children[0] is literal(1):
         return literal(0)
     if node.function in _COMPARE:
@@ -108,6 +102,22 @@ def diagonal_inside(node: Expr) -> Expr | None:
             operands, inputs = list(node.children), list(node.inputs)
             operands[place], inputs[place] = diagonal, distinct
             return contract(operands, inputs, node.output)
+    return None
+
+
+def trace_of_dexpm(node: Expr) -> Expr | None:
+    """dexpm(A)_iikl, summed over i, -> exp(A)_lk: all factors of the product rule commute under the trace."""
+    if not isinstance(node, Contraction):
+        return None
+    for place, (operand, labels) in enumerate(zip(node.children, node.inputs, strict=True)):
+        if isinstance(operand, Apply) and operand.function == "dexpm":
+            *batch, i, j, k, l = labels
+            elsewhere = [x for own in (*node.inputs, node.output) for x in own].count(i) > 2
+            if i == j and not elsewhere:
+                operands, inputs = list(node.children), list(node.inputs)
+                operands[place] = whole("expm", operand.children[0])
+                inputs[place] = (*batch, l, k)
+                return contract(operands, inputs, node.output)
     return None
 
 
@@ -221,6 +231,7 @@ ALGEBRA: tuple[Rule, ...] = (
     inverse_functions,
     inverse_of_multiple,
     diagonal_inside,
+    trace_of_dexpm,
     choice,
     guarded_product,
 )

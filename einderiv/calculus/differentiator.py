@@ -34,9 +34,10 @@ from ..terms import (
     literal,
     postorder,
     scale,
+    whole,
     zero,
 )
-from .rules import Placed, derivative_of, differential_of, instantiate, scalar_rule
+from .rules import Placed, adjoint_of, derivative_of, differential_of, instantiate, scalar_rule
 
 
 def gradient(expr: Expr, variables: Sequence[Variable]) -> dict[Variable, Expr]:
@@ -170,6 +171,8 @@ def _transposed_differential(function: str) -> tuple[Expr, Variable, Variable]:
     """The linear map from the result's cotangent g to the argument's, as a term in A and g."""
     differential, argument, tangent = differential_of(function)
     g = Variable("g", differential.shape)
+    if WHOLE[function].adjoint:
+        return adjoint_of(function, g), argument, g
     # the differential is linear in dA, so its adjoint for the seed g no longer depends on dA
     return sweep(differential, [tangent], g, 0)[tangent], argument, g
 
@@ -235,8 +238,10 @@ def _tangent(node: Expr, moved: Mapping[Expr, Expr]) -> Expr:
                     terms.append((1, term))
             return add(terms, node.shape)
         case Apply():
-            rule, argument, tangent = differential_of(node.function)
             (child,) = node.children
+            if WHOLE[node.function].adjoint:  # linear
+                return whole(node.function, moved[child], node.width)
+            rule, argument, tangent = differential_of(node.function)
             wide, batch_rank = _core(node)
             batch = tuple(range(batch_rank))
             places = {argument: Placed(child, batch), tangent: Placed(moved[child], batch)}

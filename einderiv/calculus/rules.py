@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from ..errors import DerivativeError
 from ..notations import elaborate
 from ..terms import (
     ELEMENTWISE,
@@ -26,6 +27,7 @@ from ..terms import (
     Literal,
     Map,
     Ones,
+    Shape,
     Subscript,
     Sum,
     Variable,
@@ -59,13 +61,27 @@ def derivative_of(function: str, position: int) -> Expr | None:
 def differential_of(function: str) -> tuple[Expr, Variable, Variable]:
     """The differential of a whole row, its argument A and dA as variables."""
     row = WHOLE[function]
+    if not row.differential:
+        raise DerivativeError(
+            f"{function} has no derivative here",
+            facts=[f"the table of functions has no differential for {function}"],
+            hint="keep the variable out of its argument, or ask for a derivative of lower order",
+        )
     name = row.arguments[0]
     axes = ("n",) * (2 if row.matrix else 1)
     term = _read(row.differential, {name: axes, f"d{name}": axes})
     return term, Variable(name, axes), Variable(f"d{name}", axes)
 
 
-def _read(text: str, shapes: Mapping[str, tuple[str, ...]]) -> Expr:
+@cache
+def adjoint_of(function: str, cotangent: Variable) -> Expr:
+    """What a whole row's differential gives back to its argument for a cotangent of its result."""
+    row = WHOLE[function]
+    axes = ("n",) * (2 if row.matrix else 1)
+    return _read(row.adjoint, {row.arguments[0]: axes, cotangent.name: cotangent.shape})
+
+
+def _read(text: str, shapes: Mapping[str, Shape]) -> Expr:
     from ..notations import parse_index
 
     return elaborate(parse_index(text), shapes).term

@@ -13,11 +13,18 @@ from fractions import Fraction
 from math import inf, isinf, nextafter
 
 from ..terms import (
+    ANY,
+    ELEMENTWISE,
+    NONNEGATIVE,
+    SIGNED_UNIT,
+    UNIT,
+    WHOLE,
     Apply,
     Contraction,
     Delta,
     Expr,
     Extent,
+    Interval,
     Literal,
     Map,
     Ones,
@@ -29,51 +36,7 @@ from ..terms import (
     sums_a_label,
 )
 
-Interval = tuple[float, float]
 Atom = tuple[Expr, Subscript]  # a term, and which axes of the sum it stands at
-
-ANY: Interval = (-inf, inf)
-NONNEGATIVE: Interval = (0.0, inf)
-UNIT: Interval = (0.0, 1.0)
-SIGNED_UNIT: Interval = (-1.0, 1.0)
-
-# What a function of real entries lies in, whatever its arguments.
-RANGES: dict[str, Interval] = {
-    "exp": NONNEGATIVE,
-    "expm1": (-1.0, inf),
-    "sqrt": NONNEGATIVE,
-    "sin": SIGNED_UNIT,
-    "cos": SIGNED_UNIT,
-    "asin": (-1.6, 1.6),
-    "acos": (0.0, 3.2),
-    "atan": (-1.6, 1.6),
-    "atan2": (-3.2, 3.2),
-    "cosh": (1.0, inf),
-    "tanh": SIGNED_UNIT,
-    "sigmoid": UNIT,
-    "softplus": NONNEGATIVE,
-    "relu": NONNEGATIVE,
-    "erf": SIGNED_UNIT,
-    "erfc": (0.0, 2.0),
-    "abs": NONNEGATIVE,
-    "sign": SIGNED_UNIT,
-    "step": UNIT,
-    "lt": UNIT,
-    "le": UNIT,
-    "gt": UNIT,
-    "ge": UNIT,
-    "eq": UNIT,
-    "ne": UNIT,
-    "pi": (3.0, 4.0),
-    "softmax": UNIT,
-    "logsoftmax": (-inf, 0.0),
-}
-# Functions that keep the order of their argument and the sign of it.
-ODD_AND_RISING = frozenset({"expm1", "log1p", "sinh", "tanh", "asin", "atan", "erf", "sign", "tan"})
-# Functions of several entries that lie between the least and the largest of them.
-BETWEEN = frozenset({"max", "min"})
-# Functions of the last axes that are not negative where the entries are not.
-KEEP_SIGN = frozenset({"prod", "prodexcept", "tril"})
 
 _SLACK = Fraction(1, 10**12)  # three terms that cancel, as 1 - 2u + u^2, may come out below 0
 _POWERS = 8  # higher powers of a bounded term: only the sign is kept
@@ -208,8 +171,9 @@ def _of_map(node: Map, children: list[Interval]) -> Interval:
         if base is not node and isinstance(node.children[1], Literal):
             return _power(own, exponent)
         return NONNEGATIVE if own[0] >= 0 else ANY
-    known = RANGES.get(node.function, ANY)
-    if node.function in ODD_AND_RISING:
+    row = ELEMENTWISE[node.function]
+    known = row.range
+    if row.rising:
         low, high = children[0]
         return _meet(known, (0.0 if low >= 0 else -inf, 0.0 if high <= 0 else inf))
     if node.function == "relu":
@@ -225,13 +189,12 @@ def _of_map(node: Map, children: list[Interval]) -> Interval:
 
 
 def _of_apply(node: Apply, children: list[Interval]) -> Interval:
-    if node.function in RANGES:
-        return RANGES[node.function]
-    if node.function in BETWEEN:
+    if node.function == "eps":
+        return SIGNED_UNIT
+    row = WHOLE[node.function]
+    if row.between:
         return children[0]
-    if node.function in KEEP_SIGN and children and children[0][0] >= 0:
-        return NONNEGATIVE
-    return ANY
+    return NONNEGATIVE if row.keeps_sign and children[0][0] >= 0 else row.range
 
 
 def _meet(first: Interval, second: Interval) -> Interval:

@@ -7,6 +7,7 @@ traceback, and nothing binary on a terminal.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import numpy as np
 
 from .. import __version__
 from ..checking import check, read_expression
-from ..derivations import METHODS, Derivation
+from ..derivations import METHODS
 from ..errors import DataError, EinderivError, NotationError, NotMatrixFormError
 from ..expressions import Expression, compile, parse
 from ..notations import read_subscripts
@@ -42,7 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # θ on an ASCII terminal is \u03b8, not a crash
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _run_command(list(sys.argv[1:] if arguments is None else arguments))
+        code = 0
+        try:
+            words = list(sys.argv[1:] if arguments is None else arguments)
+            with commands.make_context("einderiv", words) as context:
+                commands.invoke(context)
+        except click.exceptions.Exit as done:
+            code = done.exit_code
         if sys.stdout is not None:  # it is None if the shell closed it
             sys.stdout.flush()
         return code
@@ -55,39 +63,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = error.ctx.command_path if error.ctx else "einderiv"
         dash = "; an EXPR that begins with - stands after --"
         advice = f"see {command} --help{dash if isinstance(error, click.NoSuchOption) else ''}"
-        return _refuse(f"UsageError: {error.format_message()}\n  {advice}")
+        message = f"UsageError: {error.format_message()}\n  {advice}"
     except EinderivError as error:
-        return _refuse(f"{type(error).__name__}: {error}")
+        message = f"{type(error).__name__}: {error}"
     except MemoryError as error:
-        return _refuse(f"ResourceLimitError: not enough memory: {error}")
+        message = f"ResourceLimitError: not enough memory: {error}"
     except OSError as error:
         _discard_output()
-        return _refuse(f"DataError: cannot write the output: {error.strerror or error}")
+        message = f"DataError: cannot write the output: {error.strerror or error}"
     except Exception as error:
-        return _refuse(_bug(error))
-
-
-def _run_command(arguments: list[str]) -> int:
-    try:
-        with commands.make_context("einderiv", arguments) as context:
-            commands.invoke(context)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    return 0
-
-
-def _refuse(message: str) -> int:
+        *_, place = traceback.extract_tb(error.__traceback__)
+        kind, where = type(error).__name__, f"{place.filename}:{place.lineno}"
+        advice = "this is a bug in einderiv, please report it with the expression"
+        message = f"InternalError: {kind}: {error} at {where}\n  {advice}"
     if sys.stderr is not None:
         print(message, file=sys.stderr)
     return 2
-
-
-def _bug(error: Exception) -> str:
-    """One message for what should not happen, with the place a report needs."""
-    *_, place = traceback.extract_tb(error.__traceback__)
-    kind = type(error).__name__
-    advice = "this is a bug in einderiv, please report it with the expression"
-    return f"InternalError: {kind}: {error} at {place.filename}:{place.lineno}\n  {advice}"
 
 
 def _discard_output() -> None:
@@ -96,9 +87,6 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # not a file of the system: nothing to close
         pass
-
-
-# ------------------------------------------------------------ arguments
 
 
 class _Commands(click.Group):
@@ -115,8 +103,55 @@ class _Commands(click.Group):
         return list(self.commands)
 
 
-def _expression_options(command: Callable[..., None]) -> Callable[..., None]:
-    """EXPR and what says how to read and to differentiate it."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """EXPR, and what says how to read and to differentiate it."""
+
+    text: str
+    wrt: tuple[str, ...]
+    order: int | None
+    layout: str | None
+    shapes: str | None
+    assume: tuple[str, ...]
+    notation: str
+    operands: str | None
+
+    def expression(self) -> Expression:
+        """The expression itself."""
+        names = [name.strip() for name in (self.operands or "").split(",")]
+        return parse(
+            _program_text(self.text),
+            self.notation,
+            operands=None if self.operands is None else names,
+            shapes=_declarations(self.shapes or ""),
+            assume=_assumptions(self.assume),
+        )
+
+    def answer(self) -> tuple[Expression, Expression]:
+        """The expression and its derivative; without --wrt the expression, simplified."""
+        if not self.wrt and (self.order is not None or self.layout is not None):
+            option = "--order" if self.order is not None else "--layout"
+            raise click.UsageError(f"{option} needs --wrt", click.get_current_context())
+        expression = self.expression()
+        if not self.wrt:
+            return expression, expression.simplify()
+        layout = self.layout or "numerator"
+        return expression, expression.diff(*self.wrt, order=self.times, layout=layout)
+
+    @property
+    def times(self) -> int:
+        """How often to differentiate by each --wrt."""
+        return 1 if self.order is None else self.order
+
+
+def _asks(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a `Question`, which is its first argument."""
+
+    @functools.wraps(command)
+    def ask(**options: Any) -> None:
+        question = Question(*map(options.pop, Question.__match_args__))
+        command(question, **options)
+
     options = (
         click.argument("text", metavar="EXPR"),
         click.option(
@@ -150,35 +185,8 @@ def _expression_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
     )
     for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _read(
-    text: str, shapes: str | None, assume: Sequence[str], notation: str, operands: str | None
-) -> Expression:
-    """The expression of a command line."""
-    return parse(
-        _program_text(text),
-        notation,
-        operands=None if operands is None else [name.strip() for name in operands.split(",")],
-        shapes=_declarations(shapes or ""),
-        assume=_assumptions(assume),
-    )
-
-
-def _derivative(
-    text: str, wrt: Sequence[str], order: int | None, layout: str | None, **options: Any
-) -> tuple[Expression, Expression]:
-    """The expression of a command line and its derivative; without --wrt the expression, simplified."""
-    if not wrt and (order is not None or layout is not None):
-        option = "--order" if order is not None else "--layout"
-        raise click.UsageError(f"{option} needs --wrt", click.get_current_context())
-    expression = _read(text, **options)
-    if not wrt:
-        return expression, expression.simplify()
-    order = 1 if order is None else order
-    return expression, expression.diff(*wrt, order=order, layout=layout or "numerator")
+        ask = option(ask)
+    return ask
 
 
 def _program_text(text: str) -> str:
@@ -216,8 +224,7 @@ def _declarations(text: str) -> dict[str, tuple[str | int, ...]]:
     while text[start:].strip():
         found = _DECLARATION.match(text, start)
         if found is None or found[1] in shapes:
-            name = re.compile(r"\s*").match(text, start)
-            at = name.end() if name else start
+            at = len(text) - len(text[start:].lstrip())
             raise NotationError(
                 f"{found[1]} is declared twice" if found else "--shapes cannot be read here",
                 source=text,
@@ -283,7 +290,7 @@ def commands() -> None:
 
 
 @commands.command("diff")
-@_expression_options
+@_asks
 @click.option(
     "--to",
     type=click.Choice(["index", "matrix", "latex", "einsum", *TARGETS, "dot", "png", "json"]),
@@ -291,49 +298,37 @@ def commands() -> None:
     "matrix notation the other way round).",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --to json.")
-def diff_command(text: str, to: str | None, as_json: bool, **options: Any) -> None:
+def diff_command(question: Question, to: str | None, as_json: bool) -> None:
     """Print the derivative of EXPR; without --wrt EXPR itself, simplified.
 
     \b
     einderiv diff "x[i]*Q[i,j]*x[j]" --wrt x --order 2 --assume "Q symmetric"
     einderiv diff "A[i,j]*x[j]" --wrt x --layout denominator --to latex
     """
-    expression, result = _derivative(text, **options)
+    expression, result = question.answer()
     if as_json or to == "json":
-        print(json.dumps(_facts(expression, result, **options), ensure_ascii=False))
+        print(json.dumps(_facts(question, expression, result), ensure_ascii=False))
     elif to in ("dot", "png"):
         _write_picture(result.draw(), to)
     elif to in TARGETS:
-        print(_code_text(expression, result, to, **options))
+        print(_code_text(question, expression, result, to))
     elif to is None:
-        print(_both_forms(result, options["notation"], options["layout"]))
-    else:
-        forms: dict[str, Callable[[Expression], str]] = {
-            "index": str,
-            "latex": Expression.latex,
-            "einsum": lambda e: str(e.einsum()),
-            "matrix": lambda e: e.matrix(options["layout"]),
-        }
-        print(forms[to](result))
+        print(_both_forms(question, result))
+    elif to == "matrix":
+        print(result.matrix(question.layout))
+    else:  # index, latex, einsum
+        print(str(result) if to == "index" else getattr(result, to)())
 
 
-def _code_text(
-    expression: Expression,
-    result: Expression,
-    target: str,
-    wrt: Sequence[str],
-    order: int | None,
-    layout: str | None,
-    notation: str,
-    **_: object,
-) -> str:
+def _code_text(question: Question, expression: Expression, result: Expression, target: str) -> str:
     """The derivative as a function whose docstring names what was differentiated by what."""
     hints = result._context
-    form = _matrix_or_none(expression, None) if notation == "matrix" else None
+    form = _matrix_or_none(expression, None) if question.notation == "matrix" else None
     text = (form or str(expression)).splitlines()[-1]
-    names = tuple(name.partition("[")[0].strip() for name in wrt for _ in range(order or 1))
+    times = question.order or 1
+    names = tuple(x.partition("[")[0].strip() for x in question.wrt for _ in range(times))
     of = hints.name or (text if len(text) <= _LONG else "the expression")
-    origin = Origin(len(names), names, of, layout == "denominator")
+    origin = Origin(len(names), names, of, question.layout == "denominator")
     return function_code(result, hints, target, "f", False, origin).rstrip("\n")
 
 
@@ -344,42 +339,36 @@ def _matrix_or_none(result: Expression, layout: str | None) -> str | None:
         return None
 
 
-def _both_forms(result: Expression, notation: str, layout: str | None) -> str:
+def _both_forms(question: Question, result: Expression) -> str:
     """The form in the notation of the question, the other one as a comment under it."""
+    index = str(result)
     try:
-        matrix = result.matrix(layout)
+        matrix = result.matrix(question.layout)
     except NotMatrixFormError as error:
         near = error.hint or ""
-        return f"{result}\n# {near}" if near.startswith("nearest") else str(result)
-    first, second = (matrix, str(result)) if notation == "matrix" else (str(result), matrix)
-    other = "index" if notation == "matrix" else "matrix"
-    return f"{first}\n# {other}: {'; '.join(second.splitlines())}"
+        return f"{index}\n# {near}" if near.startswith("nearest") else index
+    if question.notation == "matrix":
+        return f"{matrix}\n# index: {'; '.join(index.splitlines())}"
+    return f"{index}\n# matrix: {'; '.join(matrix.splitlines())}"
 
 
-def _facts(
-    expression: Expression,
-    result: Expression,
-    wrt: Sequence[str],
-    order: int | None,
-    layout: str | None,
-    **_: object,
-) -> dict[str, object]:
+def _facts(question: Question, expression: Expression, result: Expression) -> dict[str, object]:
     return {
         "expression": str(expression),
-        "wrt": list(wrt),
-        "order": (1 if order is None else order) if wrt else 0,
-        "layout": layout or "numerator",
+        "wrt": list(question.wrt),
+        "order": question.times if question.wrt else 0,
+        "layout": question.layout or "numerator",
         "index": str(result),
         "latex": result.latex(),
-        "matrix": _matrix_or_none(result, layout),
+        "matrix": _matrix_or_none(result, question.layout),
         "indices": list(result.indices),
-        "shape": [dim if isinstance(dim, int) else str(dim) for dim in result.shape],
+        "shape": list(result.shape),
         "variables": {name: list(shape) for name, shape in result.variables.items()},
     }
 
 
 @commands.command("run")
-@_expression_options
+@_asks
 @click.option(
     "--data",
     multiple=True,
@@ -396,12 +385,7 @@ def _facts(
     help="Print one JSON object: shape, dtype, value (complex as [re, im]).",
 )
 def run_command(
-    text: str,
-    data: Sequence[str],
-    size: Sequence[str],
-    out: str | None,
-    as_json: bool,
-    **options: Any,
+    question: Question, data: Sequence[str], size: Sequence[str], out: str | None, as_json: bool
 ) -> None:
     """Evaluate EXPR, or its derivative, on arrays.
 
@@ -412,7 +396,7 @@ def run_command(
     """
     if out is not None:
         format_of(out, "write")  # before anything is computed
-    _, result = _derivative(text, **options)
+    _, result = question.answer()
     arrays = read_arrays(data, result.variables)
     value = np.asarray(result(arrays, sizes=_sizes(size)))
     if out is not None:
@@ -489,7 +473,7 @@ def demo_command() -> None:
 
 
 @commands.command("check")
-@_expression_options
+@_asks
 @click.option(
     "--claim",
     required=True,
@@ -502,19 +486,7 @@ def demo_command() -> None:
     help="The notation of the claim; without it index, matrix and LaTeX are tried.",
 )
 @click.option("--to", type=click.Choice(["text", "json"]), default="text", help="What to print.")
-@click.pass_context
-def check_command(
-    context: click.Context,
-    /,
-    text: str,
-    claim: str,
-    claim_notation: str | None,
-    to: str,
-    wrt: Sequence[str],
-    order: int | None,
-    layout: str | None,
-    **options: Any,
-) -> None:
+def check_command(question: Question, claim: str, claim_notation: str | None, to: str) -> None:
     """Say whether a claimed derivative of EXPR is right, and what is the matter with it if not.
 
     \b
@@ -525,34 +497,26 @@ def check_command(
     Without --notation the notations are tried for EXPR, too. Exit codes: 0 the claim is correct as it
     stands, 1 it is not (also if it is correct up to layout, that is, transposed), 2 bad input.
     """
-    if not wrt:
+    context = click.get_current_context()
+    if not question.wrt:
         raise click.UsageError("check needs --wrt", context)
     source = context.get_parameter_source("notation")
-    if source == click.core.ParameterSource.DEFAULT and options["operands"] is None:
+    if source == click.core.ParameterSource.DEFAULT and question.operands is None:
         expression = read_expression(
-            _program_text(text),
-            _declarations(options["shapes"] or ""),
-            _assumptions(options["assume"]),
+            _program_text(question.text),
+            _declarations(question.shapes or ""),
+            _assumptions(question.assume),
         )
     else:
-        expression = _read(text, **options)
-    verdict = check(
-        expression,
-        wrt,
-        _program_text(claim),
-        claim_notation,
-        order=1 if order is None else order,
-        layout=layout,
-    )
-    if to == "json":
-        print(json.dumps(verdict.facts(), ensure_ascii=False))
-    else:
-        print(verdict)
+        expression = question.expression()
+    options: dict[str, Any] = {"order": question.times, "layout": question.layout}
+    verdict = check(expression, question.wrt, _program_text(claim), claim_notation, **options)
+    print(json.dumps(verdict.facts(), ensure_ascii=False) if to == "json" else verdict)
     context.exit(0 if verdict.correct else 1)
 
 
 @commands.command("draw")
-@_expression_options
+@_asks
 @click.option(
     "--what",
     type=click.Choice(["network", "graph", "spy", "plan"]),
@@ -567,12 +531,7 @@ def check_command(
 @click.option("--size", multiple=True, metavar="n=5", help="An extent, for --what spy.")
 @click.option("--out", metavar="FILE", help="Write to .dot, .txt, .svg or .png.")
 def draw_command(
-    text: str,
-    what: str | None,
-    to: str | None,
-    size: Sequence[str],
-    out: str | None,
-    **options: Any,
+    question: Question, what: str | None, to: str | None, size: Sequence[str], out: str | None
 ) -> None:
     """Draw EXPR, or its derivative.
 
@@ -583,8 +542,8 @@ def draw_command(
     """
     if size and what != "spy":
         raise click.UsageError("--size needs --what spy", click.get_current_context())
-    expression, result = _derivative(text, **options)
-    chosen = result if options["wrt"] else expression
+    expression, result = question.answer()
+    chosen = result if question.wrt else expression
     picture: Drawn
     if what == "spy":
         picture = chosen.spy(_sizes(size))
@@ -615,7 +574,7 @@ def _write_picture(picture: Drawn, to: str | None = None, out: str | None = None
 
 
 @commands.command("explain")
-@_expression_options
+@_asks
 @click.option(
     "--method",
     type=click.Choice(list(METHODS)),
@@ -628,33 +587,18 @@ def _write_picture(picture: Drawn, to: str | None = None, out: str | None = None
     default="text",
     help="What to print (text).",
 )
-@click.pass_context
-def explain_command(
-    context: click.Context,
-    /,
-    text: str,
-    method: str,
-    to: str,
-    wrt: Sequence[str],
-    order: int | None,
-    layout: str | None,
-    **options: Any,
-) -> None:
+def explain_command(question: Question, method: str, to: str) -> None:
     """Print why the derivative of EXPR is what it is, step by step.
 
     \b
     einderiv explain "J = (X[a,b]*th[b]-Y[a])*(X[a,c]*th[c]-Y[a])/n" --wrt "th[d]"
     einderiv explain "logdet(A)" --wrt A --to latex
     """
-    if len(wrt) != 1:
+    context = click.get_current_context()
+    if len(question.wrt) != 1:
         raise click.UsageError("explain needs --wrt once", context)
-    if order is not None:
+    if question.order is not None:
         raise click.UsageError("explain takes no --order: explain a first derivative", context)
-    expression = _read(text, **options)
-    derivation = expression.explain(wrt[0], method=method, layout=layout or "numerator")
-    forms: dict[str, Callable[[Derivation], str]] = {
-        "text": str,
-        "latex": Derivation.latex,
-        "html": Derivation.html,
-    }
-    print(forms[to](derivation))
+    layout = question.layout or "numerator"
+    derivation = question.expression().explain(question.wrt[0], method=method, layout=layout)
+    print(derivation if to == "text" else getattr(derivation, to)())

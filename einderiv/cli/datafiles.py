@@ -56,38 +56,28 @@ def _arrays(item: str, wanted: Collection[str]) -> dict[str, Array]:
     suffix = format_of(item, "read")
     if suffix == ".npy":
         raise DataError(f"{item} holds an array without a name", hint=f"name it: --data X={item}")
-    if suffix == ".csv":
-        table = read_table(item)
-        return {name: table.column(name) for name in _wanted_names(item, table.header(), wanted)}
-    with _open_arrays(item, suffix) as loaded:
-        return {
-            name: np.asarray(loaded[name]) for name in _wanted_names(item, loaded.files, wanted)
-        }
-
-
-def _wanted_names(item: str, names: Sequence[str], wanted: Collection[str]) -> list[str]:
-    """Those of a file's names that are wanted."""
-    chosen = [name for name in names if name in wanted]
-    if not chosen:
-        raise DataError(
-            f"{item} has no array that is needed",
-            facts=[
-                f"it has {_some(names) or 'no names'}",
-                f"the expression has {_some(wanted) or 'no tensors'}",
-            ],
-            hint=f"name what it holds: --data X={item}, or drop it",
-        )
-    return chosen
+    with _open(item, suffix) as loaded:
+        names = loaded.header() if isinstance(loaded, Table) else loaded.files
+        chosen = [name for name in names if name in wanted]
+        if not chosen:
+            raise DataError(
+                f"{item} has no array that is needed",
+                facts=[
+                    f"it has {_some(names) or 'no names'}",
+                    f"the expression has {_some(wanted) or 'no tensors'}",
+                ],
+                hint=f"name what it holds: --data X={item}, or drop it",
+            )
+        return {name: np.asarray(loaded[name]) for name in chosen}
 
 
 def _one_array(name: str, text: str) -> Array:
     number = _number(text)
     if number is not None:
         return np.asarray(number)
-    suffix = format_of(text, "read")
-    if suffix == ".csv":
-        return read_table(text).array()
-    with _open_arrays(text, suffix) as loaded:
+    with _open(text, format_of(text, "read")) as loaded:
+        if isinstance(loaded, Table):
+            return loaded.array()
         if isinstance(loaded, np.ndarray):
             return loaded
         if name not in loaded and len(loaded) != 1:
@@ -100,9 +90,12 @@ def _one_array(name: str, text: str) -> Array:
 
 
 @contextmanager
-def _open_arrays(path: str, suffix: str) -> Iterator[Any]:
-    """What numpy.load makes of a file; whatever goes wrong in reading is a DataError."""
+def _open(path: str, suffix: str) -> Iterator[Any]:
+    """A table, or what numpy.load makes of a file; whatever goes wrong in reading is a DataError."""
     try:
+        if suffix == ".csv":
+            yield table_of(Path(path).read_text(encoding="utf-8-sig"), path)
+            return
         with open(path, "rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray) != (suffix == ".npy"):
@@ -115,6 +108,11 @@ def _open_arrays(path: str, suffix: str) -> Iterator[Any]:
         raise
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        facts = [str(error)]
+        raise DataError(
+            f"{path} is no text in UTF-8", facts=facts, hint="save it as UTF-8"
+        ) from None
     except Exception as error:  # numpy has a dozen kinds for damaged files
         raise DataError(
             f"cannot read {path}",
@@ -123,9 +121,6 @@ def _open_arrays(path: str, suffix: str) -> Iterator[Any]:
             ],
             hint="save it again with numpy.savez or numpy.save, as an array of numbers",
         ) from error
-
-
-# ------------------------------------------------------------ tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +144,7 @@ class Table:
             )
         return self.names
 
-    def column(self, name: str) -> Array:
-        """One column as a vector."""
+    def __getitem__(self, name: str) -> Array:
         return self._numbers(self.names.index(name))
 
     def array(self) -> Array:
@@ -169,19 +163,6 @@ class Table:
                 hint="write a number such as 2.5 (or nan), separate cells by commas",
             )
         return np.array(numbers, float)
-
-
-def read_table(path: str) -> Table:
-    """The table in a .csv file; empty lines and lines that start with # are skipped."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is no text in UTF-8", facts=[str(error)], hint="save it as UTF-8"
-        ) from None
-    return table_of(text, path)
 
 
 def table_of(text: str, place: str) -> Table:
@@ -227,9 +208,6 @@ def _number(text: str) -> float | None:
         return None if "_" in text else float(text)
     except ValueError:
         return None
-
-
-# ------------------------------------------------------------ writing
 
 
 def write_array(path: str, array: Array, comment: str = "") -> None:

@@ -67,6 +67,7 @@ from ..terms import (
     Map,
     Sum,
     Variable,
+    core_ranks,
     dependents,
     is_zero,
     literal,
@@ -83,7 +84,9 @@ ONE = Fraction(1)
 _UNIT = Form()
 PENDING = "d"  # d(...), not carried out yet
 _CONTEXT = "?"  # an extent that the context says
-_NUMBERS = ("tr", "sum", "det", "logdet", "norm2", "norm1", "logsumexp", "prod", "mean")
+_NUMBERS = {"tr", "sum", "mean", "norm1", "norm2"}.union(
+    row.name for row in WHOLE.values() if not core_ranks(row.signature)[1]
+) - {"max", "min"}
 _SIZED = ("eye", "ones", "zeros")  # their arguments are extents
 _OF_TRANSPOSES = ("sum", "tr", "norm2")  # they are the same of U and U'
 _MOVED = "~"  # the differential of a row's argument: sorts behind all names, so it ends traces

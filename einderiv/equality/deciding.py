@@ -25,6 +25,7 @@ from ..calculus import expand, simplify
 from ..errors import DataError, EinderivError
 from ..programs import Executable
 from ..terms import (
+    WHOLE,
     Apply,
     Contraction,
     Expr,
@@ -39,8 +40,8 @@ from ..terms import (
     substituted,
     symbolic_extents,
 )
-from .digits import context
-from .evaluating import RATIONAL, Evaluator, Modular, PoleError, Precise, TooLargeError
+from .digits import PoleError, context
+from .evaluating import Evaluator, Modular, Precise, TooLargeError
 from .points import (
     Array,
     Sizes,
@@ -254,7 +255,7 @@ def _degree(terms: Sequence[Expr], at: Evaluator) -> int:
                 return 4 + top + bottom, 4 + top + bottom
             case Apply() if node.children:
                 size = at.known[node.children[0]].size
-                if node.function not in RATIONAL:
+                if not WHOLE[node.function].rational:
                     unknown += size
                 return size * (top + bottom + 4), size * (top + bottom + 4)
         return 0, 0

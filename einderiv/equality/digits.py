@@ -12,6 +12,8 @@ from decimal import Context, Decimal, getcontext, localcontext
 from functools import partial
 from typing import Any
 
+from ..terms import ELEMENTWISE
+
 NAN = Decimal("NaN")
 _GUARD = 10
 _LARGEST = 200  # decimal places before the point: mpmath needs as many more for an angle ...
@@ -19,13 +21,17 @@ _SMALLEST = -100_000  # ... and after it, where it would only take long
 _LARGEST_ERFC = 1000  # erfc(1000) is 1e-434298
 
 
+class PoleError(ArithmeticError):
+    """A division by zero at this point: choose another one."""
+
+
 def context(precision: int) -> Context:
     """Arithmetic in which nothing raises: poles are Infinity or NaN."""
     return Context(prec=precision, Emin=-999_999_999, Emax=999_999_999, traps=[])
 
 
-def _mpmath(name: str, *arguments: Decimal) -> Decimal:
-    """The function of that name in mpmath."""
+def _mpmath(function: str | Callable[..., Any], *arguments: Decimal) -> Decimal:
+    """A function of mpmath by its name, or one of the module and the arguments."""
     import mpmath
 
     for x in arguments:
@@ -34,10 +40,30 @@ def _mpmath(name: str, *arguments: Decimal) -> Decimal:
     digits = getcontext().prec + _GUARD
     with mpmath.workdps(digits):
         try:
-            result: Any = getattr(mpmath, name)(*(mpmath.mpf(str(x)) for x in arguments))
+            apply = (
+                getattr(mpmath, function)
+                if isinstance(function, str)
+                else partial(function, mpmath)
+            )
+            result: Any = apply(*(mpmath.mpf(str(x)) for x in arguments))
         except (ValueError, ZeroDivisionError):  # at a pole
             return NAN
         return NAN if isinstance(result, mpmath.mpc) else +Decimal(mpmath.nstr(result, digits))
+
+
+def of_matrix(function: Callable[..., Any] | None, argument: Any) -> list[Decimal]:
+    """The entries of a function of mpmath and a matrix, in order."""
+    import mpmath
+
+    assert function is not None, "a row has neither exact nor digits"
+    if any(not x.is_finite() for x in argument.flat):
+        raise PoleError
+    digits = getcontext().prec + _GUARD
+    with mpmath.workdps(digits):
+        found = function(
+            mpmath, mpmath.matrix([[mpmath.mpf(str(x)) for x in row] for row in argument])
+        )
+        return [+Decimal(mpmath.nstr(x, digits)) for x in found]
 
 
 def _near_one(function: Callable[[Decimal], Decimal], x: Decimal) -> Decimal:
@@ -83,7 +109,7 @@ def _power(x: Decimal, p: Decimal) -> Decimal:
 
 
 FUNCTIONS: dict[str, Callable[..., Decimal]] = {
-    **{name: partial(_mpmath, name) for name in "pi sin cos tan asin acos atan atan2 erf".split()},
+    **{name: partial(_mpmath, row.digits) for name, row in ELEMENTWISE.items() if row.digits},
     "exp": lambda x: x.exp(),
     "expm1": _expm1,
     "log": lambda x: x.ln() if x > 0 else NAN,
@@ -113,3 +139,4 @@ FUNCTIONS: dict[str, Callable[..., Decimal]] = {
     "eq": lambda a, b: Decimal(a == b),
     "ne": lambda a, b: Decimal(a != b),
 }
+assert set(FUNCTIONS) == set(ELEMENTWISE), set(FUNCTIONS) ^ set(ELEMENTWISE)

@@ -8,7 +8,7 @@ here agree for the true function too; those that differ may still be equal. `Pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from hashlib import blake2b
@@ -19,6 +19,7 @@ import numpy as np
 
 from ..programs import levi_civita
 from ..terms import (
+    ELEMENTWISE,
     WHOLE,
     Apply,
     Contraction,
@@ -34,17 +35,12 @@ from ..terms import (
     Variable,
     postorder,
 )
-from .digits import FUNCTIONS, NAN, context, sign
+from .digits import FUNCTIONS, NAN, PoleError, context, of_matrix, sign
 
 Array = Any
 Number = Any
 
 _LARGEST = 300_000  # entries of an intermediate array
-_KINKS = ("abs", "sign", "step", "relu", "max", "min", "lt", "le", "gt", "ge")
-
-
-class PoleError(ArithmeticError):
-    """A division by zero at this point: choose another one."""
 
 
 class TooLargeError(ArithmeticError):
@@ -88,7 +84,14 @@ class Evaluator:
 
     def whole(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
         """A function of whole axes, with a value of this shape."""
-        return WHOLE_AXES[node.function](self, argument)
+        row = WHOLE[node.function]
+        return (
+            self.opaque(node, argument, shape) if row.exact is None else row.exact(self, argument)
+        )
+
+    def opaque(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
+        """A function that arithmetic does not reach."""
+        raise NotImplementedError
 
     def extreme(self, name: str, row: Sequence[Number]) -> Number:
         """Maximum or minimum."""
@@ -202,38 +205,6 @@ class Evaluator:
         return rows[:, n:], determinant
 
 
-def _softmax(f: Evaluator, row: Array) -> list[Number]:
-    shift = f.shift(row.flat)
-    powers = [f.function("exp", [x - shift]) for x in row.flat]
-    total = f.reduce(sum(powers, f.zero))[()]
-    return [f.quotient(x, total) for x in powers]
-
-
-def _logsumexp(f: Evaluator, row: Array) -> Number:
-    shift = f.shift(row.flat)
-    total = sum((f.function("exp", [x - shift]) for x in row.flat), f.zero)
-    return shift + f.function("log", [f.reduce(total)[()]])
-
-
-# Functions of whole axes; the argument has these axes only.
-WHOLE_AXES: dict[str, Callable[[Evaluator, Array], Any]] = {
-    "prod": lambda f, x: f.product(list(x.flat)),
-    "prodexcept": lambda f, x: [f.product([*x.flat[:k], *x.flat[k + 1 :]]) for k in range(x.size)],
-    "max": lambda f, x: f.extreme("max", list(x.flat)),
-    "min": lambda f, x: f.extreme("min", list(x.flat)),
-    "logsumexp": _logsumexp,
-    "softmax": _softmax,
-    "logsoftmax": lambda f, x: x - _logsumexp(f, x),
-    "inv": lambda f, x: f.eliminate(x)[0],
-    "det": lambda f, x: f.eliminate(x)[1],
-    "logdet": lambda f, x: f.function("log", [f.function("abs", [f.eliminate(x)[1]])]),
-    # of the symmetric part, as the program computes it
-    "cholesky": lambda f, x: f.factor(f.reduce(f.number(Fraction(1, 2)) * (x + x.T))),
-    "tril": lambda f, x: np.where(np.tri(len(x), dtype=bool), x, f.zero),
-}
-RATIONAL = ("prod", "prodexcept", "inv", "det", "tril")
-
-
 class Modular(Evaluator):
     """Integers modulo a prime; a function is unknown but for the laws that `LAWS` gives it.
 
@@ -267,14 +238,19 @@ class Modular(Evaluator):
     def function(self, name: str, arguments: Sequence[int]) -> int:
         reduced = [x % self.prime for x in arguments]
         self.is_rational &= name == "pow"
-        if self.laws or name == "pow":
-            return LAWS[name](self, *reduced)
-        return self.unknown(name, *reduced)
+        law = ELEMENTWISE[name].law
+        if law is None or not (self.laws or name == "pow"):
+            return self.unknown(name, *reduced)
+        return int(law(self, *reduced))
 
     def whole(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
-        self.is_rational &= node.function in RATIONAL
-        if self.laws or node.function in RATIONAL:
+        rational = WHOLE[node.function].rational
+        self.is_rational &= rational
+        if self.laws or rational:
             return super().whole(node, argument, shape)
+        return self.opaque(node, argument, shape)
+
+    def opaque(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
         return [self.unknown(f"{node.function}{k}", *argument.flat) for k in range(prod(shape))]
 
     def unknown(self, name: str, *arguments: int) -> int:
@@ -302,6 +278,11 @@ class Modular(Evaluator):
     def log(self, x: int) -> int:
         return 0 if x % self.prime == 1 else self.unknown("log", x % self.prime)
 
+    def half_angle(self, x: int) -> tuple[int, int]:
+        """sin(x) = 2 t/(1 + t^2) and cos(x) = (1 - t^2)/(1 + t^2)."""
+        t = self.odd("half angle", x)
+        return self.quotient(2 * t, 1 + t * t), self.quotient(1 - t * t, 1 + t * t)
+
     def power(self, x: int, p: int) -> int:
         whole = p if 2 * p < self.prime else p - self.prime
         if abs(whole) > 10**6:
@@ -318,53 +299,6 @@ class Modular(Evaluator):
         for i, j in zip(*np.tril_indices(len(matrix)), strict=True):
             result[i, j] = self.unknown(f"cholesky{i},{j}", *matrix.flat)
         return result
-
-
-def _half_angle(f: Modular, x: int) -> tuple[int, int]:
-    """sin(x) = 2 t/(1 + t^2) and cos(x) = (1 - t^2)/(1 + t^2)."""
-    t = f.odd("half angle", x)
-    return f.quotient(2 * t, 1 + t * t), f.quotient(1 - t * t, 1 + t * t)
-
-
-def _no_law(name: str) -> Callable[..., int]:
-    return lambda f, *arguments: f.unknown(name, *arguments)
-
-
-# Laws of the functions of entries, each true of the real function wherever both of its sides are defined.
-LAWS: dict[str, Callable[..., int]] = {
-    **{name: _no_law(name) for name in ("pi", "sqrt", "atan2", "lgamma", "polygamma", "step")},
-    "pow": lambda f, x, p: f.power(x, p),
-    "exp": lambda f, x: f.exp(x),
-    "expm1": lambda f, x: f.exp(x) - 1,
-    "sigmoid": lambda f, x: f.quotient(1, 1 + f.exp(-x)),
-    "sinh": lambda f, x: f.quotient(f.exp(x) - f.exp(-x), 2),
-    "cosh": lambda f, x: f.quotient(f.exp(x) + f.exp(-x), 2),
-    "tanh": lambda f, x: f.quotient(f.exp(x) - f.exp(-x), f.exp(x) + f.exp(-x)),
-    "log": lambda f, x: f.log(x),
-    "log1p": lambda f, x: f.log(1 + x),
-    "softplus": lambda f, x: f.log(1 + f.exp(x)),
-    "sin": lambda f, x: _half_angle(f, x)[0],
-    "cos": lambda f, x: _half_angle(f, x)[1],
-    "tan": lambda f, x: f.quotient(*_half_angle(f, x)),
-    "asin": lambda f, x: f.odd("asin", x),
-    "acos": lambda f, x: f.quotient(f.unknown("pi"), 2) - f.odd("asin", x),
-    "atan": lambda f, x: f.odd("atan", x),
-    "erf": lambda f, x: f.odd("erf", x),
-    "erfc": lambda f, x: 1 - f.odd("erf", x),
-    "digamma": lambda f, x: f.unknown("polygamma", 0, x),
-    "sign": lambda f, x: f.odd("sign", x),
-    "abs": lambda f, x: x * f.odd("sign", x),
-    "relu": lambda f, x: x * f.unknown("step", x),
-    "where": lambda f, c, a, b: c * a + (1 - c) * b,
-    "lt": lambda f, a, b: f.unknown("lt", a, b),
-    "gt": lambda f, a, b: f.unknown("lt", b, a),
-    "ge": lambda f, a, b: 1 - f.unknown("lt", a, b),
-    "le": lambda f, a, b: 1 - f.unknown("lt", b, a),
-    "eq": lambda f, a, b: f.unknown("eq", *sorted((a, b))),
-    "ne": lambda f, a, b: 1 - f.unknown("eq", *sorted((a, b))),
-    "max": lambda f, a, b: f.unknown("max", *sorted((a, b))),
-    "min": lambda f, a, b: a + b - f.unknown("max", *sorted((a, b))),
-}
 
 
 class Precise(Evaluator):
@@ -397,7 +331,7 @@ class Precise(Evaluator):
         return FUNCTIONS[name](*arguments)
 
     def entry(self, node: Map, arguments: Sequence[Decimal]) -> Decimal:
-        if node.function in _KINKS:
+        if ELEMENTWISE[node.function].kink:
             margin = arguments[0] - arguments[1] if len(arguments) > 1 else arguments[0]
             self.sides.setdefault(node, []).append(side(margin))
             self.margins.setdefault(node, []).append(margin)
@@ -408,6 +342,9 @@ class Precise(Evaluator):
             chosen = (np.argmax if node.function == "max" else np.argmin)(argument)
             self.sides.setdefault(node, []).append(int(chosen))
         return super().whole(node, argument, shape)
+
+    def opaque(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
+        return of_matrix(WHOLE[node.function].digits, argument)
 
     def extreme(self, name: str, row: Sequence[Decimal]) -> Decimal:
         if any(x.is_nan() for x in row):

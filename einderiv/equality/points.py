@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..terms import Apply, Expr, Variable, postorder, symbolic_extents
-from .digits import context
-from .evaluating import PoleError, Precise, TooLargeError, check_entries, side
+from .digits import PoleError, context
+from .evaluating import Precise, TooLargeError, check_entries, side
 
 Array = Any
 Values = dict[Variable, Array]

@@ -57,8 +57,7 @@ from ..terms import (
     transpose,
     united,
 )
-from .symbols.functions import PythonOperators
-from .symbols.operands import symbol_of
+from .symbols import PythonOperators, symbol_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +202,20 @@ class Expression(PythonOperators):
     def __hash__(self) -> int:
         return hash(declared_everywhere(self.term).digest)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> tuple[Any, ...]:
         context = self._context
         data = dump([self._term, *context.variables.values(), *context.definitions])
         names = tuple(context.variables), tuple(context.definitions.values())
         rest = replace(context, variables={}, definitions={})
-        return _restore, (data, names, self._indices, rest, self._layout)
+        return data, names, self._indices, rest, self._layout
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        data, names, indices, rest, layout = state
+        term, *others = load(data)
+        variables: dict[str, Any] = dict(zip(names[0], others, strict=False))
+        definitions = dict(zip(others[len(variables) :], names[1], strict=True))
+        context = replace(rest, variables=variables, definitions=definitions)
+        Expression.__init__(self, term, indices, context, layout)
 
     # ------------------------------------------------------------ printing
 
@@ -338,9 +345,7 @@ class Expression(PythonOperators):
         """
         if self._executable is None:
             self._executable = Executable([self.term], None, self._context.variables)
-        if arrays is None:
-            return self._executable(sizes=sizes, **more)
-        return self._executable(arrays, sizes=sizes, **more)
+        return self._executable(*(() if arrays is None else (arrays,)), sizes=sizes, **more)
 
     def _with(
         self,
@@ -617,20 +622,6 @@ class Expression(PythonOperators):
         return self._with(result, context=replace(context, variables=left))
 
 
-def _restore(
-    data: Any,
-    names: tuple[tuple[str, ...], ...],
-    indices: tuple[str, ...],
-    rest: Context,
-    layout: Layout,
-) -> Expression:
-    term, *others = load(data)
-    variables: dict[str, Any] = dict(zip(names[0], others, strict=False))
-    definitions = dict(zip(others[len(variables) :], names[1], strict=True))
-    context = replace(rest, variables=variables, definitions=definitions)
-    return Expression(term, indices, context, layout)
-
-
 def symbol(x: Variable, context: Context) -> Any:
     """A tensor as a symbol."""
     return symbol_of(Expression(x, ("",) * x.rank, context), x)
@@ -665,7 +656,13 @@ def tensors(
             facts=[f"the tensors are {', '.join(given)}"],
             hint="name it among the tensors, or drop the assumption",
         )
-    return tuple(_symbol(name, axes, (assume or {}).get(name, ())) for name, axes in given.items())
+    found = []
+    for name, axes in given.items():
+        x, words = Variable(name, axes), complaints.assumptions((assume or {}).get(name, ()))
+        facts = {name: frozenset(words)} if words else {}
+        declared = frozenset(dim for dim in axes if isinstance(dim, str))
+        found.append(symbol(x, Context({name: x}, facts, declared=declared)))
+    return tuple(found)
 
 
 def tensor(name: str, *, assume: str | Iterable[str] = ()) -> Expression:
@@ -681,17 +678,8 @@ def tensor(name: str, *, assume: str | Iterable[str] = ()) -> Expression:
             facts=["one is wanted"],
             hint="use ed.tensors for several",
         )
-    ((only, axes),) = given.items()
-    return _symbol(only, axes, (assume,) if isinstance(assume, str) else assume)
-
-
-def _symbol(name: str, axes: tuple[Dim, ...], words: Iterable[str]) -> Expression:
-    assumptions = frozenset(complaints.assumptions(words))
-    declared = frozenset(dim for dim in axes if isinstance(dim, str))
-    x = Variable(name, axes)
-    given = {name: assumptions} if assumptions else {}
-    found: Expression = symbol(x, Context({name: x}, given, declared=declared))
-    return found
+    (only,), words = given, (assume,) if isinstance(assume, str) else assume
+    return tensors(name, assume={only: words})[0]
 
 
 def _read(text: str) -> dict[str, tuple[Dim, ...]]:

@@ -1,31 +1,417 @@
 """Programs and derivatives as functions over arrays, of expressions and of plain Python functions for NumPy.
 
 In: expressions or texts; a function over arrays and the positions of the arguments to differentiate by.
-Out: callables that take arrays by name; a function with the same arguments, results and conventions as JAX's.
+Out: callables that take arrays by name; a function with the arguments, results and conventions of JAX's.
 Invariant: all results of one call are one program; what they share is computed once. A function is traced
-once per signature (`tracing.py`); after that its program runs. Called with symbols, also inside another
-function that is traced, its derivative is an expression in them.
+(called with symbols) once per signature: ranks, which extents are equal, which are 1, the values of arguments
+that are no arrays of numbers. Arrays that it uses besides travel with the trace; what else it reads is in
+its fingerprint. Called with symbols, also while another is traced, its derivative is an expression in them.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
+import os
+import sysconfig
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..calculus import simplify
-from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
+from ..errors import (
+    DataError,
+    DerivativeError,
+    DimensionError,
+    EinderivError,
+    NotationError,
+    axes_in_words,
+)
+from ..notations import Context
 from ..printers import Picture, plan, plan_html
-from ..programs import Executable, Keys, check_backend, parsed_limit
-from ..terms import Expr, Variable, postorder, substituted, united
+from ..programs import Executable, Keys, check_backend, converted, parsed_limit
+from ..terms import Dim, Expr, Variable, postorder, substituted, united
 from .expression import Expression, derivatives, parse, symbol
-from .symbols.operands import Symbolic, symbol_of, together, tracing
-from .tracing import MODES, Call, Traced, call_of, fingerprint, nest, outputs_of, trace
+from .symbols import (
+    Array,
+    Constants,
+    Size,
+    Symbolic,
+    expression_of,
+    fresh_name,
+    is_ours,
+    locate,
+    operand,
+    symbol_of,
+    together,
+    tracing,
+)
+
+# ---------------------------------------------------------------- nested arguments and results
+
+# As JAX's pytrees: dicts by sorted keys, None without leaves; all but tuples, lists and dicts are leaves.
+Structure = Hashable  # () for a leaf, else a type, or the keys of a dict, and the structures inside
+
+
+def leaves_of(value: Any) -> tuple[list[Any], Structure]:
+    """The leaves of a nested value, and its structure.
+
+    >>> leaves_of({"w": [1, 2], "b": 3})[0]
+    [3, 1, 2]
+    """
+    kind: Hashable
+    inside: Sequence[Any]
+    if isinstance(value, dict):
+        keys = list(value)
+        with suppress(TypeError):
+            keys = sorted(value)
+        kind, inside = tuple(keys), [value[key] for key in keys]
+    elif isinstance(value, tuple | list):
+        kind = list if isinstance(value, list) else tuple
+        kind, inside = type(value) if hasattr(value, "_fields") else kind, value
+    elif value is None:
+        kind, inside = None, ()
+    else:
+        return [value], ()
+    parts = list(map(leaves_of, inside))
+    return [leaf for own, _ in parts for leaf in own], (kind, tuple([own for _, own in parts]))
+
+
+def nest(structure: Any, leaves: Iterable[Any]) -> Any:
+    """A value of a structure.
+
+    >>> nest(leaves_of((1, [2]))[1], "ab")
+    ('a', ['b'])
+    """
+    leaves = iter(leaves)
+    if structure == ():
+        return next(leaves)
+    kind, inside = structure
+    values = [nest(part, leaves) for part in inside]
+    if isinstance(kind, tuple):
+        return dict(zip(kind, values, strict=True))
+    if kind is not None:
+        return kind(*values) if hasattr(kind, "_fields") else kind(values)
+    return None
+
+
+# ---------------------------------------------------------------- what a function reads
+
+# Numbers, texts and small arrays count by value; lists, tuples, dicts, attributes of objects and helper
+# functions by what is in them, to a depth; everything else by identity. Of a large array a sample counts.
+
+_DEPTH = 4  # helper of a helper, entry of a dict of an object ...
+_MOST = 64  # entries of a container that are looked at
+_SMALL = 4096  # bytes of an array that are compared in full
+_SAMPLE = 256  # entries of a larger one
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
+_LIBRARIES = tuple(
+    os.path.join(path, "")
+    for path in {
+        os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
+    }
+)
+
+
+def fingerprint(function: Callable[..., Any]) -> tuple[Hashable, list[Any]]:
+    """A key for what `function` refers to outside its arguments, and the objects it holds by identity.
+
+    >>> scale = [2.0]
+    >>> f = lambda x: scale[0] * x
+    >>> before = fingerprint(f)[0]; scale[0] = 3.0
+    >>> fingerprint(f)[0] == before
+    False
+    """
+    held: list[Any] = []
+    return _of(function, _DEPTH, held), held
+
+
+def _of(value: Any, depth: int, held: list[Any]) -> Hashable:
+    kind = type(value)
+    if kind in _PLAIN or isinstance(value, np.generic):
+        return kind, value
+    if isinstance(value, np.ndarray):
+        if value.nbytes <= _SMALL and not value.dtype.hasobject:
+            return value.shape, value.dtype.str, value.tobytes()
+        held.append(value)
+        flat = value.reshape(-1) if value.flags.c_contiguous else value.flat
+        sample = b"" if value.dtype.hasobject else flat[:: value.size // _SAMPLE + 1].tobytes()
+        return id(value), sample
+    held.append(value)
+    if not depth or isinstance(value, ModuleType | type | BuiltinFunctionType):
+        return id(value)
+    if not isinstance(value, list | tuple | dict | set | frozenset):
+        return id(value), tuple(_of(part, depth - 1, held) for part in _parts(value))
+    if len(value) > _MOST:
+        return id(value)
+    if isinstance(value, set | frozenset):
+        return set, id(value), len(value)
+    parts = chain(value, value.values()) if isinstance(value, dict) else value
+    return kind, tuple(_of(part, depth - 1, held) for part in parts)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """What a function or an object refers to."""
+    own = getattr(value, "__dict__", {})
+    wrapped = own.get("__wrapped__")
+    if isinstance(value, FunctionType):
+        yield from _references(value)
+    elif isinstance(value, MethodType):
+        yield from (value.__self__, value.__func__)
+    elif isinstance(value, functools.partial):
+        yield from (value.func, value.args, value.keywords)
+    elif wrapped is None and not type(value).__module__.startswith(("numpy", "scipy", "einderiv")):
+        call = inspect.getattr_static(type(value), "__call__", None)
+        if isinstance(call, FunctionType):
+            yield call
+        yield from list(own.values())[:_MOST]
+    if wrapped is not None:
+        yield wrapped
+
+
+def _references(function: FunctionType) -> Iterator[Any]:
+    """Closure, defaults, and the globals that the function names; those of a library never change."""
+    code = function.__code__
+    if code.co_filename.startswith(_LIBRARIES):
+        return
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not assigned yet
+            yield None
+    yield from (function.__defaults__, function.__kwdefaults__)
+    scope = function.__globals__
+    for name in _names(code):
+        value = scope.get(name)
+        if value is not None and not isinstance(value, ModuleType | type):
+            yield value
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: CodeType) -> tuple[str, ...]:
+    """Global names in a function and in those written inside it."""
+    found = dict.fromkeys(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found.update(dict.fromkeys(_names(constant)))
+    return tuple(found)
+
+
+# ---------------------------------------------------------------- calls
+
+
+# How much a trace leaves open, from the most general one to the most permissive: extents and numbers (a shape
+# used as data needs known extents), arrays one does not differentiate by (a label used as an index needs its
+# array), nothing. The last one holds for one call only.
+OPEN, SIZED, FIXED = MODES = range(3)
+
+
+class Call:
+    """The arguments of a call, leaf by leaf; those of `argnums` as arrays of floats."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        argnums: Sequence[int],
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+    ) -> None:
+        self.function, self.count, self.keywords = function, len(arguments), tuple(keywords)
+        leaves: list[Any] = []
+        places: list[tuple[int, int]] = []  # its argument, its number there; -1 if it is alone
+        wanted: list[bool] = []  # one differentiates by this leaf
+        structures: list[Structure] = []  # of the arguments
+        for place, value in enumerate((*arguments, *keywords.values())):
+            own, structure = leaves_of(value)
+            by = place < self.count and place in argnums
+            convert = self._differentiable if by else self._plain
+            leaves += [convert(leaf, place) for leaf in own]
+            places += [(place, k if len(own) > 1 else -1) for k in range(len(own))]
+            wanted += [by] * len(own)
+            structures.append(structure)
+        self.leaves, self.places, self.wanted, self.structures = leaves, places, wanted, structures
+
+    def _parameter(self, place: int) -> str:
+        """The name of an argument."""
+        names = [f"x{k}" for k in range(self.count)]
+        with suppress(TypeError, ValueError):  # a function without a signature
+            parameters = inspect.signature(self.function).parameters.values()
+            plain = [
+                p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            ]
+            names = [*plain, *names[len(plain) :]]
+        return [*names[: self.count], *self.keywords][place]
+
+    def name(self, place: int) -> str:
+        """A name for a leaf."""
+        argument, number = self.places[place]
+        return self._parameter(argument) + (f"_{number}" if number >= 0 else "")
+
+    def _plain(self, leaf: Any, place: int) -> Any:
+        """An argument as it is; arrays of other libraries as NumPy arrays."""
+        if isinstance(leaf, np.ma.MaskedArray | np.matrix):
+            converted(self._parameter(place), leaf)  # raises
+        if isinstance(leaf, np.ndarray | np.generic | Symbolic) or not hasattr(leaf, "__array__"):
+            return leaf
+        return np.asarray(leaf)
+
+    def _differentiable(self, leaf: Any, place: int) -> Any:
+        """An argument that one differentiates by, as an array of floats; symbols as they are."""
+        plain = type(leaf) is np.ndarray and leaf.dtype == float and leaf.dtype.isnative
+        if plain or isinstance(leaf, Symbolic):
+            return leaf
+        numbers = np.ndarray | np.generic | bool | int | float | complex
+        fact = f"it is of type {type(leaf).__name__}"
+        if isinstance(leaf, numbers) or hasattr(leaf, "__array__"):
+            array = converted(self._parameter(place), leaf)
+            if array.dtype.kind == "f":
+                return array
+            fact = f"it is of dtype {array.dtype}"
+        raise DataError(
+            f"one cannot differentiate by {self._parameter(place)}: {fact}",
+            facts=["a variable is a real number or array, or tuples, lists and dicts of these"],
+            hint="choose another argument with argnums",
+        )
+
+    def tensor_leaves(self, mode: int) -> list[bool]:
+        """Which leaves become tensors."""
+        return [
+            wanted
+            or (mode < FIXED and isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biuf")
+            or (mode == OPEN and isinstance(leaf, float | np.floating))
+            for leaf, wanted in zip(self.leaves, self.wanted, strict=True)
+        ]
+
+    def key(self, mode: int) -> Hashable | None:
+        """The signature under which a trace can be used again; None if there is none."""
+        if mode == FIXED:
+            return None
+        parts: list[Hashable] = []
+        order: dict[int, int] = {}
+        for leaf, traced in zip(self.leaves, self.tensor_leaves(mode), strict=True):
+            if traced:
+                shape = np.shape(leaf)
+                if mode == OPEN:  # -1 the first extent beyond 1, -2 the second ...
+                    shape = tuple(
+                        -order.setdefault(d, len(order) + 1) if d > 1 else d for d in shape
+                    )
+                parts.append(shape)
+            elif isinstance(leaf, bool | int | float | str | bytes | np.generic | Enum | type):
+                parts.append((type(leaf), leaf))
+            elif inspect.isroutine(leaf):
+                parts.append(fingerprint(leaf)[0])
+            else:
+                return None  # it may change without our noticing
+        structure = self.count, tuple(self.structures), self.keywords
+        return mode, structure, tuple(self.wanted), tuple(parts)
+
+    def sizes(self) -> tuple[int, ...]:
+        """All extents of the arrays, in order."""
+        arrays = (leaf for leaf in self.leaves if isinstance(leaf, np.ndarray))
+        return tuple(size for array in arrays for size in array.shape)
+
+    def apply(self, leaves: Sequence[Any]) -> Any:
+        """The function's result for arguments with other leaves."""
+        rest = iter(leaves)
+        values = [nest(structure, rest) for structure in self.structures]
+        keywords = dict(zip(self.keywords, values[self.count :], strict=True))
+        return self.function(*values[: self.count], **keywords)
+
+
+@dataclass
+class Traced:
+    """What a function computes: its results as terms, its tensors, the arrays it brought along."""
+
+    outputs: list[Expression]
+    structure: Structure
+    inputs: list[tuple[int, Variable]]  # place among the leaves
+    wanted: list[Variable]
+    variables: dict[str, Variable]
+    constants: dict[str, Array]
+    program: Executable | None = None  # of the derivative
+    held: Sequence[Any] = ()  # kept alive, since their identity is in the key
+
+
+def trace(call: Call, mode: int) -> Traced:
+    """Call the function with symbols for the arrays that `mode` leaves open."""
+    dims: dict[int, Dim] = {}
+    variables: dict[str, Variable] = {}
+    inputs: list[tuple[int, Variable]] = []
+    leaves = list(call.leaves)
+    for place, is_traced in enumerate(call.tensor_leaves(mode)):
+        if is_traced:
+            name = fresh_name(call.name(place), variables)
+            shape: list[Dim] = []
+            for size in np.shape(leaves[place]):
+                is_open = mode == OPEN and size > 1
+                shape.append(dims.setdefault(size, f"n{len(dims) + 1}") if is_open else size)
+            variables[name] = Variable(name, tuple(shape))
+            inputs.append((place, variables[name]))
+        elif isinstance(leaves[place], np.ndarray):  # the function cannot write into it
+            leaves[place] = leaves[place].view()
+            leaves[place].flags.writeable = False
+    context = Context(variables, declared=frozenset(d for d in dims.values() if isinstance(d, str)))
+    for place, x in inputs:
+        leaves[place] = symbol(x, context)
+    constants = Constants(dims, context)
+    token = tracing.set(constants)
+    try:
+        outputs, structure = outputs_of(call.apply(leaves), context)
+    except Exception as error:
+        refusal = refusal_of(error, error.__traceback__)
+        if refusal is error:
+            raise
+        raise refusal from error
+    finally:
+        tracing.reset(token)
+    wanted = [x for place, x in inputs if call.wanted[place]]
+    return Traced(outputs, structure, inputs, wanted, constants.variables, constants.arrays)
+
+
+def outputs_of(result: Any, context: Context) -> tuple[list[Expression], Structure]:
+    """What a function returned, as expressions, and how it was nested."""
+    owner = symbol(Variable("_", ()), context)
+    found, structure = leaves_of(result)
+    outputs = []
+    for leaf in found:
+        leaf = expression_of(leaf)
+        known = isinstance(leaf, Expression)
+        outputs.append(leaf if known else symbol_of(owner, operand(leaf, context)[0]))
+    return outputs, structure
+
+
+def refusal_of(error: Exception, traceback: TracebackType | None) -> Exception:
+    """What a function raised, as a refusal with its line if symbols are the reason."""
+    if isinstance(error, EinderivError):
+        return locate(error, traceback)
+    text, found = str(error), None
+    named = any(f"'{kind}'" in text for kind in ("Expression", "Size", "Indexed"))
+    about = isinstance(error, AttributeError) and isinstance(error.obj, Symbolic | Size)
+    if "read-only" in text and isinstance(error, ValueError):
+        found = NotationError(
+            "an argument of a function to differentiate is written into",
+            facts=["derivatives belong to functions that leave their arguments as they are"],
+            hint="write a copy: x = x.copy()",
+        )
+    elif about or (named and isinstance(error, TypeError)) or is_ours(traceback):
+        text = text.replace("'Expression'", "symbol").replace("'Size'", "extent")
+        found = NotationError(
+            "symbols do not take part in this",
+            facts=[f"{type(error).__name__}: {text}"],
+            hint="use arithmetic, NumPy's functions and np.where, or compute it beforehand",
+        )
+    return error if found is None else locate(found, traceback)
+
 
 Compilable = Expression | Sequence[Expression] | Mapping[str, Expression]
 
@@ -135,12 +521,19 @@ _depth: ContextVar[int] = ContextVar("depth", default=0)  # of derivatives insid
 
 
 class Kind(NamedTuple):
-    """A kind of derivative: its terms from those of the results, and what their values are packed into."""
+    """A kind of derivative."""
 
     name: str
     of_number: bool  # is the function to have one number as its value?
-    terms: Callable[[Sequence[Expr], Sequence[Variable]], list[Expr]]
-    packed: Callable[[Transformed, Traced, Call, list[Any]], Any]
+    order: int = 1
+    has_value: bool = False  # does the function's value come with it?
+
+    def terms(self, terms: Sequence[Expr], variables: Sequence[Variable]) -> list[Expr]:
+        """The results from those of the function."""
+        found = list(terms)
+        for _ in range(self.order):
+            found = [g for term in found for g in derivatives(term, variables)]
+        return [*simplify(terms), *found] if self.has_value else found
 
 
 @functools.lru_cache(maxsize=512)
@@ -155,41 +548,26 @@ def _program(
     return Executable(roots, len(roots), {x.name: x for x in variables})
 
 
-@dataclass
-class _Plan:
-    traced: Traced
-    program: Executable
-    held: list[Any]  # kept alive, since their identity is in the key
-
-    def run(self, call: Call) -> list[Any]:
-        """The results for the arrays of a call."""
-        arrays = {x.name: call.leaves[place] for place, x in self.traced.inputs}
-        return list(self.program({**arrays, **self.traced.constants}))
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held by the arrays that the function brought along."""
-        return sum(array.nbytes for array in self.traced.constants.values())
-
-
 class Transformed:
     """A derivative of a function: called as the function is."""
 
     def __init__(self, function: Callable[..., Any], argnums: Argnums, kind: Kind) -> None:
         functools.update_wrapper(self, function)
         self.function, self.argnums, self.kind = function, argnums, kind
-        self._plans: dict[Hashable, _Plan] = {}
+        self._plans: dict[Hashable, Traced] = {}
         self._starts: dict[Hashable, int] = {}  # the first mode that can succeed
         self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        call = call_of(self.function, self.places(len(arguments)), arguments, keywords)
-        if tracing.get() is not None or call.is_symbolic:
+        call = Call(self.function, self.places(len(arguments)), arguments, keywords)
+        if tracing.get() is not None or any(isinstance(leaf, Symbolic) for leaf in call.leaves):
             traced, values = self._in_symbols(call)
         else:
-            plan = self._plan(call)
-            traced, values = plan.traced, plan.run(call)
-        return self.kind.packed(self, traced, call, values)
+            traced = self._plan(call)
+            assert traced.program is not None
+            arrays = {x.name: call.leaves[place] for place, x in traced.inputs}
+            values = list(traced.program({**arrays, **traced.constants}))
+        return self._pack(traced, call, values)
 
     def __repr__(self) -> str:
         name = getattr(self.function, "__name__", "function")
@@ -207,45 +585,64 @@ class Transformed:
                 )
         return tuple(k % count for k in given)
 
+    def _pack(self, traced: Traced, call: Call, values: list[Any]) -> Any:
+        """The structure of the results, in each place that of the arguments, once for each order."""
+        first = [values.pop(0)] if self.kind.has_value else []
+        if self.kind.of_number and self.kind.order == 1:  # each entry in the dtype of its argument
+            leaves = [leaf for leaf, wanted in zip(call.leaves, call.wanted, strict=True) if wanted]
+            for k, (value, leaf) in enumerate(zip(values, leaves, strict=True)):
+                if isinstance(value, np.ndarray | np.generic):
+                    values[k] = value.astype(leaf.dtype, copy=False)
+        n, places = len(traced.wanted), self.places(call.count)
+        for order in reversed(range(self.kind.order)):
+            rows = []
+            for k in range(n**order * len(traced.outputs)):
+                rest = iter(values[n * k : n * (k + 1)])
+                built = {place: nest(call.structures[place], rest) for place in sorted(set(places))}
+                own = tuple(built[place] for place in places)
+                rows.append(own[0] if isinstance(self.argnums, int) else own)
+            values = rows
+        result = nest(traced.structure, values)
+        return (*first, result) if first else result
+
     # ------------------------------------------------------------ arrays
 
-    def _plan(self, call: Call) -> _Plan:
+    def _plan(self, call: Call) -> Traced:
         """The trace and the program for a call, kept from an earlier one of its signature."""
         identity, _ = fingerprint(self.function)
-        general = call.key(MODES[0])
+        general = call.key(OPEN)
         start = 0
         if general is not None:
             known = self._plans.get((identity, general))
             if known is not None:
                 return known
             sized = (identity, general, call.sizes())
-            known = self._plans.get(sized) or self._plans.get((identity, call.key(MODES[1])))
+            known = self._plans.get(sized) or self._plans.get((identity, call.key(SIZED)))
             if known is not None:
                 return known
             start = self._starts.get(sized, 0)
         last: Exception | None = None
-        for number in range(start, len(MODES)):
+        for mode in MODES[start:]:
             try:
-                traced = trace(self.function, call, MODES[number])
+                traced = trace(call, mode)
             except Exception as error:  # the next mode leaves less open
                 last = error
                 continue
             wanted, variables = tuple(traced.wanted), tuple(traced.variables.values())
-            program = _program(self.kind, self._results(traced), wanted, variables)
+            traced.program = _program(self.kind, self._results(traced), wanted, variables)
             # anew: the function may have kept a record of its call
-            identity, held = fingerprint(self.function)
-            plan = _Plan(traced, program, held)
+            identity, traced.held = fingerprint(self.function)
             if general is None:
-                return plan
+                return traced
             sized = (identity, general, call.sizes())
             with self._lock:
-                self._starts[sized] = number
-                if number == 0 and traced.constants:
+                self._starts[sized] = mode
+                if mode == OPEN and traced.constants:
                     # an array from outside fits these sizes; others need a trace of their own
-                    self._keep(sized, plan)
-                elif MODES[number].traces_others:
-                    self._keep((identity, call.key(MODES[number])), plan)
-            return plan
+                    self._keep(sized, traced)
+                elif mode != FIXED:
+                    self._keep((identity, call.key(mode)), traced)
+            return traced
         assert last is not None
         raise last
 
@@ -267,11 +664,11 @@ class Transformed:
             hint=f"{way}, or use ed.jacobian",
         )
 
-    def _keep(self, key: Hashable, plan: _Plan) -> None:
-        self._plans[key] = plan
+    def _keep(self, key: Hashable, traced: Traced) -> None:
+        self._plans[key] = traced
         room = _MOST_BYTES
         for old, other in reversed(list(self._plans.items())):
-            room -= other.nbytes
+            room -= sum(array.nbytes for array in other.constants.values())
             if old != key and (room < 0 or len(self._plans) > _MOST_TRACES):
                 del self._plans[old]
         while len(self._starts) > 4 * _MOST_TRACES:
@@ -296,11 +693,18 @@ class Transformed:
             leaves[k] = symbol(x, context)
         token = _depth.set(level + 1)
         try:
-            outputs, structure = outputs_of(call.apply(self.function, leaves), context)
+            outputs, structure = outputs_of(call.apply(leaves), context)
         finally:
             _depth.reset(token)
         terms, owner, context = together([*outputs, owner])
-        _check_kept(terms, inner)
+        own = {x.name: x for x in inner}
+        for node in postorder(terms):
+            if isinstance(node, Variable) and own.get(node.name, node) is not node:
+                raise NotationError(
+                    f"the function joins extents of {node.name.partition('.')[0]} to others",
+                    facts=[f"({', '.join(map(str, own[node.name].shape))}) became {node.shape}"],
+                    hint="declare the extents, as in ed.tensors('X[n,d]')",
+                )
         outputs = [symbol_of(owner, term, context) for term in terms[:-1]]
         traced = Traced(outputs, structure, [], inner, {}, {})
         roots = self.kind.terms(self._results(traced), inner)
@@ -308,77 +712,10 @@ class Transformed:
         return traced, [symbol_of(owner, term, context) for term in simplify(found)]
 
 
-def _check_kept(terms: Sequence[Expr], variables: Sequence[Variable]) -> None:
-    """Extents that a function joins to others are no longer those of its arguments."""
-    own = {x.name: x for x in variables}
-    for node in postorder(terms):
-        if isinstance(node, Variable) and own.get(node.name, node) is not node:
-            raise NotationError(
-                f"the function joins extents of {node.name.partition('.')[0]} to others",
-                facts=[f"({', '.join(map(str, own[node.name].shape))}) became {node.shape}"],
-                hint="declare the extents, as in ed.tensors('X[n,d]')",
-            )
-
-
-# ---------------------------------------------------------------- the kinds
-
-
-def _by_argument(transformed: Transformed, call: Call, values: Sequence[Any]) -> Any:
-    """Values for the leaves one differentiates by, in the structure of the arguments."""
-    count, structures, _ = call.structure
-    places = transformed.places(count)
-    rest = iter(values)
-    built = {k: nest(structures[k], rest) for k in sorted(set(places))}
-    if isinstance(transformed.argnums, int):
-        return built[places[0]]
-    return tuple(built[k] for k in places)
-
-
-def _gradient(transformed: Transformed, traced: Traced, call: Call, values: Sequence[Any]) -> Any:
-    """The same, each entry in the dtype of its argument."""
-    wanted = (leaf for leaf, by in zip(call.leaves, call.wanted, strict=True) if by)
-    own = [
-        value.astype(leaf.dtype, copy=False)
-        if isinstance(value, np.ndarray | np.generic)
-        else value
-        for value, leaf in zip(values, wanted, strict=True)
-    ]
-    return _by_argument(transformed, call, own)
-
-
-def _jacobian(transformed: Transformed, traced: Traced, call: Call, values: Sequence[Any]) -> Any:
-    """The structure of the results, in each place that of the arguments."""
-    n = len(traced.wanted)
-    groups = [values[n * k : n * (k + 1)] for k in range(len(traced.outputs))]
-    return nest(traced.structure, [_by_argument(transformed, call, own) for own in groups])
-
-
-def _hessian(transformed: Transformed, traced: Traced, call: Call, values: Sequence[Any]) -> Any:
-    """The same with that of the arguments twice."""
-    n = len(traced.wanted)
-    groups = [values[n * k : n * (k + 1)] for k in range(n * len(traced.outputs))]
-    rows = [_by_argument(transformed, call, own) for own in groups]
-    return _jacobian(transformed, traced, call, rows)
-
-
-def _first(terms: Sequence[Expr], variables: Sequence[Variable]) -> list[Expr]:
-    return [g for term in terms for g in derivatives(term, variables)]
-
-
-GRADIENT = Kind("gradient", True, _first, _gradient)
-VALUE_AND_GRADIENT = Kind(
-    "value and gradient",
-    True,
-    lambda terms, variables: [*simplify(terms), *_first(terms, variables)],
-    lambda transformed, traced, call, values: (
-        values[0],
-        _gradient(transformed, traced, call, values[1:]),
-    ),
-)
-JACOBIAN = Kind("Jacobian", False, _first, _jacobian)
-HESSIAN = Kind(
-    "Hessian", False, lambda terms, variables: _first(_first(terms, variables), variables), _hessian
-)
+GRADIENT = Kind("gradient", True)
+VALUE_AND_GRADIENT = Kind("value and gradient", True, has_value=True)
+JACOBIAN = Kind("Jacobian", False)
+HESSIAN = Kind("Hessian", False, order=2)
 
 
 # ---------------------------------------------------------------- derivatives of either

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
+from string import Template
 from typing import Any
 
 from ..errors import DimensionError, NotationError, Span
@@ -21,358 +21,328 @@ from . import syntax
 
 ASSUMPTIONS = ("symmetric", "spd", "positive", "nonnegative")
 
+
+def rows(table: str) -> list[tuple[str, tuple[str, str, str]]]:
+    """The messages of a table, each with its key: what is wrong; below it what is so, and the way out."""
+    found = re.findall(r"([^:\n]+): (.+)\n +(.+)\n +(.+)", table)
+    return [(key, (message, fact, hint)) for key, message, fact, hint in found]
+
+
+def refusal(
+    row: tuple[str, str, str], source: str | None, spans: Sequence[Span], **words: object
+) -> NotationError:
+    """The error of a row; what has a $ in it comes from `words`."""
+    message, fact, hint = (Template(part).substitute(words) for part in row)
+    return NotationError(message, source=source, spans=spans, facts=[fact], hint=hint)
+
+
 # A row: its conditions, joined by &, each a choice of words of which one must hold; then what is wrong, what
 # is so, the way out. The words are facts about the place: the notation; the token or the character; what
 # the brackets around hold (statement, group, arguments, indices, extents); what the parser waits for
 # (an operand, an operator, the extents or the words of a declaration); what is right before, with < in front.
-_ANSWERS = r"""
-bracket & stray
-  the bracket {shown} closes nothing
-  no {partner} is open here
-  remove it, or open it with {partner}
-bracket & differs
-  the bracket {opener} is closed by {shown}
-  {closer} closes {opener}, and {shown} closes {partner}
+_ANSWERS = rows(r"""
+bracket & stray: the bracket $shown closes nothing
+  no $partner is open here
+  remove it, or open it with $partner
+bracket & differs: the bracket $opener is closed by $shown
+  $closer closes $opener, and $shown closes $partner
   make the two alike
-bracket & open
-  the bracket {shown} is never closed
+bracket & open: the bracket $shown is never closed
   a line end inside brackets does not end a statement
-  close it with {partner}
+  close it with $partner
 
-latex & $END
-  the formula ends where an operand is missing
+latex & $END: the formula ends where an operand is missing
   expected a letter, a number, a command or an opening bracket
   complete the formula
-latex & UNKNOWN & instead
-  the command {shown} cannot be read
-  {fact}
-  {hint}
-latex & UNKNOWN
-  the command {shown} is not known
+latex & UNKNOWN & instead: the command $shown cannot be read
+  $fact
+  $hint
+latex & UNKNOWN: the command $shown is not known
   read are letters, accents, fractions, roots, sums, norms and functions
-  {hint}
-latex & UNDER HAT
-  a {script} stands behind nothing
+  $hint
+latex & UNDER HAT: a $script stands behind nothing
   scripts belong to what stands before them
   write a letter before it, as in x_i or x^2
-latex & EQUALS
-  a second = stands in the formula
+latex & EQUALS: a second = stands in the formula
   an equation has a left and a right side
   choose one of the two sides, or end the first equation with \\
-latex & COMMA
-  a comma stands outside of scripts
+latex & COMMA: a comma stands outside of scripts
   commas separate indices, and the two arguments of \max and \min
   paste one formula alone
-latex & token
-  {shown} stands where nothing like it can be
+latex & token: $shown stands where nothing like it can be
   expected a letter, a number, a command or an opening bracket
   complete what stands before it, or remove it
-latex
-  the character {hex} has no meaning in LaTeX here
+latex: the character $hex has no meaning in LaTeX here
   formulas are letters, numbers, commands, brackets and + - * / ^ _ =
   remove it, or write the command for it
 
-einsum & ARROW
-  a second arrow
+einsum & ARROW: a second arrow
   the arrow stands once, before the output
   write operands->output
-einsum & token
-  a comma stands in the output
+einsum & token: a comma stands in the output
   there is one output
   drop the comma
-einsum & .
-  dots that are no ellipsis
+einsum & .: dots that are no ellipsis
   an ellipsis is three dots, with no blank between them
   write ...
-einsum & - − > → =
-  an arrow is not complete
+einsum & - − > → =: an arrow is not complete
   the output stands behind ->
   write ->
-einsum & blank
-  white space {shown} between the labels
+einsum & blank: white space $shown between the labels
   numpy.einsum takes blanks only
   remove it, or write a blank
-einsum & 0 1 2 3 4 5 6 7 8 9 _
-  {shown} is no label
+einsum & 0 1 2 3 4 5 6 7 8 9 _: $shown is no label
   a label is one letter, a to z or A to Z
   choose letters, or pass labels as numbers: ed.einsum(A, [0, 1], B, [1, 2], [0, 2])
-einsum & [ ] ( ) { } * / +
-  {shown} stands in an einsum string
+einsum & [ ] ( ) { } * / +: $shown stands in an einsum string
   it holds the labels only: 'ij,j->i'
   read A[i,j]*x[j] with notation="index"
-einsum
-  {shown} is no label
+einsum: $shown is no label
   a label is one letter, a to z or A to Z
   an einsum string is letters, commas, ... and ->
 
-matrix & TIMES & <.*
-  a power .** stands in matrix notation
+matrix & TIMES & <.*: a power .** stands in matrix notation
   a power entry by entry is written .^
   write A.^2
-matrix & TIMES & <*
-  a power ** stands in matrix notation
+matrix & TIMES & <*: a power ** stands in matrix notation
   in NumPy it works entry by entry; a power of a matrix is written ^
   write x.^2 entry by entry, c^2 and A^2 for powers of scalars and matrices
-matrix & DIVIDE & </
-  a whole quotient // stands in matrix notation
+matrix & DIVIDE & </: a whole quotient // stands in matrix notation
   it has no derivative
   write /
 
-indices & NAME NUMBER
-  {shown} follows an index without a comma
+indices & NAME NUMBER: $shown follows an index without a comma
   each axis has one index
   separate indices by commas, as in A[i,j]
-indices & COLON <COLON
-  {shown} stands where no slice can be
+indices & COLON <COLON: $shown stands where no slice can be
   an index runs over the whole axis; i:n says that it has extent n
   write A[i,j], and cut the array beforehand
-indices & COMMA RSQB
-  an index is missing before {shown}
+indices & COMMA RSQB: an index is missing before $shown
   each axis has one index
   write a name for it, as in A[i,j]
-indices
-  {shown} stands among indices
+indices: $shown stands among indices
   an index is a name, nothing is computed with it
   write A[i,j]; a function's arguments stand in round brackets
-extents & NAME NUMBER
-  {shown} follows an extent without a comma
+extents & NAME NUMBER: $shown follows an extent without a comma
   an extent is a name or a positive whole number
-  write X : (n, 3) for a matrix, {column}c : () for a scalar
-extents & COMMA RPAR
-  an extent is missing before {shown}
+  write X : (n, 3) for a matrix, ${column}c : () for a scalar
+extents & COMMA RPAR: an extent is missing before $shown
   an extent is a name or a positive whole number
-  write X : (n, 3) for a matrix, {column}c : () for a scalar
-extents
-  {shown} stands among extents
+  write X : (n, 3) for a matrix, ${column}c : () for a scalar
+extents: $shown stands among extents
   an extent is a name or a positive whole number
-  write X : (n, 3) for a matrix, {column}c : () for a scalar
-declaration
-  an opening bracket is missing before {shown}
+  write X : (n, 3) for a matrix, ${column}c : () for a scalar
+declaration: an opening bracket is missing before $shown
   a declaration lists its extents in round brackets
-  write X : (n, d) for a matrix, {column}c : () for a scalar
-words
-  {shown} stands behind a declaration
+  write X : (n, d) for a matrix, ${column}c : () for a scalar
+words: $shown stands behind a declaration
   assumptions may follow: symmetric, spd, positive, nonnegative
   start a new line, or write ; before it
 
-operand & $END
-  the text ends where an operand is missing
+operand & $END: the text ends where an operand is missing
   expected a number, a name or an opening bracket
   complete the expression
-operand & LINE
-  the line ends where an operand is missing
+operand & LINE: the line ends where an operand is missing
   expected a number, a name or an opening bracket
   complete it, or put brackets around what goes on over several lines
-operand & LSQB
-  brackets stand behind no name
+operand & LSQB: brackets stand behind no name
   expected a number, a name or an opening bracket
   write A[i,j], and (...) to group
-operand & RPAR & <LPAR & arguments
-  the brackets () hold no argument
+operand & RPAR & <LPAR & arguments: the brackets () hold no argument
   expected a number, a name or an opening bracket
   write the argument, or remove them
-operand & RPAR & <LPAR
-  the brackets () hold no expression
+operand & RPAR & <LPAR: the brackets () hold no expression
   expected a number, a name or an opening bracket
   write the expression, or remove them
-operand & EQUALS
-  a name is missing before =
+operand & EQUALS: a name is missing before =
   expected a number, a name or an opening bracket
-  write {y} = ...; equality is ==
-operand & TRANSPOSE
-  nothing stands before the transpose {shown}
+  write $y = ...; equality is ==
+operand & TRANSPOSE: nothing stands before the transpose $shown
   a transpose stands behind what it turns
   write A', (A*B)'
-operand & PLUS MINUS TIMES DIVIDE POWER DOT_TIMES DOT_DIVIDE DOT_POWER
-  an operand is missing before {shown}
+operand & PLUS MINUS TIMES DIVIDE POWER DOT_TIMES DOT_DIVIDE DOT_POWER: an operand is missing before $shown
   expected a number, a name or an opening bracket
   write it, or remove the operator
-operand
-  an operand is missing before {shown}
+operand: an operand is missing before $shown
   expected a number, a name or an opening bracket
   write it
 
-operator & COLON
-  a colon stands behind something that is not a name
-  a declaration is a name, a colon and the extents{slices}
+operator & COLON: a colon stands behind something that is not a name
+  a declaration is a name, a colon and the extents$slices
   write X : (n, d) on a line of its own
-operator & COMMA & group
-  a comma stands outside an argument list
-  commas separate {listed}arguments and extents
+operator & COMMA & group: a comma stands outside an argument list
+  commas separate ${listed}arguments and extents
   write a function's name before its arguments, with one pair of brackets: max(a, b)
-operator & COMMA
-  a comma stands outside an argument list
-  commas separate {listed}arguments and extents
+operator & COMMA: a comma stands outside an argument list
+  commas separate ${listed}arguments and extents
   start a new line, or write ; for another statement
-operator & COMPARISON & arguments
-  a second comparison {shown} stands in one argument
+operator & COMPARISON & arguments: a second comparison $shown stands in one argument
   a comparison has two sides
   write where(a < b, where(b < c, x, y), y)
-operator & COMPARISON
-  a comparison {shown} stands outside an argument
+operator & COMPARISON: a comparison $shown stands outside an argument
   a comparison is an argument of a function, without brackets of its own
-  write where(a {shown} b, x, y)
-operator & EQUALS
-  = stands inside an expression
+  write where(a $shown b, x, y)
+operator & EQUALS: = stands inside an expression
   a statement has at most one =, behind the name that it defines
   start a new line for another definition; equality is ==
-operator & LSQB
-  brackets [ stand behind something that is not a name
+operator & LSQB: brackets [ stand behind something that is not a name
   a name, or a call, has one pair of brackets for all its indices
   write A[i,j], or define r[i] = ... first and write r[i]
-operator & SEPARATOR
-  {shown} stands inside brackets
+operator & SEPARATOR: $shown stands inside brackets
   a statement ends outside brackets only
   close the bracket first; arguments are separated by commas
-operator
-  an operator is missing before {shown}
-  a product is written with *{pointwise}
-  write 2*x, {product}, (a + b)*(c + d)
+operator: an operator is missing before $shown
+  a product is written with *$pointwise
+  write 2*x, $product, (a + b)*(c + d)
 
-index & ' ’ ′
-  a transpose ' stands in index notation
+index & ' ’ ′: a transpose ' stands in index notation
   a transpose swaps the indices: A[j,i]
   write A[j,i], or read the text with notation="matrix"
-index & @
-  a matrix product @ stands in index notation
+index & @: a matrix product @ stands in index notation
   a product sums over the index that its factors share
   write A @ b as A[i,j]*b[j]
-index & .
-  a dot stands outside a number
+index & .: a dot stands outside a number
   x .* y is x[i]*y[i] with i on the left, A.T is A[j,i], A.sum() is sum[i](A[i])
   write the indices instead
-index & { }
-  a brace stands in index notation
+index & { }: a brace stands in index notation
   indices stand in square brackets, arguments in round ones
   write A[i,j], or read the text with notation="latex"
-index & \
-  a backslash stands in index notation
+index & \: a backslash stands in index notation
   names are letters, Greek ones included, digits and _
   write theta or θ, or read the text with notation="latex"
-index & |
-  a bar stands in index notation
+index & |: a bar stands in index notation
   no operator is written so
   write abs(x)
-index & ∑
-  a summation sign stands in index notation
+index & ∑: a summation sign stands in index notation
   an index that two factors share is summed; any other is named
   write sum[i](...)
-index & superscript
-  a superscript {shown} stands in index notation
+index & superscript: a superscript $shown stands in index notation
   a power is written with ^
-  write ^{number}
+  write ^$number
 
-matrix & @
-  a matrix product @ stands in matrix notation
+matrix & @: a matrix product @ stands in matrix notation
   it is written *, and .* is the product entry by entry
   write A*B
-matrix & [ ]
-  a bracket [ stands in matrix notation
+matrix & [ ]: a bracket [ stands in matrix notation
   no entry, slice or list is written here: x[i] and A[i,j] are index notation
   read the text with notation="index"
-matrix & { }
-  a brace stands in matrix notation
+matrix & { }: a brace stands in matrix notation
   arguments and groups stand in round brackets
   write (...), or read the text with notation="latex"
-matrix & \
-  a backslash stands in matrix notation
+matrix & \: a backslash stands in matrix notation
   MATLAB's A\b is the x with A*x = b
   write solve(A, b); LaTeX is read with notation="latex"
-matrix & |
-  a bar stands in matrix notation
+matrix & |: a bar stands in matrix notation
   norms and absolute values are functions
   write norm2(x), abs(x) or det(A)
-matrix & ‖
-  a double bar stands in matrix notation
+matrix & ‖: a double bar stands in matrix notation
   norms are functions
   write norm2(x)
-matrix & ~
-  a tilde stands in matrix notation
+matrix & ~: a tilde stands in matrix notation
   unequal is written !=
   write != for MATLAB's ~=
-matrix & &
-  an ampersand stands in matrix notation
+matrix & &: an ampersand stands in matrix notation
   conditions are not joined
   write where(a < b, where(c < d, x, y), y)
-matrix & ∑
-  a summation sign stands in matrix notation
+matrix & ∑: a summation sign stands in matrix notation
   the sum of all entries is a function
   write sum(A)
-matrix & ⊗
-  a sign ⊗ stands in matrix notation
+matrix & ⊗: a sign ⊗ stands in matrix notation
   the Kronecker product is a function
   write kron(A, B)
-matrix & "
-  a quotation mark " stands in matrix notation
+matrix & ": a quotation mark " stands in matrix notation
   a transpose is written ', twice ''
   write A'
-matrix & ⊤ `
-  a sign {shown} stands in matrix notation
+matrix & ⊤ `: a sign $shown stands in matrix notation
   a transpose is written '
   write A'
-matrix & superscript
-  a superscript {raised} stands in matrix notation
+matrix & superscript: a superscript $raised stands in matrix notation
   a power is written with ^, entry by entry with .^
-  write ^{number} or .^{number}
-matrix & module
-  {owner}.{word} is NumPy's spelling
+  write ^$number or .^$number
+matrix & module: $owner.$word is NumPy's spelling
   functions stand without a module
-  write {plain}
-matrix & method
-  .{word} is NumPy's spelling
+  write $plain
+matrix & method: .$word is NumPy's spelling
   a transpose is written ', and functions stand before their argument
-  write {plain}
-matrix & .
-  a dot stands outside a number and an operator
+  write $plain
+matrix & .: a dot stands outside a number and an operator
   operators with a dot work entry by entry: .* ./ .^
   write A.*B, or remove the dot
 
-index matrix & !
-  an exclamation mark stands alone
+index matrix & !: an exclamation mark stands alone
   unequal is written !=, and there is no factorial
   write exp(lgamma(x + 1)) for x!
-index matrix & %
-  a percent sign stands in {notation} notation
+index matrix & %: a percent sign stands in $notation notation
   a comment starts with #
   write # instead
-index matrix & √
-  a root sign stands in {notation} notation
+index matrix & √: a root sign stands in $notation notation
   functions have names
   write sqrt(x)
-index matrix & ≤ ≥ ≠
-  a sign {shown} stands in {notation} notation
+index matrix & ≤ ≥ ≠: a sign $shown stands in $notation notation
   comparisons are < <= > >= == !=
-  write {plain}
-index matrix & printable
-  the character {shown} has no meaning here
-  {unicode}
-  names are letters, digits and _; operators are + - * / ^{operators}
-index matrix
-  a character that does not print has no meaning here
-  {unicode}
-  names are letters, digits and _; operators are + - * / ^{operators}
-"""
+  write $plain
+index matrix & printable: the character $shown has no meaning here
+  $unicode
+  names are letters, digits and _; operators are + - * / ^$operators
+index matrix: a character that does not print has no meaning here
+  $unicode
+  names are letters, digits and _; operators are + - * / ^$operators
+""")
 
-# The words of a notation in these answers.
+# Reasons that a reader finds itself.
+REASONS = dict(
+    rows(r"""
+empty brackets: the brackets of $name[] are empty
+  brackets hold one index for each axis, and a scalar has no axes
+  write $name for a scalar, $name[i] for a vector
+left side: the left side of = is not a name
+  a definition names a tensor and its indices
+  write y[i] = ... for a tensor, c = ... for a scalar
+extent: $shown is not an extent
+  an axis has a whole number of entries, one at least
+  an extent is a name or a positive whole number, as in X : (n, 3)
+number: the number $shown is out of range
+  $limit
+  write a name for it, and give its value as an array
+empty at a function: empty brackets stand at the function $name
+  brackets at a function name at least one index
+  name the indices, as in sum[i](x[i]), or remove the brackets
+number as index: the number $shown stands as an index
+  an index is a name that runs over a whole axis
+  cut the array beforehand, or multiply by a vector that picks the entry
+raised letter: a raised $letter ends the name $name
+  it is a letter in Unicode, and a transpose is written '
+  write $plain'
+no expression: there is no expression
+  the text $what
+  write one, for example $expression
+no name: an expression without a name stands before other statements
+  its value would be lost: only the last statement may have no name
+  name it, as in $definition, or move it to the end
+two ellipses: a term has two ellipses
+  an ellipsis stands for all axes of the operand that have no letter
+  leave one of them
+twice in the output: label $label stands twice in the output
+  each axis of the output has a label of its own
+  give one of them a new letter; a diagonal matrix is a product with an identity: 'i,ij->ij'
+in no operand: label $label of the output is in no operand
+  $known
+  drop it, or multiply by an array of ones that has it
+ellipsis: the ellipsis of $name stands for an unknown number of axes
+  only the shape of $name tells it
+  give it, for example shapes={'$name': ($axes)}
+""")
+)
+
+# Words in these answers: those of index notation, and of matrix notation.
 _WORDS = {
-    "index": {
-        "column": "",
-        "y": "y[i]",
-        "slices": "",
-        "listed": "indices, ",
-        "pointwise": "",
-        "product": "A[i,j]*x[j]",
-        "operators": "",
-    },
-    "matrix": {
-        "column": "x : (n) for a column, ",
-        "y": "y",
-        "slices": "; no range or slice is written here",
-        "listed": "",
-        "pointwise": ", one entry by entry with .*",
-        "product": "A*x",
-        "operators": " ' .* ./ .^",
-    },
+    "column": ("", "x : (n) for a column, "),
+    "y": ("y[i]", "y"),
+    "slices": ("", "; no range or slice is written here"),
+    "listed": ("indices, ", ""),
+    "pointwise": ("", ", one entry by entry with .*"),
+    "product": ("A[i,j]*x[j]", "A*x"),
+    "operators": ("", " ' .* ./ .^"),
 }
 
 _INSTEAD = {  # commands of LaTeX that are not read
@@ -421,32 +391,19 @@ _TURNED = "ᵀᵗ"  # letters in Unicode: they would end a name
 _PARTNERS = {"(": ")", "[": "]", ")": "(", "]": "["}
 
 
-@cache
-def _rows() -> list[tuple[list[set[str]], list[str]]]:
-    """The conditions and the three sentences of each answer."""
-    lines = [line for line in _ANSWERS.splitlines() if line]
-    return [
-        ([set(choice.split()) for choice in head.split(" & ")], [line[2:] for line in sentences])
-        for head, *sentences in zip(*(lines[k::4] for k in range(4)), strict=True)
-    ]
-
-
 def answer(
     facts: set[str], words: Mapping[str, str], source: str, spans: Sequence[Span]
 ) -> NotationError:
     """The error of the first row whose conditions are among the facts."""
-    rows = (row for choices, row in _rows() if all(facts & choice for choice in choices))
-    message, fact, hint = (
-        re.sub(r"\{(\w+)\}", lambda word: words.get(word[1], word[0]), sentence)
-        for sentence in next(rows)
-    )
-    return NotationError(message, source=source, spans=spans, facts=[fact], hint=hint)
+    words = {word: both["matrix" in facts] for word, both in _WORDS.items()} | {**words}
+    fits = (row for key, row in _ANSWERS if all(facts & {*c.split()} for c in key.split(" & ")))
+    return refusal(next(fits), source, spans, **words)
 
 
 def sign_error(notation: str, source: str, place: int) -> NotationError:
     """The error for a character that starts no token."""
     facts, words = _sign(notation, source, place)
-    words |= {"notation": notation, **_WORDS.get(notation, {})}
+    words |= {"notation": notation}
     return answer({notation, *facts}, words, source, [(place, place + 1)])
 
 
@@ -459,7 +416,7 @@ def stop_error(notation: str, source: str, mistake: Any) -> NotationError:
     if token.type == "$END":  # a borrowed place: that of the last token
         span = (span[1], span[1] + 1)
     facts, words = _stop(notation, source, mistake)
-    return answer({notation, *facts}, words | _WORDS.get(notation, {}), source, [span])
+    return answer({notation, *facts}, words, source, [span])
 
 
 def _stop(notation: str, source: str, mistake: Any) -> tuple[set[str], dict[str, str]]:
@@ -562,12 +519,8 @@ def short(token: str) -> str:
 def check_name(name: str, span: Span) -> None:
     """A transpose sign that is a letter in Unicode ends no name: xᵀ."""
     if name[-1] in _TURNED:
-        raise NotationError(
-            f"a raised {name[-1]} ends the name {name}",
-            spans=[span],
-            facts=["it is a letter in Unicode, and a transpose is written '"],
-            hint=f"write {name.rstrip(_TURNED) or 'A'}'",
-        )
+        words = {"letter": name[-1], "name": name, "plain": name.rstrip(_TURNED) or "A"}
+        raise refusal(REASONS["raised letter"], None, [span], **words)
 
 
 def check_brackets(source: str) -> None:
@@ -647,25 +600,17 @@ def shape(name: str, axes: object) -> tuple[Dim, ...]:
 def check_statements(
     source: str,
     statements: Sequence[syntax.Declaration | syntax.Definition],
-    expression: str = "x[i]*Q[i,j]*x[j]",
-    definition: str = "r[a] = ...",
+    expression: str,
+    definition: str,
 ) -> None:
     """There is an expression, and a bare one stands last; an example of each for the messages."""
     definitions = [s for s in statements if isinstance(s, syntax.Definition)]
     if not definitions:
-        raise NotationError(
-            "there is no expression",
-            source=source,
-            spans=[statements[-1].span] if statements else [],
-            facts=["the text only declares tensors" if statements else "the text is empty"],
-            hint=f"write one, for example {expression}",
-        )
+        what = "only declares tensors" if statements else "is empty"
+        spans = [statement.span for statement in statements[-1:]]
+        words = {"what": what, "expression": expression}
+        raise refusal(REASONS["no expression"], source, spans, **words)
     for statement in definitions:
         if statement.name is None and statement is not statements[-1]:
-            raise NotationError(
-                "an expression without a name stands before other statements",
-                source=source,
-                spans=[statement.span],
-                facts=["its value would be lost: only the last statement may have no name"],
-                hint=f"name it, as in {definition}, or move it to the end",
-            )
+            span = statement.span
+            raise refusal(REASONS["no name"], source, [span], definition=definition)

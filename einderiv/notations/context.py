@@ -6,7 +6,7 @@ Invariant: immutable; a tensor has one shape in a program.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
 from ..terms import INDICES, Dim, Expr, Shape, Variable, free_name
+
+Shapes = Mapping[str, Sequence[Dim]]  # the extents of tensors, given beside a text
+Assumptions = Mapping[str, Iterable[str]]
 
 
 @dataclass(frozen=True, eq=False)

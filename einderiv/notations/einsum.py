@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from string import ascii_letters, ascii_uppercase
@@ -18,7 +18,8 @@ from string import ascii_letters, ascii_uppercase
 from ..errors import DimensionError, NotationError, Span, axes_in_words
 from ..terms import Dim, Subscript
 from . import complaints
-from .context import Meaning
+from .complaints import REASONS, refusal
+from .context import Assumptions, Meaning, Shapes
 from .index import Statement, contraction
 from .ranks import Program
 from .syntax import Access, Definition, Index, Name, Product, Text, full_name
@@ -223,13 +224,7 @@ def places_of(text: str) -> Placed:
     for term in terms:
         dots = [span for label, span in term if label == ELLIPSIS]
         if len(dots) > 1:
-            raise NotationError(
-                "a term has two ellipses",
-                source=text,
-                spans=dots,
-                facts=["an ellipsis stands for all axes of the operand that have no letter"],
-                hint="leave one of them",
-            )
+            raise refusal(REASONS["two ellipses"], text, dots)
     *inputs, output = (tuple(label for label, _ in term) for term in terms)
     if explicit:
         _check_output(text, list(chain(*inputs)), terms.pop())
@@ -251,33 +246,18 @@ def _check_output(text: str, known: Sequence[str], output: Sequence[tuple[str, S
     for label, span in output:
         spans = [at for other, at in output if other == label]
         if span != spans[0]:
-            raise NotationError(
-                f"label {label} stands twice in the output",
-                source=text,
-                spans=spans,
-                facts=["each axis of the output has a label of its own"],
-                hint="give one of them a new letter; a diagonal matrix is a product with an identity: "
-                "'i,ij->ij'",
-            )
+            raise refusal(REASONS["twice in the output"], text, spans, label=label)
         if label not in known and label != ELLIPSIS:
             others = "".join(x for x in dict.fromkeys(known) if x != ELLIPSIS)
-            raise NotationError(
-                f"label {label} of the output is in no operand",
-                source=text,
-                spans=[span],
-                facts=[f"the operands have the labels {others}" if others else "they have none"],
-                hint="drop it, or multiply by an array of ones that has it",
-            )
-
-
-# ---------------------------------------------------------------- meaning
+            fact = f"the operands have the labels {others}" if others else "they have none"
+            raise refusal(REASONS["in no operand"], text, [span], label=label, known=fact)
 
 
 def read_einsum(
     text: str,
     operands: Sequence[str] | None = None,
-    shapes: Mapping[str, Sequence[Dim]] | None = None,
-    assume: Mapping[str, Iterable[str]] | None = None,
+    shapes: Shapes | None = None,
+    assume: Assumptions | None = None,
 ) -> Meaning:
     """The contraction that an einsum string says, of tensors named `operands` (A, B, C, ... if not given).
 
@@ -386,9 +366,6 @@ def operand_name(place: int) -> str:
     return f"{ascii_uppercase[letter]}{number or ''}"
 
 
-# ---------------------------------------------------------------- ellipses
-
-
 def _spell_out(
     given: Placed, names: tuple[str, ...], shapes: Mapping[str, tuple[Dim, ...]]
 ) -> tuple[tuple[Labels, ...], Labels]:
@@ -435,17 +412,13 @@ def _ranks(
     known = {
         name: len(term) for name, term in zip(names, terms, strict=True) if ELLIPSIS not in term
     }
+    ranks = []
     for place, (name, term) in enumerate(zip(names, terms, strict=True)):
-        if ELLIPSIS in term and name not in known and name not in shapes:
+        rank = len(shapes[name]) if name in shapes else known.get(name)
+        rank = rank if ELLIPSIS in term else len(term)
+        if rank is None:
             axes = ", ".join(f"'{x}'" for x in "nmpq"[: 1 + len(term)])
-            raise NotationError(
-                f"the ellipsis of {name} stands for an unknown number of axes",
-                source=given.source,
-                spans=[given.place_of_ellipsis(place)],
-                facts=[f"only the shape of {name} tells it"],
-                hint=f"give it, for example shapes={{{name!r}: ({axes})}}",
-            )
-    return [
-        len(term) if ELLIPSIS not in term else len(shapes[name]) if name in shapes else known[name]
-        for name, term in zip(names, terms, strict=True)
-    ]
+            spans = [given.place_of_ellipsis(place)]
+            raise refusal(REASONS["ellipsis"], given.source, spans, name=name, axes=axes)
+        ranks.append(rank)
+    return ranks

@@ -3,7 +3,7 @@
 In: a text, or a surface tree (`syntax.Text`), with extents and assumptions given beside it.
 Out: `Meaning`: the term of the last statement, its index names, and all tensors of the program.
 Invariant: the summation convention of LANGUAGE section 1 is applied here and nowhere else. The passes:
-ranks and extents (`ranks.py`, `extents.py`), then terms, one statement after the other.
+ranks and extents (`ranks.py`), then terms, one statement after the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from ..errors import DimensionError, NotationError, Span, axes_in_words, indices_in_words
+from ..errors import DimensionError, Span, axes_in_words, indices_in_words
 from ..terms import (
     INDICES,
     Apply,
@@ -37,41 +37,21 @@ from ..terms import (
     zero,
 )
 from . import complaints, syntax
-from .context import Meaning
-from .parser import Indices, Parser, Token, TreeBuilder, over, span_of
+from .context import Assumptions, Meaning, Shapes
+from .parser import Indices, Parser, Token, TreeBuilder, error_at, over, span_of
 from .ranks import Program
-from .syntax import (
-    Access,
-    Call,
-    Comparison,
-    Definition,
-    Group,
-    Index,
-    Name,
-    Negative,
-    Node,
-    Number,
-    Power,
-    Product,
-    Sum,
-    full_name,
-    indices_of,
-    tree_nodes,
-    whole_chain,
-)
+from .syntax import Node
 
 
 def elaborate(
-    text: syntax.Text,
-    shapes: Mapping[str, Sequence[Dim]] | None = None,
-    assume: Mapping[str, Iterable[str]] | None = None,
+    text: syntax.Text, shapes: Shapes | None = None, assume: Assumptions | None = None
 ) -> Meaning:
     """The meaning of `text`; `shapes` and `assume` declare more tensors and assumptions."""
     program = Program(text, shapes or {}, assume or {})
     defined: dict[str, Value] = {}
     value = name = None
     for number, statement in enumerate(text.statements):
-        if isinstance(statement, Definition):
+        if isinstance(statement, syntax.Definition):
             value, name = Statement(program, number, statement, defined).value(), statement.name
             if name is not None:
                 defined[name] = value
@@ -102,22 +82,10 @@ def contraction(factors: Sequence[tuple[Expr, Sequence[str]]], free: Sequence[st
     return contract([term for term, _ in factors], inputs, tuple([labels[name] for name in free]))
 
 
-Scope = tuple[
-    Node, frozenset[str]
-]  # a node, and the indices that the convention does not sum there
+# A node, and the indices that the convention does not sum there.
+Scope = tuple[Node, frozenset[str]]
 Visit = Generator[Scope, Value, Value]
 
-# In a text these are written with signs or not at all; no message offers them.
-_UNSPOKEN = frozenset({"pi", "pow", "prodexcept", *functions.COMPARISONS.values()})
-_KNOWN = sorted(
-    {
-        *functions.ELEMENTWISE,
-        *functions.REDUCTIONS,
-        *functions.NORMALISATIONS,
-        *functions.MATRIX_FUNCTIONS,
-    }
-    - _UNSPOKEN
-)
 _OVER_INDICES = (*functions.REDUCTIONS, *functions.NORMALISATIONS)
 
 
@@ -129,7 +97,7 @@ class Statement:
     """
 
     def __init__(
-        self, program: Program, number: int, statement: Definition, defined: dict[str, Value]
+        self, program: Program, number: int, statement: syntax.Definition, defined: dict[str, Value]
     ) -> None:
         self.program, self.number, self.statement = program, number, statement
         self.defined = defined
@@ -167,7 +135,14 @@ class Statement:
             self.fail(
                 f"{which} {', '.join(missing)} {'are' if several else 'is'} free on the right "
                 "but missing on the left",
-                [statement.name_span, *(place for name in missing for place in self._where(name))],
+                [
+                    statement.name_span,
+                    *(
+                        place
+                        for name in missing
+                        for place in self._where(name, statement.expression.span)
+                    ),
+                ],
                 [f"the expression has {free}"],
                 f"sum {it}: {shown} = sum[{some}]({body}), or name {it}: "
                 f"{statement.name}[{','.join((*names, *missing))}] = {body}",
@@ -182,49 +157,51 @@ class Statement:
                 f"repeat it along {ones}: {shown} = ({body})*ones[{ones}], or drop the index",
             )
 
-    def _where(self, name: str) -> list[Span]:
-        """The first place of an index on the right."""
+    def _where(self, name: str, around: Span, inside: Span = (0, 0)) -> list[Span]:
+        """The first place of an index in `around` that is not inside `inside`."""
         for node in self.program.nodes[self.number]:
-            indices = node.subscript or () if isinstance(node, Call) else indices_of(node)
+            indices = (
+                node.subscript or () if isinstance(node, syntax.Call) else syntax.indices_of(node)
+            )
             for index in indices:
-                if index.name == name:
-                    return [index.span]
+                at = index.span[0]
+                if index.name == name and around[0] <= at < around[1]:
+                    if not inside[0] <= at < inside[1]:
+                        return [index.span]
         return []
-
-    # ------------------------------------------------------------ scopes
 
     def visit(self, wanted: Scope) -> Visit:
         """The value of a node, where `kept` indices are not summed by the convention."""
         node, kept = wanted
         match node:
-            case Number():
+            case syntax.Number():
                 return Value(literal(node.value), (), node.span)
-            case Name():
+            case syntax.Name():
                 return self.scalar(node)
-            case Access():
+            case syntax.Access():
                 return self.access(node)
-            case Group():
+            case syntax.Group():
                 inner = yield node.inner, kept
                 return self.close(inner, kept)
-            case Negative():
+            case syntax.Negative():
                 inner = yield node.operand, kept
                 inner = self.close(inner, kept)
                 return Value(scale(-1, inner.term), inner.indices, node.span, hidden=inner.hidden)
-            case Power():
+            case syntax.Power():
                 return (yield from self.power(node, kept))
-            case Product():
+            case syntax.Product():
                 return (yield from self.product(node, kept))
-            case Sum():
+            case syntax.Sum():
                 values = yield from self.close_all([term for _, term in node.terms], kept)
                 terms, names = self.align(values, kept)
                 signs = [-1 if minus else 1 for minus, _ in node.terms]
                 total = add(zip(signs, terms, strict=True), terms[0].shape)
                 return Value(total, names, node.span, hidden=together(values))
-            case Comparison():
+            case syntax.Comparison():
                 values = yield from self.close_all([node.left, node.right], kept)
                 name = functions.COMPARISONS[node.operator]
                 return self.map(name, values, node.span, kept)
-            case Call():
+            case syntax.Call():
                 return (yield from self.call(node, kept))
         raise AssertionError(node)
 
@@ -315,9 +292,7 @@ class Statement:
         arguments = [next(terms) if value.indices else value.term for value in values]
         return Value(elementwise(function, arguments), names, span, hidden=together(values))
 
-    # ------------------------------------------------------------ leaves and products
-
-    def scalar(self, node: Name) -> Value:
+    def scalar(self, node: syntax.Name) -> Value:
         """The value of a name without brackets."""
         name = node.name
         if name not in self.defined and name in self.program.extents:
@@ -335,10 +310,10 @@ class Statement:
             )
         return Value(term, (), node.span)
 
-    def access(self, node: Access) -> Value:
+    def access(self, node: syntax.Access) -> Value:
         """The value of a tensor at its indices."""
         names = tuple(index.name for index in node.indices)
-        match full_name(node.name):
+        match syntax.full_name(node.name):
             case "delta":
                 term: Expr = Delta(self.dim(names[0]))
             case "eps":
@@ -354,7 +329,7 @@ class Statement:
                 term = self.tensor(node.name)
         return self.subscript(term, names, node.span)
 
-    def power(self, node: Power, kept: frozenset[str]) -> Visit:
+    def power(self, node: syntax.Power, kept: frozenset[str]) -> Visit:
         base = yield node.base, kept
         (exponent,) = yield from self.close_all([node.exponent], kept)
         if exponent.indices:
@@ -362,7 +337,7 @@ class Statement:
         term = elementwise("pow", [base.term, exponent.term])
         return Value(term, base.indices, node.span, base.twice, together([base, exponent]))
 
-    def product(self, node: Product, kept: frozenset[str]) -> Visit:
+    def product(self, node: syntax.Product, kept: frozenset[str]) -> Visit:
         values = []
         for divides, factor in node.factors:
             value = yield factor, kept
@@ -389,7 +364,7 @@ class Statement:
                     inner = self.text(place)
                     self.fail(
                         f"index {name} is summed inside and free outside",
-                        [place, *self._index_span(name, place, span)],
+                        [place, *self._where(name, span, place)],
                         [
                             f"{inner} sums over {name} by the convention, "
                             f"and the product around it has {name} free"
@@ -399,23 +374,12 @@ class Statement:
                         "or rename one of the indices",
                     )
 
-    def _index_span(self, name: str, inner: Span, outer: Span) -> list[Span]:
-        for node in self.program.nodes[self.number]:
-            for index in indices_of(node) if isinstance(node, Access) else ():
-                at = index.span[0]
-                inside = inner[0] <= at < inner[1]
-                if index.name == name and outer[0] <= at < outer[1] and not inside:
-                    return [index.span]
-        return []
-
-    # ------------------------------------------------------------ calls
-    #
     # Indices named in brackets are kept inside the argument; the trace, the mean and solve are
     # contractions, so that they equal what a user would write with indices.
 
-    def call(self, node: Call, kept: frozenset[str]) -> Visit:
+    def call(self, node: syntax.Call, kept: frozenset[str]) -> Visit:
         """The value of a call."""
-        name = full_name(node.function)
+        name = syntax.full_name(node.function)
         if name in functions.MATRIX_FUNCTIONS:
             return (yield from self.matrix_function(name, node, kept))
         if node.subscript is not None:
@@ -431,7 +395,7 @@ class Statement:
             return (yield from self.elementwise_call(name, node, kept))
         self._refuse_function(name, node)
 
-    def _refuse_function(self, name: str, node: Call) -> NoReturn:
+    def _refuse_function(self, name: str, node: syntax.Call) -> NoReturn:
         program, given = self.program, node.function
         if given in program.ranks:
             rank = program.ranks[given]
@@ -445,8 +409,10 @@ class Statement:
             )
         inside = [self.text(argument.span) for argument in node.arguments]
         if name in _OVER_INDICES:
-            parts = tree_nodes(node.arguments[0])
-            letters = ",".join(dict.fromkeys(i.name for part in parts for i in indices_of(part)))
+            parts = syntax.tree_nodes(node.arguments[0])
+            letters = ",".join(
+                dict.fromkeys(i.name for part in parts for i in syntax.indices_of(part))
+            )
             self.fail(
                 f"{name} needs the indices it runs over",
                 [node.name_span],
@@ -460,19 +426,19 @@ class Statement:
                 ["its result has the indices that are free in its argument"],
                 f"write {name}({', '.join(inside)})",
             )
-        near = get_close_matches(given, _KNOWN, n=3, cutoff=0.6)
+        near = get_close_matches(given, syntax.KNOWN, n=3, cutoff=0.6)
         self.fail(
             f"unknown function {given}",
             [node.name_span],
-            [] if near else [f"known are {', '.join(_KNOWN)}"],
+            [] if near else [f"known are {', '.join(syntax.KNOWN)}"],
             f"did you mean {' or '.join(near)}?"
             if near
             else f"an entry is written {given}[i], a product with *",
         )
 
-    def elementwise_call(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
+    def elementwise_call(self, name: str, node: syntax.Call, kept: frozenset[str]) -> Visit:
         arguments = functions.ELEMENTWISE[name].arguments
-        wanted, over_index = len(arguments), name in ("max", "min")
+        wanted, over_index = len(arguments), name in functions.REDUCTIONS
         if len(node.arguments) < wanted or (len(node.arguments) > wanted and not over_index):
             self.program.refuse_count(
                 node,
@@ -481,7 +447,7 @@ class Statement:
                 + (f", or {name}[i](...) over an index" if over_index else ""),
             )
         values = yield from self.close_all(node.arguments, kept)
-        if name == "where" and not isinstance(node.arguments[0], Comparison):
+        if name == "where" and not isinstance(node.arguments[0], syntax.Comparison):
             zero_value = Value(literal(0), (), node.span)  # a condition holds where it is not zero
             values[0] = self.map("ne", [values[0], zero_value], values[0].span, kept)
         value = self.map(name, values[:wanted], node.span, kept)
@@ -489,7 +455,7 @@ class Statement:
             value = self.map(name, [value, more], node.span, kept)
         return value
 
-    def reduction(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
+    def reduction(self, name: str, node: syntax.Call, kept: frozenset[str]) -> Visit:
         """`name` over the indices in its brackets, whose axes are moved behind the others."""
         over = tuple(index.name for index in node.kept or ())
         if len(node.arguments) != 1:
@@ -523,7 +489,7 @@ class Statement:
             return replace(value, term=transpose(term, back))
         return replace(value, term=term, indices=rest)
 
-    def _check_kept(self, name: str, node: Call, value: Value, hint: str) -> None:
+    def _check_kept(self, name: str, node: syntax.Call, value: Value, hint: str) -> None:
         """The indices in brackets are free in the argument."""
         for index in node.kept or ():
             if index.name not in value.indices:
@@ -534,7 +500,7 @@ class Statement:
                     hint.format(index.name),
                 )
 
-    def matrix_function(self, name: str, node: Call, kept: frozenset[str]) -> Visit:
+    def matrix_function(self, name: str, node: syntax.Call, kept: frozenset[str]) -> Visit:
         """`inv(A)[p,q]`, and `inv[i,j](e)[p,q]` with the rows i and columns j of e."""
         behind = tuple(index.name for index in node.subscript or ())
         if node.kept is None:
@@ -546,7 +512,7 @@ class Statement:
                     source=self.program.source,
                     spans=[node.span],
                     hint=f"write {self.text((node.span[0], node.arguments[-1].span[1]))})"
-                    + (f"[{','.join(INDICES[: term.rank])}]" if term.rank else ""),
+                    + syntax.brackets(INDICES[: term.rank]),
                 )
             return self.subscript(term, behind, node.span)
         row, column = (index.name for index in node.kept)
@@ -557,17 +523,17 @@ class Statement:
         square = self.spread(values[0], (*free, row, column))
         hidden = together(values)
         if name == "solve":
-            wanted, (_, right) = 1, values
+            _, right = values
             hidden = dict(right.hidden)
         else:
             term = _of_matrix(name, [square])
-            wanted = term.rank - len(free)
+        wanted = syntax.result_rank(name)
         if len(behind) != wanted:
             self.fail(
                 f"{name} has {axes_in_words(wanted)} here, "
                 f"{indices_in_words(len(behind))} given behind it",
                 [node.span],
-                hint=f"write {name}[i,j](...)" + ("", "[p]", "[p,q]")[wanted],
+                hint=f"write {name}[i,j](...){syntax.brackets('pqrstu'[:wanted])}",
             )
         if name == "solve":  # the x with A_ij x_j = b_i, its entry p
             if row not in right.indices or column in right.indices:
@@ -585,7 +551,7 @@ class Statement:
 
     def _whole(self, argument: Node) -> Expr:
         """The term of `A`, `inv(A)`, `cholesky(inv(A))`: matrix functions of whole tensors."""
-        chain, leaf = whole_chain(argument)
+        chain, leaf = syntax.whole_chain(argument)
         term = self.tensor(leaf)
         for name in reversed(chain):
             term = _of_matrix(name, [term])
@@ -625,10 +591,10 @@ def _of_matrix(name: str, terms: Sequence[Expr]) -> Expr:
 class _IndexTree(TreeBuilder):
     """One method per rule that only `grammar/index.lark` has: subscripts."""
 
-    def access(self, c: list[Any]) -> Access:
+    def access(self, c: list[Any]) -> syntax.Access:
         name: Token = c[0]
         indices, span = c[1]
-        return Access(str(name), indices, over(span_of(name), span), span_of(name))
+        return syntax.Access(str(name), indices, over(span_of(name), span), span_of(name))
 
     def subscript(self, c: list[Any]) -> Indices:
         return tuple(c[1]), over(span_of(c[0]), span_of(c[2]))
@@ -636,20 +602,15 @@ class _IndexTree(TreeBuilder):
     def no_subscript(self, c: list[Any]) -> Indices:
         return (), over(span_of(c[0]), span_of(c[1]))
 
-    def index(self, c: list[Any]) -> Index:
-        return Index(str(c[0]), None, span_of(c[0]))
+    def index(self, c: list[Any]) -> syntax.Index:
+        return syntax.Index(str(c[0]), None, span_of(c[0]))
 
-    def sized_index(self, c: list[Any]) -> Index:
+    def sized_index(self, c: list[Any]) -> syntax.Index:
         extent, span = c[2]
-        return Index(str(c[0]), extent, over(span_of(c[0]), span))
+        return syntax.Index(str(c[0]), extent, over(span_of(c[0]), span))
 
-    def number_index(self, c: list[Any]) -> Index:
-        raise NotationError(
-            f"the number {complaints.short(c[0])} stands as an index",
-            spans=[span_of(c[0])],
-            facts=["an index is a name that runs over a whole axis"],
-            hint="cut the array beforehand, or multiply by a vector that picks the entry",
-        )
+    def number_index(self, c: list[Any]) -> syntax.Index:
+        raise error_at("number as index", span_of(c[0]), shown=complaints.short(c[0]))
 
 
 _PARSER = Parser("index", _IndexTree)
@@ -663,7 +624,4 @@ def parse_index(source: str) -> syntax.Text:
     >>> parse_index("y[i] = A[i,j]*x[j]").statements[0].name
     'y'
     """
-    complaints.check_brackets(source)
-    statements = _PARSER.parse(source)
-    complaints.check_statements(source, statements)
-    return syntax.Text(source, tuple(statements))
+    return _PARSER.text(source, "x[i]*Q[i,j]*x[j]", "r[a] = ...")

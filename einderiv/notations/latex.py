@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,12 +19,12 @@ from itertools import count
 from typing import Any, NamedTuple, NoReturn
 
 from ..errors import NotationError, Span
-from ..terms import Dim, functions, trampoline
+from ..terms import functions, trampoline
 from . import complaints, syntax
-from .context import Meaning
+from .complaints import refusal
+from .context import Assumptions, Meaning, Shapes
 from .index import elaborate
-from .matrix.reading import elaborate_matrix
-from .matrix.words import reasons, refusal
+from .matrix import elaborate_matrix
 from .parser import Parser, PostLex, Token, TreeBuilder, over, span_of
 from .syntax import Access, Call, Group, Index, Name, Negative, Node, Number, Power
 
@@ -32,13 +32,10 @@ Visit = Generator[Any, Any, Any]
 
 _FUNCTION_LETTERS = frozenset({"f", "g", "h", "F", "G", "H", "phi", "psi"})
 _WORDS = {"Tr": "tr", "trace": "tr", "sgn": "sign", "ReLU": "relu", "Diag": "diag"}
-_COMMANDS = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}
-_KNOWN = frozenset({
-    *functions.ELEMENTWISE, *functions.WHOLE, *functions.REDUCTIONS, *functions.NORMALISATIONS,
-    *functions.MATRIX_FUNCTIONS, *functions.ALIASES, "diag", "vec", "norm1", "norm2",
-} - {"pi"})  # fmt: skip
+_KNOWN = {*syntax.NAMES, *functions.ALIASES, "diag", "vec", "norm1", "norm2"} - {"pi"}
 
-_REASONS = reasons(r"""
+_REASONS = dict(
+    complaints.rows(r"""
 sign: a minus sign stands alone in a script
     it has nothing to subtract
     write the exponent, as in X^{-1}
@@ -133,12 +130,11 @@ norm beside indices: a norm stands beside indices
     it needs the whole tensor, and here every axis has its index
     write the sum of squares, r_i r_i, or the whole formula without indices
 """)
+)
 
 
 def read_latex(
-    source: str,
-    shapes: Mapping[str, Sequence[Dim]] | None = None,
-    assume: Mapping[str, Iterable[str]] | None = None,
+    source: str, shapes: Shapes | None = None, assume: Assumptions | None = None
 ) -> Meaning:
     r"""The meaning of a LaTeX formula; the last one if `\\` separates several.
 
@@ -155,9 +151,6 @@ def read_latex(
         return elaborate(text, shapes, assume)
     given = {**{name: () for name in reader.divisors}, **(shapes or {})}
     return elaborate_matrix(text, given, assume)
-
-
-# ---------------------------------------------------------------- what is written
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,19 +270,14 @@ def _span(c: Sequence[Any]) -> Span:
     return over(first, last)
 
 
-def _sum(left: Any, sign: str, right: Any) -> Terms:
-    """A term more in the sum `left`, which its rule has just made, or is the first term."""
-    terms = left if isinstance(left, Terms) else Terms([(False, left)], left.span)
-    terms.parts.append((sign == "-", right))
-    terms.span = over(terms.span, right.span)
-    return terms
-
-
-def _row(left: Any, sign: str, right: Any) -> Row:
-    row = left if isinstance(left, Row) else Row([("", left)], left.span)
-    row.parts.append((sign, right))
-    row.span = over(row.span, right.span)
-    return row
+def _longer(kind: type[Terms] | type[Row], left: Any, sign: Any, right: Any) -> Terms | Row:
+    """A part more in the chain `left`, which its rule has just made, or is the first part."""
+    chain: Any = left
+    if not isinstance(left, kind):
+        chain = Terms([(False, left)], left.span) if kind is Terms else Row([("", left)], left.span)
+    chain.parts.append((sign, right))
+    chain.span = over(chain.span, right.span)
+    return chain  # type: ignore[no-any-return]
 
 
 def _script(c: list[Any], place: int, script: Formula) -> Scripts:
@@ -352,20 +340,19 @@ def _font(c: list[Any]) -> Letter:
     return _marked_letter(c, "")
 
 
-_RULES: dict[
-    str, Callable[[list[Any]], Any]
-] = {  # rule of latex.lark -> what it makes of its parts
+# Rule of latex.lark -> what it makes of its parts.
+_RULES: dict[str, Callable[[list[Any]], Any]] = {
     "bare": lambda c: Equation(None, c[0], c[0].span),
     "two_sides": lambda c: Equation(c[0], c[2], _span(c)),
     "more_sides": lambda c: Equation(c[0].left, c[2], _span(c)),
     "continued": _continuation,
     "negative": lambda c: Terms([(True, c[1])], _span(c)),
-    "plus": lambda c: _sum(c[0], "+", c[2]),
-    "minus": lambda c: _sum(c[0], "-", c[2]),
-    "beside": lambda c: _row(c[0], "", c[1]),
-    "times": lambda c: _row(c[0], "*", c[2]),
-    "divide": lambda c: _row(c[0], "/", c[2]),
-    "pointwise": lambda c: _row(c[0], "./" if "slash" in c[1] else ".*", c[2]),
+    "plus": lambda c: _longer(Terms, c[0], False, c[2]),
+    "minus": lambda c: _longer(Terms, c[0], True, c[2]),
+    "beside": lambda c: _longer(Row, c[0], "", c[1]),
+    "times": lambda c: _longer(Row, c[0], "*", c[2]),
+    "divide": lambda c: _longer(Row, c[0], "/", c[2]),
+    "pointwise": lambda c: _longer(Row, c[0], "./" if "slash" in c[1] else ".*", c[2]),
     "operator": _application,
     "applied": _application,
     "scripted": _with_scripts,
@@ -483,27 +470,14 @@ def parse_latex(source: str, names: Sequence[str] = ()) -> list[Equation]:
     return equations
 
 
-# ---------------------------------------------------------------- facts about formulas
+def kind_of(node: Formula) -> str:
+    """The kind of brackets that a formula is; "" for none."""
+    return node.kind if isinstance(node, Enclosed) else ""
 
 
-def is_norm(node: Formula) -> bool:
-    return isinstance(node, Enclosed) and node.kind == "||"
-
-
-def is_round(node: Formula) -> bool:
-    return isinstance(node, Enclosed) and node.kind == "("
-
-
-def without_braces(node: Formula) -> Formula:
-    """A formula without braces around it, which only group."""
-    while isinstance(node, Enclosed) and node.kind == "{" and len(node.inside) == 1:
-        (node,) = node.inside
-    return node
-
-
-def without_brackets(node: Formula) -> Formula:
-    """A formula without braces and round brackets around it."""
-    while isinstance(node, Enclosed) and node.kind in "({" and len(node.inside) == 1:
+def without_braces(node: Formula, kinds: str = "{") -> Formula:
+    """A formula without braces around it, which only group, or without brackets of these kinds."""
+    while isinstance(node, Enclosed) and node.kind in kinds and len(node.inside) == 1:
         (node,) = node.inside
     return node
 
@@ -553,15 +527,10 @@ def _parts(node: Formula) -> list[Formula]:
     return []
 
 
-# ---------------------------------------------------------------- what it means
-
-
 class _Reader:
     """Writes formulas as surface trees; `visit` and what it yields from are run by `trampoline`."""
 
-    def __init__(
-        self, source: str, equations: Sequence[Equation], shapes: Mapping[str, Sequence[Dim]]
-    ) -> None:
+    def __init__(self, source: str, equations: Sequence[Equation], shapes: Shapes) -> None:
         self.source, self.shapes = source, shapes
         self.extents = {str(dim) for axes in shapes.values() for dim in axes}
         every = [node for e in equations for node in nodes_of(e.right, e.left)]
@@ -570,14 +539,12 @@ class _Reader:
         for node in every:
             if isinstance(node, Scripted | Applied):
                 base = without_braces(node.base) if isinstance(node, Scripted) else None
-                if not _is_derivative(base) and not (base and is_norm(base)):
+                if not _is_derivative(base) and not (base and kind_of(base) == "||"):
                     self.indices.update(index.name for index in self._indices(node))
         self.indexed = bool(self.indices)
         self.divisors: set[str] = set()
         self.defined: set[str] = set()
         self._fresh = (f"{c}{n}" for n in count(1) for c in "rcpq")
-
-    # ------------------------------------------------------------ words
 
     def fail(self, key: str, span: Span, **words: object) -> NoReturn:
         """Refuse the formula for a reason of `_REASONS`; `shown` is what stands at the place."""
@@ -585,8 +552,6 @@ class _Reader:
 
     def text(self, span: Span) -> str:
         return " ".join(self.source[span[0] : span[1]].split())[:60]
-
-    # ------------------------------------------------------------ statements
 
     def statement(self, equation: Equation) -> syntax.Definition:
         body: Node = trampoline(equation.right, self.visit)
@@ -628,8 +593,6 @@ class _Reader:
         if isinstance(plain, Scripted):  # (W x)_i = ...
             return "value", (self._index_names(subs[0], plain) if len(subs) == 1 else None) or ()
         return None, ()  # an identity: the other side says the same
-
-    # ------------------------------------------------------------ names and indices
 
     def _numbered_letter(self, node: Formula) -> Letter | None:
         """A letter, or one with a number in braces: {t_1}."""
@@ -744,8 +707,6 @@ class _Reader:
         if isinstance(plain, Letter) and plain.name not in {*self.shapes, *self.extents}:
             self.divisors.add(plain.name)
 
-    # ------------------------------------------------------------ sums and products
-
     def visit(self, node: Formula | Entry) -> Visit:
         """The surface tree of a formula, or of an entry of one."""
         match node:
@@ -810,7 +771,7 @@ class _Reader:
         found: Counter[str] = Counter()
         bound: set[str] = set()
         for node in nodes_of(term):
-            if isinstance(node, Scripted) and not is_norm(node.base):
+            if isinstance(node, Scripted) and kind_of(node.base) != "||":
                 found.update(index.name for index in self._indices(node))
             elif isinstance(node, Applied):
                 for script in node.scripts.below:
@@ -840,7 +801,7 @@ class _Reader:
             head = self._function_word(part)
             if after is None:
                 tree = yield part
-            elif head and not (head[0] == "sigmoid" and not is_round(without_scripts(after))):
+            elif head and not (head[0] == "sigmoid" and kind_of(without_scripts(after)) != "("):
                 name, scripts, name_span = head
                 tree = yield from self._function_call(name, scripts, after, name_span)
                 place += 1
@@ -878,7 +839,7 @@ class _Reader:
             inner = inner.argument
         if not around or after is None or self._function_word(inner) is None:
             return None
-        if not is_round(without_scripts(after)):
+        if kind_of(without_scripts(after)) != "(":
             return None
         span = (inner.span[0], after.span[1])
         tree: Formula = Enclosed("(", (Row([("", inner), ("", after)], span),), span)
@@ -890,7 +851,7 @@ class _Reader:
     def _check_call(self, part: Formula, after: Formula) -> None:
         """f(x): a product, or an unknown function?"""
         bracket = without_scripts(after)
-        if isinstance(part, Letter) and is_round(bracket):
+        if isinstance(part, Letter) and kind_of(bracket) == "(":
             known = part.name in self.shapes or part.name in self.extents
             if not known and (part.is_word or part.name in _FUNCTION_LETTERS):
                 words = {"part": self.text(part.span), "inside": self.text(bracket.span)}
@@ -900,20 +861,23 @@ class _Reader:
         """\\sin x y: which of the two does the function take?"""
         if isinstance(part, Applied) and part.function not in ("sum", "prod"):
             f, bracket = part.function, without_scripts(part.argument)
-            is_closed = isinstance(bracket, Enclosed) and bracket.kind in "(|"
-            if not (is_closed or isinstance(part.argument, Applied) or isinstance(after, Applied)):
+            if not (
+                kind_of(bracket) in ("(", "|")
+                or isinstance(part.argument, Applied)
+                or isinstance(after, Applied)
+            ):
                 both = self.text((part.argument.span[0], after.span[1]))
                 whole, own = self.text((part.span[0], after.span[1])), self.text(part.argument.span)
                 self.fail("argument", after.span, whole=whole, f=f, own=own, both=both)
 
-    # ------------------------------------------------------------ functions and brackets
-
     def _application(self, node: Applied) -> Visit:
-        name = _COMMANDS.get(node.function, node.function)
+        name = syntax.full_name(node.function)
         argument = node.argument
         if name in ("max", "min") and isinstance(argument, Row):
             (_, first), *rest = argument.parts
-            if _is_bracket(without_scripts(first)):  # \max_i(x_i) y is y times the maximum
+            if isinstance(
+                without_braces(without_scripts(first)), Enclosed
+            ):  # \max_i(x_i) y is y times the maximum
                 head = Applied(name, node.scripts, first, node.span, node.name_span)
                 return (yield Row([("", head), *rest], node.span))
         if name in ("max", "min") and isinstance(argument, Scripted):
@@ -939,7 +903,11 @@ class _Reader:
                 self._size(kept[0], script)
         inside: Formula = argument
         reaches = runs or name in ("max", "min")  # these take all that follows, with powers
-        if not reaches and isinstance(argument, Scripted) and _is_bracket(argument.base):
+        if (
+            not reaches
+            and isinstance(argument, Scripted)
+            and isinstance(without_braces(argument.base), Enclosed)
+        ):
             inside = argument.base
             powers = [*powers, *argument.scripts.above]
             for script in argument.scripts.below:
@@ -974,24 +942,17 @@ class _Reader:
         if len(node.inside) > 1:
             self.fail("two in brackets", node.span)
         (inner,) = node.inside
+        if node.kind == "||":
+            return (yield from self._norm(node, Scripts([], []), node.span))
         tree = yield inner
         if node.kind == "{":
             return tree
         if node.kind == "(":
             return Group(_without_group(tree), node.span)
-        if node.kind == "||":
-            return self._norm(tree, "norm2", node.span)
         plain = without_braces(inner)
         if not self.indexed and isinstance(plain, Letter) and plain.name[0].isupper():
             self.fail("determinant", node.span, name=plain.name)
         return _call("abs", tree, node.span)
-
-    def _norm(self, tree: Node, name: str, span: Span) -> Node:
-        if self.indexed:
-            self.fail("norm beside indices", span)
-        return _call(name, tree, span)
-
-    # ------------------------------------------------------------ matrices and their entries
 
     def _matrix(self, argument: Formula, kept: tuple[Index, ...] | None, span: Span) -> Visit:
         """The argument of a function of matrices, and the indices that are its rows and columns."""
@@ -1010,7 +971,7 @@ class _Reader:
         around: list[tuple[str, Span]] = []
         while True:
             plain = self._numbered_letter(node) or without_braces(node)
-            if isinstance(plain, Enclosed) and is_round(plain) and len(plain.inside) == 1:
+            if isinstance(plain, Enclosed) and plain.kind == "(" and len(plain.inside) == 1:
                 (node,) = plain.inside
             elif (
                 isinstance(plain, Scripted)
@@ -1021,7 +982,7 @@ class _Reader:
                 node = plain.base
             elif isinstance(plain, Row) and len(plain.parts) == 2:
                 head = self._function_word(plain.parts[0][1])
-                if head is None or head[0] not in ("inv", "cholesky", "tril") or any(head[1]):
+                if head is None or not syntax.is_chained(head[0]) or any(head[1]):
                     return None
                 around.append((head[0], plain.span))
                 node = plain.parts[1][1]
@@ -1037,7 +998,7 @@ class _Reader:
     def _entry(self, node: Entry) -> Visit:
         """(A B)_{ij} is A_{ik} B_{kj}, (A x)_i is A_{ij} x_j, (x + y)_i is x_i + y_i."""
         indices, span = node.indices, node.formula.span
-        plain = without_brackets(node.formula)
+        plain = without_braces(node.formula, "({")
         for script in node.turns:
             what = self._turn(script)
             if what != "T":
@@ -1080,13 +1041,11 @@ class _Reader:
                 return syntax.Product(tuple(factors), span)
         return (yield plain)
 
-    # ------------------------------------------------------------ scripts
-
     def _with_scripts(self, node: Scripted) -> Visit:
         """X_{ij}^{-1} is the entry of the inverse, {X_{ij}}^{-1} the inverse of the entry."""
         base, span = node.base, node.span
-        if is_norm(base):
-            return (yield from self._scripted_norm(node))
+        if isinstance(base, Enclosed) and base.kind == "||":
+            return (yield from self._norm(base, node.scripts, span))
         head = self._function_word(node)
         if head is not None and head[0] != "sigmoid":
             self.fail("no argument", span, name=head[0])
@@ -1168,22 +1127,21 @@ class _Reader:
             if len(letters) == len(plain.parts) and any(p.name in self.indices for p in letters):
                 self.fail("superscript", script.span)
 
-    def _scripted_norm(self, node: Scripted) -> Visit:
-        assert isinstance(node.base, Enclosed)
+    def _norm(self, node: Enclosed, scripts: Scripts, span: Span) -> Visit:
         name = "norm2"
-        for script in node.scripts.below:
+        for script in scripts.below:
             plain = without_braces(script)
             if isinstance(plain, Number) and plain.value == 1:
                 name = "norm1"
             elif not (isinstance(plain, Number) and plain.value == 2) and not (
                 isinstance(plain, Letter) and plain.name == "F"
             ):
-                self.fail("norm", script.span, whole=self.text(node.span))
-        tree = self._norm((yield node.base.inside[0]), name, node.base.span)
-        return (yield from self._with_powers(tree, node.scripts.above, node.span))
-
-
-# ---------------------------------------------------------------- surface trees
+                self.fail("norm", script.span, whole=self.text(span))
+        tree = yield node.inside[0]
+        if self.indexed:
+            self.fail("norm beside indices", node.span)
+        tree = _call(name, tree, node.span)
+        return (yield from self._with_powers(tree, scripts.above, span))
 
 
 def _figures(script: Formula) -> str:
@@ -1194,10 +1152,6 @@ def _figures(script: Formula) -> str:
 
 def _is_derivative(node: Formula | None) -> bool:
     return isinstance(node, Letter) and node.name in ("partial", "nabla")
-
-
-def _is_bracket(node: Formula) -> bool:
-    return isinstance(without_braces(node), Enclosed)
 
 
 def _without_group(tree: Node) -> Node:

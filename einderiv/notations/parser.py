@@ -22,23 +22,8 @@ from lark.exceptions import UnexpectedInput
 from lark.lark import PostLex
 
 from ..errors import EinderivError, NotationError, Span
-from . import complaints
-from .syntax import (
-    Access,
-    Call,
-    Comparison,
-    Declaration,
-    Definition,
-    Group,
-    Index,
-    Name,
-    Negative,
-    Node,
-    Number,
-    Power,
-    Product,
-    Sum,
-)
+from . import complaints, syntax
+from .syntax import Index, Node
 
 __all__ = ["Parser", "PostLex", "Token", "Transformer"]
 
@@ -112,6 +97,13 @@ class Parser:
                 )
             return self._lark
 
+    def text(self, source: str, expression: str, definition: str) -> syntax.Text:
+        """The surface tree of a text; messages show an expression and a definition as examples."""
+        complaints.check_brackets(source)
+        statements = self.parse(source)
+        complaints.check_statements(source, statements, expression, definition)
+        return syntax.Text(source, tuple(statements))
+
     def parse(self, source: str) -> Any:
         """What the transformer makes of `source`; NotationError with the place of the first mistake."""
         result = self._attempt(source)
@@ -140,7 +132,7 @@ Indices = tuple[tuple[Index, ...], Span]  # what stands between [ and ], with it
 class Chain:
     """A sum or product under construction: parts are appended, so long chains stay linear."""
 
-    kind: type[Sum] | type[Product]
+    kind: type[syntax.Sum] | type[syntax.Product]
     parts: list[tuple[bool, Node]]
     span: Span
 
@@ -152,14 +144,14 @@ def node_of(tree: Built) -> Node:
     """The node, once nothing can be appended to it; `A[]` is refused, since no `=` follows."""
     if isinstance(tree, Chain):
         return tree.kind(tuple(tree.parts), tree.span)
-    if isinstance(tree, Access) and not tree.indices:
-        raise NotationError(
-            f"the brackets of {tree.name}[] are empty",
-            spans=[(tree.name_span[1], tree.span[1])],
-            facts=["brackets hold one index for each axis, and a scalar has no axes"],
-            hint=f"write {tree.name} for a scalar, {tree.name}[i] for a vector",
-        )
+    if isinstance(tree, syntax.Access) and not tree.indices:
+        raise error_at("empty brackets", (tree.name_span[1], tree.span[1]), name=tree.name)
     return tree
+
+
+def error_at(reason: str, span: Span, **words: str) -> NotationError:
+    """The error at a place in a text, for a reason of `complaints.py`."""
+    return complaints.refusal(complaints.REASONS[reason], None, [span], **words)
 
 
 def span_of(token: Token) -> Span:
@@ -198,29 +190,24 @@ class TreeBuilder(Transformer[Token, Any]):
     def empty(self, c: list[Any]) -> None:
         return None
 
-    def bare(self, c: list[Any]) -> Definition:
+    def bare(self, c: list[Any]) -> syntax.Definition:
         tree = node_of(c[0])
-        return Definition(None, None, tree, tree.span, tree.span)
+        return syntax.Definition(None, None, tree, tree.span, tree.span)
 
-    def definition(self, c: list[Any]) -> Definition:
+    def definition(self, c: list[Any]) -> syntax.Definition:
         left, right = c[0], node_of(c[2])
         span = over(left.span, right.span)
-        if isinstance(left, Name):
-            return Definition(left.name, None, right, span, left.span)
-        if isinstance(left, Access):
-            return Definition(left.name, left.indices or None, right, span, left.span)
-        raise NotationError(
-            "the left side of = is not a name",
-            spans=[left.span],
-            facts=["a definition names a tensor and its indices"],
-            hint="write y[i] = ... for a tensor, c = ... for a scalar",
-        )
+        if isinstance(left, syntax.Name):
+            return syntax.Definition(left.name, None, right, span, left.span)
+        if isinstance(left, syntax.Access):
+            return syntax.Definition(left.name, left.indices or None, right, span, left.span)
+        raise error_at("left side", left.span)
 
-    def declaration(self, c: list[Any]) -> Declaration:
+    def declaration(self, c: list[Any]) -> syntax.Declaration:
         name, words = c[0], c[-1]
         sizes = c[3] if isinstance(c[3], list) else []
         closing = c[-2]
-        return Declaration(
+        return syntax.Declaration(
             str(name),
             tuple(size for size, _ in sizes),
             tuple(complaints.assumption(str(word), span_of(word)) for word in words),
@@ -233,36 +220,35 @@ class TreeBuilder(Transformer[Token, Any]):
         if token.type == "NAME":
             return str(token), span_of(token)
         if not token.isdigit() or not token.strip("0") or len(token) > _LONGEST_SIZE:
-            raise NotationError(
-                f"{complaints.short(token)} is not an extent",
-                spans=[span_of(token)],
-                facts=["an axis has a whole number of entries, one at least"],
-                hint="an extent is a name or a positive whole number, as in X : (n, 3)",
-            )
+            raise error_at("extent", span_of(token), shown=complaints.short(token))
         return int(token), span_of(token)
 
-    def negative(self, c: list[Any]) -> Negative:
+    def negative(self, c: list[Any]) -> syntax.Negative:
         tree = node_of(c[1])
-        return Negative(tree, over(span_of(c[0]), tree.span))
+        return syntax.Negative(tree, over(span_of(c[0]), tree.span))
 
     def positive(self, c: list[Any]) -> Built:
         return c[1]  # type: ignore[no-any-return]
 
     def plus(self, c: list[Any]) -> Built:
-        return self._chain(Sum, c[0], c[1].type == "MINUS", c[2])
+        return self._chain(syntax.Sum, c[0], c[1].type == "MINUS", c[2])
 
     def times(self, c: list[Any]) -> Built:
-        return self._chain(Product, c[0], c[1].type == "DIVIDE", c[2])
+        return self._chain(syntax.Product, c[0], c[1].type == "DIVIDE", c[2])
 
     minus, divide = plus, times
 
     def _chain(
-        self, kind: type[Sum] | type[Product], left: Built, inverse: bool, right: Built
+        self,
+        kind: type[syntax.Sum] | type[syntax.Product],
+        left: Built,
+        inverse: bool,
+        right: Built,
     ) -> Chain:
         part = node_of(right)
         if not (isinstance(left, Chain) and left.kind is kind):
             first = node_of(left)
-            if kind is Sum and isinstance(first, Negative):
+            if kind is syntax.Sum and isinstance(first, syntax.Negative):
                 left = Chain(kind, [(True, first.operand)], first.span)
             else:
                 left = Chain(kind, [(False, first)], first.span)
@@ -272,9 +258,9 @@ class TreeBuilder(Transformer[Token, Any]):
 
     def raised(self, c: list[Any]) -> Built:
         base, exponent = node_of(c[0]), node_of(c[2])
-        return Power(base, exponent, over(base.span, exponent.span))
+        return syntax.Power(base, exponent, over(base.span, exponent.span))
 
-    def number(self, c: list[Any]) -> Number:
+    def number(self, c: list[Any]) -> syntax.Number:
         token = c[0]
         exponent = token.lower().partition("e")[2].lstrip("+-0")
         if len(token) > _LONGEST_NUMBER:
@@ -282,41 +268,31 @@ class TreeBuilder(Transformer[Token, Any]):
         elif len(exponent) > 3 or int(exponent or 0) > _LARGEST_EXPONENT:
             limit = f"powers of ten go from -{_LARGEST_EXPONENT} to {_LARGEST_EXPONENT}"
         else:
-            return Number(Fraction(str(token)), span_of(token))
-        raise NotationError(
-            f"the number {complaints.short(token)} is out of range",
-            spans=[span_of(token)],
-            facts=[limit],
-            hint="write a name for it, and give its value as an array",
-        )
+            return syntax.Number(Fraction(str(token)), span_of(token))
+        raise error_at("number", span_of(token), shown=complaints.short(token), limit=limit)
 
-    def name(self, c: list[Any]) -> Name:
-        return Name(str(c[0]), span_of(c[0]))
+    def name(self, c: list[Any]) -> syntax.Name:
+        return syntax.Name(str(c[0]), span_of(c[0]))
 
-    def call(self, c: list[Any]) -> Call:
+    def call(self, c: list[Any]) -> syntax.Call:
         """`f(a)`, `sum[i](a)`, `inv(A)[p,q]`, `inv[i,j](a)[p,q]`."""
         name, kept, behind = c[0], c[1], c[-1]
         for subscript in (kept, behind):
             if isinstance(subscript, tuple) and not subscript[0]:
-                raise NotationError(
-                    f"empty brackets stand at the function {complaints.short(name)}",
-                    spans=[subscript[1]],
-                    facts=["brackets at a function name at least one index"],
-                    hint="name the indices, as in sum[i](x[i]), or remove the brackets",
-                )
+                raise error_at("empty at a function", subscript[1], name=complaints.short(name))
         kept, arguments = (kept[0], c[3]) if isinstance(kept, tuple) else (None, c[2])
         behind, end = behind if isinstance(behind, tuple) else (None, span_of(behind))
         start = span_of(name)
-        return Call(str(name), kept, tuple(arguments), behind, over(start, end), start)
+        return syntax.Call(str(name), kept, tuple(arguments), behind, over(start, end), start)
 
     def argument(self, c: list[Any]) -> Node:
         return node_of(c[0])
 
-    def comparison(self, c: list[Any]) -> Comparison:
+    def comparison(self, c: list[Any]) -> syntax.Comparison:
         left, right = node_of(c[0]), node_of(c[2])
-        return Comparison(str(c[1]), left, right, over(left.span, right.span))
+        return syntax.Comparison(str(c[1]), left, right, over(left.span, right.span))
 
-    def group(self, c: list[Any]) -> Group:
+    def group(self, c: list[Any]) -> syntax.Group:
         span = over(span_of(c[0]), span_of(c[2]))
         inner = node_of(c[1])
-        return Group(inner.inner if isinstance(inner, Group) else inner, span)
+        return syntax.Group(inner.inner if isinstance(inner, syntax.Group) else inner, span)

@@ -8,54 +8,124 @@ Invariant: a name has one rank in a program; all that share an index in a statem
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NoReturn
+from itertools import chain, islice
+from typing import NamedTuple, NoReturn
 
 from ..errors import DimensionError, NotationError, Span, axes_in_words
-from ..terms import INDICES, Dim, Expr, Variable, functions
+from ..terms import INDICES, Classes, Dim, Expr, Variable, free_name, functions, numbered
 from . import complaints, syntax
-from .context import Context
-from .extents import Dimensions, Slot
-from .syntax import (
-    Access,
-    Call,
-    Definition,
-    Index,
-    Name,
-    Node,
-    full_name,
-    indices_of,
-    is_matrix_function,
-    tree_nodes,
-    whole_chain,
-)
+from .context import Assumptions, Context, Shapes
+from .syntax import Node
 
-_CHAINED = ("inv", "cholesky", "tril")  # matrix in, matrix out
+Slot = tuple[str, str, int]  # kind ("axis", "index", "extent"), name, axis or statement number
 _RESERVED = frozenset(functions.SPECIAL_TENSORS)
 _ENTRIES = {"delta": (2, 2), "size": (1, 1), "eps": (2, 8)}  # indices, at least and at most
-_FUNCTIONS = frozenset(
-    {
-        *functions.ELEMENTWISE,
-        *functions.WHOLE,
-        *functions.REDUCTIONS,
-        *functions.MATRIX_FUNCTIONS,
-    }
-)
-_NO_TENSORS = _FUNCTIONS | _RESERVED | {*functions.NORMALISATIONS}
+
+
+class Fixed(NamedTuple):
+    """A declared extent, what fixes it, and where the class met it in the text."""
+
+    dim: Dim
+    fact: str
+    span: Span | None
+
+
+class Dimensions:
+    """Classes of slots. `source` is the text that errors show."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.declared: set[str] = set()
+        self._same: Classes[Slot] = Classes()
+        self._order: dict[Slot, int] = {}  # the first slot of a class speaks for it
+        self._fixed: dict[Slot, tuple[Fixed, ...]] = {}
+        self._letters: dict[Slot, list[str]] = {}  # of each class, in the order of the text
+        self._names: dict[Slot, Dim] = {}
+
+    def find(self, slot: Slot) -> Slot:
+        """The slot that speaks for the class of `slot`."""
+        if slot not in self._order:
+            self._order[slot] = len(self._order)
+            self._letters[slot] = [slot[1]] if slot[0] == "index" else []
+        return self._same.find(slot)
+
+    def known(self, slot: Slot) -> tuple[Fixed, ...]:
+        """What fixes the extent of a slot so far."""
+        return self._fixed.get(self.find(slot), ())
+
+    def fix(self, slot: Slot, dim: Dim, fact: str, span: Span | None, subject: str) -> None:
+        """The extent of `slot` is `dim`, for the reason `fact`."""
+        if isinstance(dim, str):
+            self.declared.add(dim)
+        met = (*self.known(slot), Fixed(dim, fact, span))
+        self._fixed[self.find(slot)] = self._agree(met, subject, span)
+
+    def join(self, first: Slot, second: Slot, span: Span | None, subject: str) -> None:
+        """`first` and `second` share their extent, since of what stands at `span`."""
+        a, b = sorted((self.find(first), self.find(second)), key=self._order.__getitem__)
+        if a != b:
+            met = (*self.known(a), *self.known(b))
+            self._fixed[a] = self._agree(met, subject, span)
+            self._same.join(a, b)
+            self._letters[a] = list(dict.fromkeys(self._letters[a] + self._letters.pop(b)))
+
+    def _agree(self, met: tuple[Fixed, ...], subject: str, span: Span | None) -> tuple[Fixed, ...]:
+        met = tuple(entry._replace(span=entry.span or span) for entry in met)
+        first_of = {entry.dim: entry for entry in reversed(met)}
+        for kind in (int, str):
+            found = [entry for dim, entry in first_of.items() if isinstance(dim, kind)][::-1]
+            if len(found) > 1:
+                raise DimensionError(
+                    f"{subject} has two extents",
+                    source=self.source,
+                    spans=sorted({at for at in (*(entry.span for entry in found), span) if at}),
+                    facts=[", ".join(entry.fact for entry in found)],
+                    hint="rename one of the indices, or declare both axes with the same extent",
+                )
+        return tuple(first_of.values())
+
+    def settle(self, taken: Iterable[str]) -> None:
+        """Give every class its name; extents that nobody named avoid the names `taken`."""
+        used = {*self.declared, *taken}
+        letters = {*chain(*self._letters.values())}
+        candidates = chain("nmpqrst", islice(numbered("n"), 1, None))
+        unnamed = (name for name in candidates if name not in used and name not in letters)
+        for root, own in self._letters.items():
+            dims = [entry.dim for entry in self._fixed.get(root, ())]
+            if dims:  # a number first
+                self._names[root] = min(dims, key=lambda dim: isinstance(dim, str))
+                continue
+            name = free_name(numbered(own[0] if own else next(unnamed)), used)
+            used.add(name)
+            self._names[root] = name
+
+    def extent(self, slot: Slot) -> Dim:
+        """The extent of a slot, after `settle`."""
+        return self._names[self.find(slot)]
+
+    def letters(self) -> dict[Dim, tuple[str, ...]]:
+        """The indices that stood at each extent, in the order of the text."""
+        return {
+            dim: tuple(self._letters[root])
+            for root, dim in self._names.items()
+            if self._letters[root]
+        }
+
+    def number_behind(self, name: str) -> Dim:
+        """A declared name's extent: the number it was joined with, else the name."""
+        slot = ("extent", name, 0)
+        return self.extent(slot) if slot in self._order else name
 
 
 class Program:
     """What the statements of a text have in common."""
 
-    def __init__(
-        self,
-        text: syntax.Text,
-        shapes: Mapping[str, Sequence[Dim]],
-        assume: Mapping[str, Iterable[str]],
-    ) -> None:
+    def __init__(self, text: syntax.Text, shapes: Shapes, assume: Assumptions) -> None:
         self.source = text.source
         self.dimensions = Dimensions(text.source)
         self.nodes = [
-            tree_nodes(s.expression) if isinstance(s, Definition) else [] for s in text.statements
+            syntax.tree_nodes(s.expression) if isinstance(s, syntax.Definition) else []
+            for s in text.statements
         ]
         self.ranks: dict[str, int] = {}  # tensors with axes and definitions, not undeclared scalars
         self.extents: set[str] = set()
@@ -67,7 +137,7 @@ class Program:
         self._declared: dict[str, tuple[Dim, ...]] = {}
         self._mentions: dict[str, tuple[int, Span]] = {}  # name -> its first statement, and where
         for number, node in self._walk():
-            if isinstance(node, Access | Name):
+            if isinstance(node, syntax.Access | syntax.Name):
                 self._mentions.setdefault(node.name, (number, node.span))
         complaints.check_names(shapes, "shapes={'X': ('n', 3)}")
         for name, given in shapes.items():
@@ -116,8 +186,6 @@ class Program:
         """The indices that stood at each extent."""
         return self.dimensions.letters()
 
-    # ------------------------------------------------------------ ranks
-
     def _declare(self, name: str, axes: tuple[Dim, ...], span: Span | None, how: str) -> None:
         self._set_rank(name, len(axes), span, how)
         for axis, dim in enumerate(axes):
@@ -148,6 +216,9 @@ class Program:
         """Where a tensor got its rank, and how: `declared`, `A[i,j]`, ..."""
         return [self._places[name]] if name in self._places else [], self._shown[name]
 
+    def _axes(self, name: str) -> list[Slot]:
+        return [("axis", name, axis) for axis in range(self.ranks[name])]
+
     def _name_extent(self, name: str, span: Span | None, fact: str) -> None:
         self.extents.add(name)
         self._extent_places.setdefault(name, (span, fact))
@@ -171,7 +242,7 @@ class Program:
             elif name is not None:
                 self._define(name, len(statement.indices or ()), number, place)
         for _, node in self._walk():
-            if isinstance(node, Access):
+            if isinstance(node, syntax.Access):
                 self._read_access(node)
 
     def _define(self, name: str, rank: int, number: int, place: Span) -> None:
@@ -198,8 +269,8 @@ class Program:
         self._set_rank(name, rank, place, "defined")
 
     def _refuse_reserved(self, given: str, span: Span | None, indexed: bool) -> None:
-        name = full_name(given)
-        if indexed and name in _NO_TENSORS:
+        name = syntax.full_name(given)
+        if indexed and (name in syntax.NAMES or name in _RESERVED):
             self.fail(
                 f"{given} is the name of {'a special tensor' if name in _RESERVED else 'a function'}",
                 [span] if span else [],
@@ -207,8 +278,8 @@ class Program:
                 f"choose another name, for example {given}_",
             )
 
-    def _read_access(self, node: Access) -> None:
-        count, name = len(node.indices), full_name(node.name)
+    def _read_access(self, node: syntax.Access) -> None:
+        count, name = len(node.indices), syntax.full_name(node.name)
         if name in _RESERVED:  # indexed it is never a tensor; alone it is a scalar
             least, most = _ENTRIES.get(name, (1, 64))
             if not least <= count <= most:
@@ -216,10 +287,10 @@ class Program:
                 self.fail(
                     f"{name} takes {words}{' to 8' if name == 'eps' else ''}, {count} given",
                     [node.span],
-                    hint=f"write {name}[{','.join(INDICES[:least])}]",
+                    hint=f"write {name}{syntax.brackets(INDICES[:least])}",
                 )
             return
-        if node.name not in self.ranks and name in _FUNCTIONS:
+        if node.name not in self.ranks and name in syntax.NAMES:
             example = f"{name}[i](...)" if name in functions.REDUCTIONS else f"{name}(...)"
             self.fail(
                 f"{node.name} is a function and stands without an argument",
@@ -228,10 +299,10 @@ class Program:
             )
         self._set_rank(node.name, count, node.span, self.text(node.span))
 
-    def refuse_count(self, node: Call, wanted: int, hint: str) -> NoReturn:
+    def refuse_count(self, node: syntax.Call, wanted: int, hint: str) -> NoReturn:
         """A function has another number of arguments."""
         self.fail(
-            f"{full_name(node.function)} takes {wanted} argument{'s' * (wanted > 1)}, "
+            f"{syntax.full_name(node.function)} takes {wanted} argument{'s' * (wanted > 1)}, "
             f"{len(node.arguments)} given",
             [node.span],
             hint=hint,
@@ -241,18 +312,18 @@ class Program:
         """Ranks of tensors that stand whole in matrix functions; every other bare name is a scalar."""
         whole: set[int] = set()
         for _, node in self._walk():
-            if isinstance(node, Call) and is_matrix_function(node):
+            if isinstance(node, syntax.Call) and syntax.is_matrix_function(node):
                 self._check_matrix_call(node)
                 if node.kept is None:
                     whole |= self._whole_ranks(node)
         for _, node in self._walk():
-            if isinstance(node, Name) and id(node) not in whole:
+            if isinstance(node, syntax.Name) and id(node) not in whole:
                 name = node.name
                 if name not in self.extents and name not in self.ranks and name != "pi":
                     self._set_rank(name, 0, node.span, f"{name} without indices")
 
-    def _check_matrix_call(self, node: Call) -> None:
-        name = full_name(node.function)
+    def _check_matrix_call(self, node: syntax.Call) -> None:
+        name = syntax.full_name(node.function)
         wanted, form = (2, "solve(A, b)") if name == "solve" else (1, f"{name}(A)")
         if len(node.arguments) != wanted:
             self.refuse_count(node, wanted, f"write {form}")
@@ -265,13 +336,13 @@ class Program:
                 f"write {name}[i,j](...) with i the rows and j the columns of the argument",
             )
 
-    def _whole_ranks(self, node: Call) -> set[int]:
+    def _whole_ranks(self, node: syntax.Call) -> set[int]:
         """Gives the tensors of `inv(A)[i,j]` or `solve(A,b)[i]` their ranks where nothing else does."""
-        name = full_name(node.function)
+        name = syntax.full_name(node.function)
         behind = len(node.subscript or ())
         matrix, *others = leaves = [self._leaf(name, argument) for argument in node.arguments]
         if matrix.name not in self.ranks:
-            guess = behind if name in _CHAINED else 2 if name == "solve" else behind + 2
+            guess = 2 if name == "solve" else behind + 2 - syntax.result_rank(name)
             self._set_rank(matrix.name, max(guess, 2), matrix.span, self.text(node.span))
         rank = self.ranks[matrix.name]
         if rank < 2:
@@ -298,18 +369,18 @@ class Program:
                 )
         return {id(leaf) for leaf in leaves}
 
-    def _leaf(self, name: str, argument: Node) -> Name:
+    def _leaf(self, name: str, argument: Node) -> syntax.Name:
         """The tensor in `A`, `inv(A)`, `inv(cholesky(A))`."""
         node = argument
         while (
-            isinstance(node, Call)
-            and full_name(node.function) in _CHAINED
+            isinstance(node, syntax.Call)
+            and syntax.is_chained(syntax.full_name(node.function))
             and node.kept is None
             and node.subscript is None
         ):
             node = node.arguments[0]
-        if not isinstance(node, Name):
-            behind = "[p,q]" if name in _CHAINED else "[p]" if name == "solve" else ""
+        if not isinstance(node, syntax.Name):
+            behind = syntax.brackets("pqrstu"[: syntax.result_rank(name)])
             self.fail(
                 f"{name} takes a named tensor, not an expression",
                 [argument.span],
@@ -327,7 +398,7 @@ class Program:
 
     def _read_annotations(self) -> None:
         for _, node in self._walk():
-            for index in indices_of(node):
+            for index in syntax.indices_of(node):
                 if isinstance(index.extent, str):
                     fact = f"index {index.name} has extent {index.extent} (written there)"
                     self._name_extent(index.extent, index.span, fact)
@@ -343,53 +414,47 @@ class Program:
                 "rename one of them",
             )
 
-    # ------------------------------------------------------------ extents
-
     def _join(self, text: syntax.Text) -> None:
         for number, statement in enumerate(text.statements):
-            if isinstance(statement, Definition):
+            if isinstance(statement, syntax.Definition):
                 left = statement.indices or ()
                 self._join_axes(str(statement.name), left, number)
                 for node in self.nodes[number]:
                     self._join_node(node, number)
 
-    def _join_axes(self, tensor: str, indices: Sequence[Index], number: int) -> None:
+    def _join_axes(self, tensor: str, indices: Sequence[syntax.Index], number: int) -> None:
         """A tensor's axes have the extents of the indices that stand at them."""
         for axis, index in enumerate(indices):
             self._annotate(index, number)
             self._join_index(index, number, ("axis", tensor, axis))
 
-    def _join_index(self, index: Index, number: int, slot: Slot, subject: str = "") -> None:
+    def _join_index(self, index: syntax.Index, number: int, slot: Slot, subject: str = "") -> None:
         """An index has the extent of `slot`."""
         letter: Slot = ("index", index.name, number)
         self.dimensions.join(letter, slot, index.span, subject or f"index {index.name}")
 
-    def _annotate(self, index: Index, number: int) -> None:
+    def _annotate(self, index: syntax.Index, number: int) -> None:
         if index.extent is not None:
             fact = f"{index.name} has extent {index.extent} (written there)"
             self._fix_index(index, number, index.extent, fact)
             if isinstance(index.extent, str):
                 self._join_index(index, number, ("extent", index.extent, 0))
 
-    def _fix_index(self, index: Index, number: int, dim: Dim, fact: str) -> None:
+    def _fix_index(self, index: syntax.Index, number: int, dim: Dim, fact: str) -> None:
         letter: Slot = ("index", index.name, number)
         self.dimensions.fix(letter, dim, fact, index.span, f"index {index.name}")
 
-    def _join_letters(self, first: Index, second: Index, number: int) -> None:
+    def _join_letters(self, first: syntax.Index, second: syntax.Index, number: int) -> None:
         both = dict.fromkeys((first.name, second.name))
-        self.dimensions.join(
-            ("index", first.name, number),
-            ("index", second.name, number),
-            second.span,
-            f"index {' or '.join(both)}",
-        )
+        slot: Slot = ("index", first.name, number)
+        self._join_index(second, number, slot, f"index {' or '.join(both)}")
 
     def _join_node(self, node: Node, number: int) -> None:
-        for index in indices_of(node):
+        for index in syntax.indices_of(node):
             self._annotate(index, number)
             self.dimensions.find(("index", index.name, number))
-        if isinstance(node, Access):
-            name, count = full_name(node.name), len(node.indices)
+        if isinstance(node, syntax.Access):
+            name, count = syntax.full_name(node.name), len(node.indices)
             if name not in _RESERVED:
                 self._join_axes(node.name, node.indices, number)
             elif name == "delta":
@@ -398,24 +463,24 @@ class Program:
                 for index in node.indices:
                     fact = f"eps with {count} indices has extents {count}"
                     self._fix_index(index, number, count, fact)
-        elif isinstance(node, Call) and is_matrix_function(node):
+        elif isinstance(node, syntax.Call) and syntax.is_matrix_function(node):
             if node.kept is not None:
                 for index in (*node.kept[1:], *(node.subscript or ())):
                     self._join_letters(node.kept[0], index, number)
             else:
                 self._join_whole(node, number)
 
-    def _join_whole(self, node: Call, number: int) -> None:
+    def _join_whole(self, node: syntax.Call, number: int) -> None:
         """The extents of `inv(A)[i,j]` and `solve(A,b)[i]`."""
-        name = full_name(node.function)
-        tensors = [whole_chain(argument)[1] for argument in node.arguments]
-        slots: list[Slot] = [("axis", tensors[0], axis) for axis in range(self.ranks[tensors[0]])]
+        name = syntax.full_name(node.function)
+        tensors = [syntax.whole_chain(argument)[1] for argument in node.arguments]
+        slots = self._axes(tensors[0])
         span = node.arguments[0].span
         self.dimensions.join(slots[-2], slots[-1], span, f"the matrix {tensors[0]} of {name}")
-        result = slots if name in _CHAINED else slots[:-2]
+        result = [*slots[:-2], *slots[-1:] * syntax.result_rank(name)]
         if name == "solve":
             right, span = tensors[1], node.arguments[1].span
-            own: list[Slot] = [("axis", right, axis) for axis in range(self.ranks[right])]
+            own = self._axes(right)
             batch = slots[:-2] if len(own) > 1 else []
             for axis, slot in enumerate([*batch, slots[-2]]):
                 subject = f"axis {axis + 1} of {right}{' in solve' * (axis == len(batch))}"
@@ -424,9 +489,7 @@ class Program:
         for index, slot in zip(node.subscript or (), result, strict=False):
             self._join_index(index, number, slot)
 
-    # ------------------------------------------------------------ variables
-
-    def _assume(self, assume: Mapping[str, Iterable[str]]) -> None:
+    def _assume(self, assume: Assumptions) -> None:
         complaints.check_names(assume, "assume={'Q': 'symmetric'}")
         for name, given in assume.items():
             words = given.split() if isinstance(given, str) else given
@@ -446,28 +509,27 @@ class Program:
                     hint=hint,
                 )
             if words & {"symmetric", "spd"}:
-                self._join_symmetric(name, "spd" if "spd" in words else "symmetric")
+                word, rank = "spd" if "spd" in words else "symmetric", self.ranks[name]
+                if rank < 2 or (word == "spd" and rank > 2):
+                    self.fail(
+                        f"{name} is assumed {word} and has {axes_in_words(rank)}",
+                        self.rank_told(name)[0],
+                        ["symmetric needs two axes or more, spd exactly two"],
+                        f"drop the assumption, or declare {name} : (n, n)",
+                        DimensionError,
+                    )
+                first, *others = self._axes(name)
+                for other in others:
+                    place = self._places.get(name)
+                    self.dimensions.join(first, other, place, f"{name}, {word},")
         self.assumptions = {name: words for name, words in self.assumptions.items() if words}
 
-    def _join_symmetric(self, name: str, word: str) -> None:
-        rank = self.ranks[name]
-        if rank < 2 or (word == "spd" and rank > 2):
-            self.fail(
-                f"{name} is assumed {word} and has {axes_in_words(rank)}",
-                self.rank_told(name)[0],
-                ["symmetric needs two axes or more, spd exactly two"],
-                f"drop the assumption, or declare {name} : (n, n)",
-                DimensionError,
-            )
-        for axis in range(1, rank):
-            first: Slot = ("axis", name, 0)
-            place = self._places.get(name)
-            self.dimensions.join(first, ("axis", name, axis), place, f"{name}, {word},")
-
     def _make_variables(self) -> dict[str, Variable]:
-        slots: dict[str, list[Slot]] = {
-            name: [("axis", name, axis) for axis in range(self.ranks[name])]
-            for name in dict.fromkeys([*self._first_uses(), *self.ranks])
+        found = [node for _, node in self._walk() if isinstance(node, syntax.Access | syntax.Name)]
+        uses = [node.name for node in sorted(found, key=lambda node: node.span)]
+        slots = {
+            name: self._axes(name)
+            for name in dict.fromkeys([*uses, *self.ranks])
             if name in self.ranks and name not in self._defined
         }
         for axes in slots.values():
@@ -478,10 +540,6 @@ class Program:
             name: Variable(name, tuple(map(self.dimensions.extent, axes)))
             for name, axes in slots.items()
         }
-
-    def _first_uses(self) -> list[str]:
-        found = [node for _, node in self._walk() if isinstance(node, Access | Name)]
-        return [node.name for node in sorted(found, key=lambda node: node.span)]
 
 
 def _axes_text(axes: Sequence[Dim]) -> str:

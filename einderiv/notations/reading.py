@@ -8,18 +8,16 @@ notation reads it, the error says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from ..errors import EinderivError, NotationError
-from ..terms import Dim
-from .context import Meaning
+from .context import Assumptions, Meaning, Shapes
 from .einsum import read_einsum
 from .index import elaborate, parse_index
-from .matrix.reading import elaborate_matrix, parse_matrix
+from .matrix import elaborate_matrix, parse_matrix
 
-Shapes = Mapping[str, Sequence[Dim]] | None
-Assumptions = Mapping[str, Iterable[str]] | None
 Operands = Sequence[str] | None
 
 _TRIED = 2000  # characters; a longer text that fails is not read once more in other notations
@@ -28,7 +26,7 @@ _LOOKS = {"index": re.compile(r"\["), "einsum": re.compile("->"), "latex": re.co
 
 
 def meaning_of(
-    text: str, notation: str, operands: Operands, shapes: Shapes, assume: Assumptions
+    text: str, notation: str, operands: Operands, shapes: Shapes | None, assume: Assumptions | None
 ) -> Meaning:
     """The meaning of `text` in the notation `notation`; NotationError or DimensionError with the place."""
     if not isinstance(text, str):
@@ -61,13 +59,13 @@ def meaning_of(
     raise error
 
 
-def _read_latex(text: str, operands: Operands, shapes: Shapes, assume: Assumptions) -> Meaning:
+def _read_latex(text: str, _: Operands, *given: Any) -> Meaning:
     from .latex import read_latex  # not loaded before a text in it is read
 
-    return read_latex(text, shapes, assume)
+    return read_latex(text, *given)
 
 
-READERS: dict[str, Callable[[str, Operands, Shapes, Assumptions], Meaning]] = {
+READERS: dict[str, Callable[..., Meaning]] = {
     "index": lambda text, _, shapes, assume: elaborate(parse_index(text), shapes, assume),
     "einsum": read_einsum,
     "matrix": lambda text, _, shapes, assume: elaborate_matrix(parse_matrix(text), shapes, assume),

@@ -7,6 +7,7 @@ Invariant: a node's span covers the spans of its parts; nothing here knows about
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -212,6 +213,30 @@ def full_name(given: str) -> str:
 def is_matrix_function(node: Call) -> bool:
     """Does the call name a function of matrices?"""
     return full_name(node.function) in functions.MATRIX_FUNCTIONS
+
+
+# In a text these are written with signs or not at all; no message offers them.
+_UNSPOKEN = {"pi", "pow", "prodexcept", *functions.COMPARISONS.values()}
+NAMES = {"sum", "mean", "tr", "solve", *functions.ELEMENTWISE, *functions.WHOLE}
+KNOWN = sorted(NAMES - _UNSPOKEN)
+
+
+def result_rank(name: str) -> int:
+    """The axes of a matrix function's result beside batch axes; for solve those of a vector."""
+    if name in ("tr", "solve"):
+        return int(name == "solve")
+    return functions.core_ranks(functions.WHOLE[name].signature)[1]
+
+
+def is_chained(name: str) -> bool:
+    """Does a function make a matrix of a matrix?"""
+    return name in functions.MATRIX_FUNCTIONS and result_rank(name) == 2
+
+
+def brackets(letters: Iterable[str]) -> str:
+    """`[i,j]`, and nothing without letters."""
+    inside = ",".join(letters)
+    return f"[{inside}]" if inside else ""
 
 
 def whole_chain(node: Node) -> tuple[list[str], str]:

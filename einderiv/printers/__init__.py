@@ -41,8 +41,8 @@ from .named import (
     shared_nodes,
     to_term,
 )
-from .pictures.picture import Drawn, Picture, expression_html, picture_of
-from .pictures.plans import plan, plan_html
+from .pictures.drawing import Drawn, Picture, expression_html, picture_of
+from .pictures.graph import plan, plan_html
 from .pictures.spy import Spy, row_axes
 from .surface import TreeWriter, unparse
 from .text import break_line, to_text, tree_text

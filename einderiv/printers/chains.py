@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from ..notations import Group, Name, Node, Pointwise, Power, Transpose, syntax
+from ..notations import Node, syntax
 from ..terms import ONE, Dim, Label
 from .text import tree_text
 from .trees import NOWHERE, call_tree, coefficient_trees, number_tree, power_tree
@@ -40,7 +40,7 @@ class Atom:
 
     def factor(self) -> Node:
         """Its tree, with the transpose."""
-        return Transpose(self.tree, NOWHERE) if self.flipped else self.tree
+        return syntax.Transpose(self.tree, NOWHERE) if self.flipped else self.tree
 
 
 Chain = tuple[Atom, ...]
@@ -68,7 +68,7 @@ def flips(chain: Chain) -> int:
 
 def dim_tree(dim: Dim) -> Node:
     """An extent as it is written in `ones(n)`."""
-    return number_tree(Fraction(dim)) if isinstance(dim, int) else Name(dim, NOWHERE)
+    return number_tree(Fraction(dim)) if isinstance(dim, int) else syntax.Name(dim, NOWHERE)
 
 
 def ones(dim: Dim) -> Chain:
@@ -111,8 +111,8 @@ def chain_factors(chain: Chain) -> list[Node]:
         if outer and atom.ones is not None and after.ones is not None:
             tree, used = call_tree("ones", dim_tree(atom.ones), dim_tree(after.ones)), 2
         elif times >= _POWER:
-            tree, used = Power(tree, number_tree(Fraction(times)), NOWHERE), times
-        factors.append(Transpose(tree, NOWHERE) if atom.flipped else tree)
+            tree, used = syntax.Power(tree, number_tree(Fraction(times)), NOWHERE), times
+        factors.append(syntax.Transpose(tree, NOWHERE) if atom.flipped else tree)
         k += used
     return factors
 
@@ -143,7 +143,7 @@ def pointwise(parts: Sequence[Part], matrices: bool = False) -> Chain:
     tree = above[0] if above else number_tree(ONE)
     for sign, factors in ((".*", above[1:]), ("./", below)):
         for factor in factors:
-            tree = Pointwise(sign, tree, factor, NOWHERE)
+            tree = syntax.Pointwise(sign, tree, factor, NOWHERE)
     return (Atom(tree, symmetric=symmetric),)
 
 
@@ -153,7 +153,7 @@ def _entry_power(chain: Chain, exponent: Fraction) -> Node:
         return tree
     if exponent == Fraction(1, 2):
         return call_tree("sqrt", tree)
-    return Pointwise(".^", tree, number_tree(exponent), NOWHERE)
+    return syntax.Pointwise(".^", tree, number_tree(exponent), NOWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def oriented_sum(terms: Sequence[tuple[bool, Form]], symmetric: bool) -> Atom:
 
 def _apart(tree: Node) -> Node:
     """A scalar product beside other factors: (x'*x)*a."""
-    return Group(tree, NOWHERE) if isinstance(tree, syntax.Product) else tree
+    return syntax.Group(tree, NOWHERE) if isinstance(tree, syntax.Product) else tree
 
 
 # ---------------------------------------------------------------- the graph of a contraction

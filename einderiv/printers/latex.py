@@ -10,25 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from ..notations import (
-    Access,
-    Call,
-    Comparison,
-    Group,
-    Index,
-    Name,
-    Negative,
-    Node,
-    Number,
-    Pointwise,
-    Power,
-    Product,
-    Sum,
-    Transpose,
-    indices_of,
-    syntax,
-    tree_nodes,
-)
+from ..notations import Node, syntax
 from ..terms import ONE, functions
 from .text import (
     ATOM,
@@ -65,11 +47,9 @@ _SYMBOL = {
     "ones": r"\mathbf{1}",
     "vector": r"\mathbf{1}",
     "matrix": r"\mathbf{1}",
-    "det": r"\det",
-    "logdet": r"\log\det",
-}
+} | {name: row.latex for name, row in functions.WHOLE.items() if row.latex}
 _SIZED = ("eye", "ones")  # their arguments are extents
-_ONE = Number(ONE, NOWHERE)
+_ONE = syntax.Number(ONE, NOWHERE)
 _BRACKETS = (r"\left(", r"\right)")
 
 
@@ -98,9 +78,9 @@ def tree_latex(root: Node) -> str:
 def matrix_latex(root: Node) -> str:
     r"""One expression in matrix notation; products entry by entry show as \odot.
 
-    >>> from einderiv.notations.syntax import Name
-    >>> x = Name("x", (0, 0))
-    >>> print(matrix_latex(Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0))))
+    >>> from einderiv.notations import syntax
+    >>> x = syntax.Name("x", (0, 0))
+    >>> print(matrix_latex(syntax.Product(((False, syntax.Transpose(x, (0, 0))), (False, x)), (0, 0))))
     {x}^{\mathsf{T}} x
     """
     return render(root, _matrix_pieces, _binds, _BRACKETS)
@@ -133,7 +113,7 @@ def _ascii(char: str) -> str:
     return f"u{ord(char):x}"
 
 
-def _subscript(indices: Sequence[Index] | None) -> str:
+def _subscript(indices: Sequence[syntax.Index] | None) -> str:
     if not indices:
         return ""
     names = [name_latex(index.name) for index in indices]
@@ -144,9 +124,9 @@ def _subscript(indices: Sequence[Index] | None) -> str:
 def _binds(node: Node) -> int:
     """How tightly a node's own sign binds; a transpose binds tighter than the powers below it."""
     match node:
-        case Call() if node.function in functions.REDUCTIONS and node.kept:
+        case syntax.Call() if node.function in functions.REDUCTIONS and node.kept:
             return TERM
-        case Call() if node.function == "inv" and not node.kept and not node.subscript:
+        case syntax.Call() if node.function == "inv" and not node.kept and not node.subscript:
             return BASE
         case Partial():  # its fraction line brackets it
             return ATOM
@@ -156,36 +136,36 @@ def _binds(node: Node) -> int:
 def _pieces(node: Node | Partial) -> Iterable[Task]:
     """A node as texts, and children with the place that they stand in."""
     match node:
-        case Number():
+        case syntax.Number():
             digits, e, exponent = number_text(node.value).partition("e")
             yield f"{digits} \\cdot 10^{{{exponent}}}" if e else digits
-        case Name():
+        case syntax.Name():
             yield name_latex(node.name)
-        case Access(name="size"):
+        case syntax.Access(name="size"):
             yield f"n_{{{name_latex(node.indices[0].name)}}}"
-        case Access():
+        case syntax.Access():
             yield _SPECIAL.get(node.name, name_latex(node.name)) + _subscript(node.indices)
-        case Group() if isinstance(node.inner, Partial):
+        case syntax.Group() if isinstance(node.inner, Partial):
             yield node.inner, SUM
-        case Group():
+        case syntax.Group():
             yield from (r"\left(", (node.inner, SUM), r"\right)")
-        case Negative():
+        case syntax.Negative():
             yield from ("-", (node.operand, TERM))
-        case Transpose():
+        case syntax.Transpose():
             yield from ("{", (node.operand, ATOM), r"}^{\mathsf{T}}")
-        case Power():
+        case syntax.Power():
             yield from ("{", (node.base, ATOM), "}^{", (_inside(node.exponent), SUM), "}")
-        case Pointwise(operator=".^"):
+        case syntax.Pointwise(operator=".^"):
             yield from ("{", (node.left, ATOM), r"}^{\circ ", (node.right, SUM), "}")
-        case Pointwise():
+        case syntax.Pointwise():
             yield from pointwise_pieces(node, _SIGN[node.operator])
-        case Product():
+        case syntax.Product():
             yield from _product(node)
-        case Sum():
+        case syntax.Sum():
             yield from sum_pieces(node)
-        case Comparison():
+        case syntax.Comparison():
             yield from ((node.left, SUM), f" {_RELATION[node.operator]} ", (node.right, SUM))
-        case Call():
+        case syntax.Call():
             yield from _call(node)
         case Partial():
             inner = (node.inner, SUM)
@@ -195,22 +175,22 @@ def _pieces(node: Node | Partial) -> Iterable[Task]:
 
 def _matrix_pieces(node: Node) -> Iterable[Task]:
     match node:
-        case Product():
+        case syntax.Product():
             yield from _matrix_product(node)
-        case Call(function="inv"):
+        case syntax.Call(function="inv"):
             yield from ("{", (node.arguments[0], ATOM), "}^{-1}")
         case _:
             yield from _pieces(node)
 
 
 def _inside(node: Node) -> Node:
-    return node.inner if isinstance(node, Group) else node
+    return node.inner if isinstance(node, syntax.Group) else node
 
 
-def _product(node: Product) -> Iterable[Task]:
+def _product(node: syntax.Product) -> Iterable[Task]:
     above, below = _sides(node)
     if below and _shares_an_index(below):  # \frac{1}{x_i y_i} would sum below the line
-        above = [f for f in above if not (isinstance(f, Number) and f.value == 1)]
+        above = [f for f in above if not (isinstance(f, syntax.Number) and f.value == 1)]
         yield from _juxtapose(above, FACTOR)  # with brackets: what follows is multiplied
         for factor in below:
             yield from (r" \frac{1}{", *_juxtapose([factor]), "}")
@@ -220,18 +200,18 @@ def _product(node: Product) -> Iterable[Task]:
         yield from _juxtapose(above)
 
 
-def _matrix_product(node: Product) -> Iterable[Task]:
+def _matrix_product(node: syntax.Product) -> Iterable[Task]:
     """Numbers and scalars that lead and divide make a fraction; matrices stay in their order."""
     above, below = _sides(node)
     lead = []
-    while below and above and isinstance(above[0], Number):
+    while below and above and isinstance(above[0], syntax.Number):
         lead.append(above.pop(0))
     if below:
         yield from (r"\frac{", *_juxtapose(lead or [_ONE]), "}{", *_juxtapose(below), "} ")
     yield from _juxtapose(above, TERM if below else SUM)
 
 
-def _sides(node: Product) -> tuple[list[Node], list[Node]]:
+def _sides(node: syntax.Product) -> tuple[list[Node], list[Node]]:
     """The factors above and below the fraction line."""
     above = [factor for divides, factor in node.factors if not divides]
     return above, [factor for divides, factor in node.factors if divides]
@@ -241,7 +221,7 @@ def _juxtapose(factors: Sequence[Node], alone: int = SUM) -> Iterable[Task]:
     """Factors side by side; `alone` is the place of one that is alone."""
     for position, factor in enumerate(factors):
         if position:
-            yield r" \cdot " if isinstance(factor, Number) else " "
+            yield r" \cdot " if isinstance(factor, syntax.Number) else " "
         if len(factors) > 1:
             yield factor, FACTOR
         else:
@@ -252,20 +232,26 @@ def _shares_an_index(factors: Sequence[Node]) -> bool:
     """Does an index stand in two of the factors?"""
     seen: set[str] = set()
     for factor in factors:
-        own = {index.name for node in tree_nodes(factor) for index in indices_of(node)}
+        own = {
+            index.name for node in syntax.tree_nodes(factor) for index in syntax.indices_of(node)
+        }
         if own & seen:
             return True
         seen |= own
     return False
 
 
-def _call(node: Call) -> Iterable[Task]:
+def _head(name: str) -> str:
+    return _SYMBOL.get(name, f"\\operatorname{{{name}}}")
+
+
+def _call(node: syntax.Call) -> Iterable[Task]:
     name, arguments, over = node.function, node.arguments, _subscript(node.kept)
     row = functions.ELEMENTWISE.get(name)
     if name in _ABOVE and node.kept:
         yield from (f"{_ABOVE[name]}{over} ", (arguments[0], TERM))
-    elif name in ("inv", "cholesky", "tril") and node.kept is None and node.subscript:
-        head, mark = ("", "^{-1}") if name == "inv" else (f"\\operatorname{{{name}}}", "")
+    elif node.kept is None and node.subscript:
+        head, mark = ("", "^{-1}") if name == "inv" else (_head(name), "")
         behind = f"{mark}\\right){_subscript(node.subscript)}"
         yield from (head, r"\left(", (arguments[0], ATOM), behind)
     elif name in _VERT:
@@ -275,13 +261,13 @@ def _call(node: Call) -> Iterable[Task]:
         if arguments:
             yield from ("_{", *separate(arguments, r" \times "), "}")
     elif name in ("vector", "matrix"):
-        if not (isinstance(arguments[0], Number) and arguments[0].value == 1):
+        if not (isinstance(arguments[0], syntax.Number) and arguments[0].value == 1):
             yield from ((arguments[0], FACTOR), " ")
         yield _SYMBOL[name]
     elif row is not None and node.kept is None and len(arguments) == len(row.arguments):
         yield from fill(row.latex, arguments)
     else:
-        yield _SYMBOL.get(name, f"\\operatorname{{{name}}}") + over
+        yield _head(name) + over
         yield from (r"\left(", *separate(arguments, ", "), r"\right)")
         yield _subscript(node.subscript)
 

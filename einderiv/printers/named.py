@@ -40,6 +40,7 @@ from ..terms import (
     add,
     base_and_exponent,
     contract,
+    core_ranks,
     elementwise,
     literal,
     postorder,
@@ -328,7 +329,8 @@ def _derivative(term: Expr, by: Pending) -> Expr:
 
 # ---------------------------------------------------------------- the order of factors and terms
 
-_ENTRYWISE = ("inv", "cholesky", "tril")  # functions with a subscript of their own
+# functions with a subscript of their own
+_ENTRYWISE = [n for n, row in WHOLE.items() if row.matrix and core_ranks(row.signature)[1]]
 _LONG = 60  # characters; a longer bracket is squared rather than written twice
 
 

@@ -9,24 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
-from ..notations import (
-    Access,
-    Call,
-    Comparison,
-    Definition,
-    Group,
-    Index,
-    Name,
-    Negative,
-    Node,
-    Number,
-    Pointwise,
-    Power,
-    Product,
-    Sum,
-    Transpose,
-    syntax,
-)
+from ..notations import Node, syntax
 from .trees import Partial
 
 SUM, TERM, FACTOR, BASE, ATOM = range(5)  # how tightly a place binds
@@ -37,7 +20,7 @@ def to_text(text: syntax.Text) -> str:
     return "\n".join(_statement(statement) for statement in text.statements)
 
 
-def _statement(statement: syntax.Declaration | Definition) -> str:
+def _statement(statement: syntax.Declaration | syntax.Definition) -> str:
     if isinstance(statement, syntax.Declaration):  # X : (n, d) symmetric
         sizes = ", ".join(map(str, statement.axes)) + ("," if len(statement.axes) == 1 else "")
         return " ".join([f"{statement.name} : ({sizes})", *statement.assumptions])
@@ -51,13 +34,13 @@ def tree_text(root: Node) -> str:
     """One expression, `X[a,b]*∂th[b]/∂th[d]` in index notation, `x'*x` in matrix notation.
 
     >>> x = syntax.Name("x", (0, 0))
-    >>> tree_text(syntax.Product(((False, Transpose(x, (0, 0))), (False, x)), (0, 0)))
+    >>> tree_text(syntax.Product(((False, syntax.Transpose(x, (0, 0))), (False, x)), (0, 0)))
     "x'*x"
     """
     return render(root, _pieces, binds)
 
 
-def _indices(indices: Sequence[Index] | None) -> str:
+def _indices(indices: Sequence[syntax.Index] | None) -> str:
     if not indices:
         return ""
     shown = (i.name if i.extent is None else f"{i.name}:{i.extent}" for i in indices)
@@ -117,58 +100,58 @@ def render(
 def binds(node: Node | Partial) -> int:
     """How tightly the sign of a node binds."""
     match node:
-        case Sum() | Comparison() | Negative():
+        case syntax.Sum() | syntax.Comparison() | syntax.Negative():
             return SUM
-        case Product() | Partial() | Pointwise(operator=".*" | "./"):
+        case syntax.Product() | Partial() | syntax.Pointwise(operator=".*" | "./"):
             return TERM
-        case Power() | Pointwise():
+        case syntax.Power() | syntax.Pointwise():
             return FACTOR
-        case Transpose():
+        case syntax.Transpose():
             return BASE
     return ATOM
 
 
 def _pieces(node: Node | Partial) -> Iterable[Task]:
     match node:
-        case Number():
+        case syntax.Number():
             yield number_text(node.value)
-        case Name():
+        case syntax.Name():
             yield node.name
-        case Access():
+        case syntax.Access():
             yield node.name + _indices(node.indices)
-        case Call():
+        case syntax.Call():
             yield f"{node.function}{_indices(node.kept)}("
             yield from separate(node.arguments, ", ")
             yield ")" + _indices(node.subscript)
-        case Group():
+        case syntax.Group():
             yield from ("(", (node.inner, SUM), ")")
-        case Negative():
+        case syntax.Negative():
             yield from ("-", (node.operand, TERM))
-        case Transpose():
+        case syntax.Transpose():
             yield from ((node.operand, BASE), "'")
-        case Power():
+        case syntax.Power():
             yield from ((node.base, BASE), "^", (node.exponent, ATOM))
-        case Pointwise(operator=".^"):
+        case syntax.Pointwise(operator=".^"):
             yield from ((node.left, BASE), ".^", (node.right, ATOM))
-        case Pointwise():
+        case syntax.Pointwise():
             yield from pointwise_pieces(node, node.operator)
-        case Product():
+        case syntax.Product():
             for position, (divides, factor) in enumerate(node.factors):
                 if divides:
                     yield "1/" if position == 0 else "/"
                 elif position:
                     yield "*"
                 yield factor, FACTOR
-        case Sum():
+        case syntax.Sum():
             yield from sum_pieces(node)
-        case Comparison():
+        case syntax.Comparison():
             yield from ((node.left, SUM), f" {node.operator} ", (node.right, SUM))
         case Partial():
             inner = [(node.inner, ATOM)] if node.is_short else ["(", (node.inner, SUM), ")"]
             yield from ("∂", *inner, "/∂", (node.variable, ATOM))
 
 
-def sum_pieces(node: Sum) -> Iterable[Task]:
+def sum_pieces(node: syntax.Sum) -> Iterable[Task]:
     """`a + b - c`."""
     for position, (minus, term) in enumerate(node.terms):
         if position or minus:
@@ -176,9 +159,9 @@ def sum_pieces(node: Sum) -> Iterable[Task]:
         yield term, TERM
 
 
-def pointwise_pieces(node: Pointwise, sign: str) -> Iterable[Task]:
+def pointwise_pieces(node: syntax.Pointwise, sign: str) -> Iterable[Task]:
     """The left one may be such a chain itself, but never a matrix product without brackets."""
-    chained = isinstance(node.left, Pointwise)
+    chained = isinstance(node.left, syntax.Pointwise)
     yield from ((node.left, TERM if chained else FACTOR), sign, (node.right, FACTOR))
 
 

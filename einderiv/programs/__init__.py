@@ -9,8 +9,14 @@ from .arrays import Array, checked_sizes, converted
 from .backends.numpy_functions import levi_civita
 from .compiler.cost import entries, flops_of
 from .compiler.kernels import ASSUMED_EXTENT
-from .einsum.call import einsum
-from .einsum.derivatives import EinsumRule, einsum_jacobian, einsum_report, einsum_vjp
+from .einsums import (
+    EinsumRule,
+    einsum,
+    einsum_jacobian,
+    einsum_report,
+    einsum_vjp,
+    string_and_operands,
+)
 from .executable import Executable, Keys, check_backend, parsed_limit
 from .planning import BOUND
 from .program import (
@@ -28,7 +34,7 @@ from .program import (
     Whole,
     operands_of,
 )
-from .structured.tensor import StructuredTensor
+from .structured import StructuredTensor
 
 __all__ = [
     "ASSUMED_EXTENT",
@@ -62,4 +68,5 @@ __all__ = [
     "levi_civita",
     "operands_of",
     "parsed_limit",
+    "string_and_operands",
 ]

@@ -30,7 +30,7 @@ from .backends.scalars import LARGEST_EXTENT, scalar_function
 from .backends.source import source_of
 from .compiler.cost import Cost, cost_of, table_of
 from .compiler.kernels import ASSUMED_EXTENT
-from .compiler.lower import Form
+from .compiler.lower import Form, Term
 from .planning import Plan, magnitude, plan_of, shape_of
 from .program import Program
 from .running import Ready, listed, owned, refuse_complex, translated, write_to
@@ -322,7 +322,7 @@ class Executable:
         self, forms: Sequence[Form], extents: Mapping[str, int], dtype: np.dtype[Any]
     ) -> Callable[[Any], Any]:
         """Makes the results from the factors that a program computes."""
-        from .structured.tensor import StructuredTensor, Term
+        from .structured import StructuredTensor
 
         def one(factors: Sequence[Array], number: int = 0) -> Any:
             form = forms[number]
@@ -330,7 +330,7 @@ class Executable:
                 return factors[form.dense]
             terms = [
                 Term(p.coefficient, tuple([(factors[k], own) for k, own in p.factors]), p.places)
-                for p in form.pieces
+                for p in form.terms
             ]
             return StructuredTensor(shapes[number], terms, dtype, rows[number])
 

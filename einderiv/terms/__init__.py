@@ -39,7 +39,20 @@ from .expr import (
     Variable,
 )
 from .flat import dump, load
-from .functions import COMPARISONS, ELEMENTWISE, NORMALISATIONS, SPECIAL_TENSORS, WHOLE
+from .functions import (
+    ANY,
+    COMPARISONS,
+    ELEMENTWISE,
+    IMPLEMENTATIONS,
+    NONNEGATIVE,
+    NORMALISATIONS,
+    SIGNED_UNIT,
+    SPECIAL_TENSORS,
+    UNIT,
+    WHOLE,
+    Interval,
+    core_ranks,
+)
 from .names import INDICES, INDICES_BUT_N, Classes, free_name, numbered
 from .structure import (
     HALF,
@@ -60,15 +73,20 @@ from .substitution import generalised, renamed_dims, substituted, symbolic_exten
 from .walk import dependents, fold, postorder, rebuild, trampoline, uses
 
 __all__ = [
+    "ANY",
     "COMPARISONS",
     "COMPARISON_NAMES",
     "ELEMENTWISE",
     "HALF",
+    "IMPLEMENTATIONS",
     "INDICES",
     "INDICES_BUT_N",
+    "NONNEGATIVE",
     "NORMALISATIONS",
     "ONE",
+    "SIGNED_UNIT",
     "SPECIAL_TENSORS",
+    "UNIT",
     "WHOLE",
     "Apply",
     "Classes",
@@ -78,6 +96,7 @@ __all__ = [
     "Expr",
     "Extent",
     "Factor",
+    "Interval",
     "Label",
     "Literal",
     "Map",
@@ -91,6 +110,7 @@ __all__ = [
     "broadcast",
     "broadcast_axes",
     "contract",
+    "core_ranks",
     "dependents",
     "dump",
     "elementwise",

@@ -56,9 +56,6 @@ from .structure import (
 COMPARISON_NAMES = frozenset(COMPARISONS.values())
 
 
-_TRANSPOSABLE = frozenset(
-    {"inv", "det", "logdet", "prod", "max", "min", "logsumexp"}
-)  # f(A') is f(A)'
 _COPIES = 8  # x^2 .. x^8 are products of equal operands, higher powers a Map
 
 
@@ -473,7 +470,8 @@ def whole(function: str, argument: Expr, width: int = 1) -> Expr:
 
     f(A 1_b) -> f(A) 1_b, inv(A') -> inv(A)', det(A') -> det(A).
     """
-    (core,), result = core_ranks(WHOLE[function].signature)
+    row = WHOLE[function]
+    (core,), result = core_ranks(row.signature)
     batch = argument.rank - core * width
     repeated = sorted(axis for axis in broadcast_axes(argument) if axis < batch)
     after = batch + result * width
@@ -492,10 +490,11 @@ def whole(function: str, argument: Expr, width: int = 1) -> Expr:
     core_axes = range(batch, argument.rank)
     order = (
         *sorted(range(batch), key=axes.__getitem__),
-        *(sorted(core_axes, key=axes.__getitem__) if function in _TRANSPOSABLE else core_axes),
+        *(sorted(core_axes, key=axes.__getitem__) if row.transposable else core_axes),
     )
     node = Apply(function, (transpose(argument, order),), width)
-    return transpose(node, inverse_of(order[:after]))
+    kept = order if result == core else (*order[:batch], *range(batch, after))
+    return transpose(node, inverse_of(kept))
 
 
 # Nodes over other children, in canonical form.

@@ -253,7 +253,8 @@ class Apply(Expr):
             (argument,) = arguments
             assert argument.rank >= core * width, (function, argument.shape)
             assert core < 2 or argument.shape[-1] == argument.shape[-2]
-            shape = argument.shape if result else argument.shape[: argument.rank - core * width]
+            batch = argument.rank - core * width
+            shape = (*argument.shape[:batch], *argument.shape[-width:] * result)
         return cls._intern((function, width), arguments, shape, function, str(width))
 
     def _fill(self, data: tuple[object, ...]) -> None:

@@ -129,7 +129,7 @@ def test_latex_is_balanced_ascii_math(text, wrt):
     ],
 )
 def test_matrix_form_as_latex(matrix, latex):
-    from einderiv.notations.matrix.reading import parse_matrix
+    from einderiv.notations.matrix import parse_matrix
 
     shown = matrix_latex(parse_matrix(matrix).statements[-1].expression)
     assert shown == latex and balanced(shown)

@@ -25,6 +25,7 @@ FUNCTIONS = [
     lambda x, y: np.append(y, 5.0) ** 2,
     lambda x, y: np.append(y, y[:1], axis=0),
     lambda x, y: np.cumsum(y),
+    lambda x, y: np.cumprod(y) * np.cumprod(x, axis=0)[1, 2, 0],
     lambda x, y: np.cumsum(x, axis=1) * np.cumsum(x, -1),
     lambda x, y: np.diff(y),
     lambda x, y: np.diff(x, 2, axis=0),

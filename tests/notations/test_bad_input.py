@@ -19,6 +19,7 @@ import scipy.sparse
 
 import einderiv as ed
 from einderiv import errors
+from einderiv.notations.syntax import KNOWN
 from tests.random_programs import random_program
 
 BUILTINS: dict[str, type[Exception]] = {
@@ -65,7 +66,7 @@ def test_mistake_is_told_with_its_place_the_facts_and_a_way_out(
     with pytest.raises(ed.EinderivError) as caught:
         eval(call, dict(NAMES))
     error = caught.value
-    assert str(error) == text
+    assert str(error) == text.replace("{known}", ", ".join(KNOWN))
     assert type(error) is getattr(errors, kind)
     assert isinstance(error, BUILTINS[kind])
     assert error.hint

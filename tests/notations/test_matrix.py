@@ -13,7 +13,7 @@ import pytest
 import einderiv as ed
 from einderiv.errors import EinderivError
 from einderiv.expressions.expression import Expression
-from einderiv.notations.matrix.reading import elaborate_matrix, parse_matrix
+from einderiv.notations.matrix import elaborate_matrix, parse_matrix
 
 CASES = Path(__file__).resolve().parents[1] / "cases" / "matrix_calculus.json"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from einderiv.errors import EinderivError, NotationError
-from einderiv.notations.matrix.reading import parse_matrix
+from einderiv.notations.matrix import parse_matrix
 
 # One message a paragraph; the text that provokes it is its second line.
 MESSAGES = r"""

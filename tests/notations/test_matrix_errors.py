@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from einderiv.errors import DimensionError, EinderivError, NotationError
-from einderiv.notations.matrix.reading import elaborate_matrix, parse_matrix
+from einderiv.notations.matrix import elaborate_matrix, parse_matrix
 
 # One message a paragraph; the text that provokes it is its second line.
 MESSAGES = r"""
@@ -524,7 +524,7 @@ def test_a_way_out_reads() -> None:
 
 
 def test_near_names_are_offered() -> None:
-    assert complaint("sinn(x)").hint == "did you mean sin or sinh or sign?"
+    assert complaint("sinn(x)").hint == "did you mean sin or sinh or sinc?"
     assert complaint("logdett(A)").hint == "did you mean logdet or log or det?"
     error = complaint("foo(x)")
     assert error.message == "unknown function foo"

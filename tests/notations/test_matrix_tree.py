@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from einderiv.notations.matrix.reading import parse_matrix
+from einderiv.notations.matrix import parse_matrix
 from einderiv.notations.syntax import (
     Call,
     Comparison,

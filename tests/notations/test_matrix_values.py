@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from einderiv.expressions.expression import Expression
-from einderiv.notations.matrix.reading import elaborate_matrix, parse_matrix
+from einderiv.notations.matrix import elaborate_matrix, parse_matrix
 
 
 def read(text: str, shapes: Any = None) -> Expression:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import einderiv as ed
+from einderiv.terms.functions import WHOLE, Whole, core_ranks
 from tests.notation_table import ROWS, Row
 
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.index)
@@ -62,3 +63,23 @@ def test_matrix_form_and_text_of_each_read_back(row: Row, index: ed.Expression) 
     assert same(ed.parse(str(index), shapes=index.variables), index)
     if row.matrix:
         assert same(ed.parse(index.matrix(), notation="matrix", shapes=index.variables), index)
+
+
+@pytest.mark.parametrize("row", WHOLE.values(), ids=lambda row: row.name)
+def test_a_function_of_whole_axes_reads_as_its_row_says(row: Whole) -> None:
+    (core,), result = core_ranks(row.signature)
+    behind = f"[{','.join('pqrstu'[:result])}]" if row.matrix and result else ""
+    kept = "ij"[:core]
+    indexed = ed.parse(f"{row.name}[{','.join(kept)}](A[{','.join(kept)}]){behind}")
+    assert len(indexed.indices) == result
+    latex = rf"\operatorname{{{row.name}}}_{{{kept}}}(A_{{{kept}}})"
+    latex += f"_{{{'pqrstu'[:result]}}}" if behind else ""
+    assert same(ed.parse(latex, notation="latex"), indexed)
+    if row.matrix:
+        assert same(ed.parse(f"A : (n,n)\n{row.name}(A){behind}"), indexed)
+    if result <= 2:
+        shapes = {"A": ("n",) * core}
+        assert same(ed.parse(f"{row.name}(A)", notation="matrix", shapes=shapes), indexed)
+    else:
+        with pytest.raises(ed.NotationError, match="matrix notation has rows and columns"):
+            ed.parse(f"{row.name}(A)", notation="matrix")

@@ -7,7 +7,7 @@ import pytest
 
 import einderiv as ed
 from einderiv.errors import DataError, DimensionError, EinderivError, NotationError
-from einderiv.programs.einsum.derivatives import einsum_jacobian, einsum_report, einsum_vjp
+from einderiv.programs.einsums import einsum_jacobian, einsum_report, einsum_vjp
 from tests.awkward_subscripts import AWKWARD
 
 REFUSED = {

@@ -14,7 +14,7 @@ import pytest
 import einderiv as ed
 from einderiv.errors import NotationError
 from einderiv.notations.einsum import read_subscripts
-from einderiv.programs.einsum.derivatives import (
+from einderiv.programs.einsums import (
     EinsumRule,
     einsum_jacobian,
     einsum_report,

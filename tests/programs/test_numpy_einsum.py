@@ -12,7 +12,7 @@ import numpy as np
 import numpy.testing  # before numpy is replaced, so that it is bound to the real one
 import pytest
 
-from einderiv.programs.einsum import call as numpy_einsum
+from einderiv.programs import einsums as numpy_einsum
 
 SPEC = importlib.util.find_spec("numpy._core.tests.test_einsum")
 if SPEC is None:

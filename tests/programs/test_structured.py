@@ -17,7 +17,7 @@ import scipy.sparse.linalg
 
 import einderiv as ed
 from einderiv.errors import DataError, DimensionError, ResourceLimitError
-from einderiv.programs.structured.tensor import StructuredTensor, Term
+from einderiv.programs.structured import StructuredTensor, Term
 from tests.structured_cases import (
     CORE,
     each_random,

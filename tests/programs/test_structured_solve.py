@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from einderiv.errors import DataError
-from einderiv.programs.structured.tensor import StructuredTensor, Term
+from einderiv.programs.structured import StructuredTensor, Term
 from tests.structured_cases import (
     CORE,
     SEEDS,

@@ -76,12 +76,11 @@ def function_code(
     parameters, untold = _parameters(roots, hints)
     names = Names(set(_RESERVED))
     shown = {x.name: _identifier(x.name, names) for x in parameters}
-    sizes = {dim: _identifier(dim, names) for dim in untold}
+    sizes: dict[object, str] = {dim: _identifier(dim, names) for dim in untold}
     like = next((x for x in sorted(parameters, key=lambda x: not x.rank)), None)
     results, values = trees_of(roots, words, shown, like)
     used = below(results)
-    extents: dict[object, str] = {}
-    extents.update(sizes)
+    extents = dict(sizes)
     for code in used:
         if code.op == "extent" and code.data[0] not in extents:
             extents[code.data[0]] = _identifier(str(code.data[0]), names)
@@ -94,12 +93,12 @@ def function_code(
     texts = writer.write(results)
     locals_ = {key: f"grad_{key}" if key else "value" for key in parts}
     if len(parts) > 1:
-        pairs = zip(results, locals_.values(), strict=True)
-        texts = [writer.name(code, local) for code, local in pairs]
+        texts = list(map(writer.name, results, locals_.values()))
     returned = ", ".join(texts)
     if len(parts) > 1 and not isinstance(with_grad, str):
-        entries = zip(list(parts)[1:], texts[1:], strict=True)
-        inside = ", ".join(f"{_string_constant(key)}: {text}" for key, text in entries)
+        keys = [key.replace("\\", "\\\\").replace('"', '\\"') for key in list(parts)[1:]]
+        pairs = zip(keys, texts[1:], strict=True)
+        inside = ", ".join(f'"{_printable(key)}": {text}' for key, text in pairs)
         returned = f"{texts[0]}, {{{inside}}}"
     body = _extent_lines({d: n for d, n in extents.items() if d not in sizes}, parameters, shown)
     body += [line for local, text in writer.statements for line in _statement(f"{local} = ", text)]
@@ -115,15 +114,18 @@ def function_code(
     width = max(len(left) for left, _ in rows) + 1
     table = [f"    {left + ':':<{width}} {right}" for left, right in rows]
     document = [*_about(parts, hints, origin), "", "Shapes:", *table]
-    first, *rest = map(_in_docstring, document)
+    document = [line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for line in document]
+    first, *rest = (_printable(line).rstrip() for line in document)
     paths = {str(code.data[0]) for code in used if code.op == "call"}
     helpers = [helper(path, words).rstrip().splitlines() for path in sorted(paths & HELPERS)]
+    arguments = ", ".join([*shown.values(), *sizes.values()])
+    whole = f"def {name}({arguments}):"
     text = [
         *_imports([*body, *(line for lines in helpers for line in lines)], words),
         *(line for lines in helpers for line in ("", "", *lines)),
         "",
         "",
-        *_wrapped_call(f"def {name}(", [*shown.values(), *sizes.values()], "):"),
+        *_wrap(whole, f"def {name}(", f"{arguments},", "):", _WIDTH),
         *(f"    {line}".rstrip() for line in (f'"""{first}', *rest, '"""')),
         *(f"    {line}" for line in body),
     ]
@@ -150,8 +152,7 @@ def _checked_target(target: object, name: object) -> Target:
 
 def _gradients(expression: Coded, with_grad: object) -> dict[str, Coded]:
     if with_grad is True:
-        found: dict[str, Coded] = expression.grad()
-        return found
+        return dict(expression.grad())
     names = [with_grad] if isinstance(with_grad, str) else with_grad
     if not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names) or not names:
         raise DerivativeError(
@@ -161,21 +162,14 @@ def _gradients(expression: Coded, with_grad: object) -> dict[str, Coded]:
         )
     if len(names) == 1:
         return {names[0].partition("[")[0].strip(): expression.grad(names[0])}
-    several: dict[str, Coded] = expression.grad(*names)
-    return several
-
-
-# ---------------------------------------------------------------- names
+    return dict(expression.grad(*names))
 
 
 def _identifier(name: str, names: Names) -> str:
     """A user's name as an identifier of its own: as it is if Python takes it, else near it."""
     plain = unicodedata.normalize("NFKC", name).replace("'", "_prime")
     plain = re.sub(r"\W", "_", plain)
-    if not plain.isidentifier():
-        plain = f"x_{plain}"
-    if not plain.isidentifier():
-        plain = "x"
+    plain = next(word for word in (plain, f"x_{plain}", "x") if word.isidentifier())
     if keyword.iskeyword(plain) or plain in names.taken:
         plain += "_"
     return names.own(plain)
@@ -201,9 +195,6 @@ def _parameters(roots: Sequence[Expr], hints: Context) -> tuple[list[Variable], 
     return parameters, [dim for dim in needed if dim not in told]
 
 
-# ---------------------------------------------------------------- the body
-
-
 def _extent_lines(
     extents: Mapping[object, str], parameters: Sequence[Variable], shown: Mapping[str, str]
 ) -> list[str]:
@@ -221,26 +212,19 @@ def _extent_lines(
     return lines
 
 
-def _string_constant(text: str) -> str:
-    """A text as a string constant."""
-    inside = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{_printable(inside)}"'
-
-
-def _in_docstring(line: str) -> str:
-    text = line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    return _printable(text).rstrip()
-
-
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def _statement(start: str, text: str) -> list[str]:
     """One statement on lines that are not too long."""
-    if len(start) + len(text) + 4 <= _WIDTH:
-        return [start + text]
-    return [f"{start}(", *(f"    {line}" for line in _lines(text, _WIDTH - 8)), ")"]
+    return _wrap(start + text, f"{start}(", text, ")", _WIDTH - 4)
+
+
+def _wrap(line: str, first: str, inside: str, last: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    return [first, *(f"    {part}" for part in _lines(inside, width - 4)), last]
 
 
 def _lines(text: str, width: int) -> list[str]:
@@ -274,13 +258,6 @@ def _breaks(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _wrapped_call(start: str, words: Sequence[str], end: str) -> list[str]:
-    line = f"{start}{', '.join(words)}{end}"
-    if len(line) <= _WIDTH:
-        return [line]
-    return [start, *(f"    {line}" for line in _lines(", ".join(words) + ",", _WIDTH - 4)), end]
-
-
 def _imports(lines: Sequence[str], target: Target) -> list[str]:
     """The imports of what the code names; the standard library first."""
     heads = {head for line in lines for head in re.findall(r"\b([a-z]+)\.", line)}
@@ -290,12 +267,8 @@ def _imports(lines: Sequence[str], target: Target) -> list[str]:
 
 
 def _shape_words(shape: Shape, target: Target) -> str:
-    if not shape:
-        return target.scalar
-    return f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
-
-
-# ---------------------------------------------------------------- docstring
+    inside = ", ".join(map(str, shape))
+    return (f"({inside},)" if len(shape) == 1 else f"({inside})") if shape else target.scalar
 
 
 def _about(parts: Mapping[str, Coded], hints: Context, origin: Origin) -> list[str]:
@@ -327,39 +300,29 @@ def _about(parts: Mapping[str, Coded], hints: Context, origin: Origin) -> list[s
 
 def _formulas(expression: Coded, key: str) -> list[str]:
     """The formula in index form and, if there is one, in matrix form."""
-    if not _is_small(expression.term):
+    if len(postorder([expression.term])) > _NODES:
         return []
     lines = [f"By {key}:"] if key else []
     indent = "    " if key else ""
-    own = [line for line in str(expression).splitlines() if not _is_declaration(line)]
+    own = _statements(str(expression))
     folded = [part for line in own for part in _docstring_lines(line)]
     if len(folded) == 1:
         lines.append(f"{indent}Index form:   {folded[0]}")
     elif len(folded) <= _LINES:
         lines += [f"{indent}Index form:", *(f"{indent}    {part}" for part in folded)]
     try:
-        matrix = expression.matrix()
+        own = _statements(expression.matrix())
     except NotMatrixFormError:
-        matrix = ""
-    own = [line for line in matrix.splitlines() if not _is_declaration(line)]
+        return lines
     if len(own) == 1 and len(own[0]) <= _FORMULA and "ones(" not in own[0]:
         lines.append(f"{indent}Matrix form:  {own[0]}")
     return lines
 
 
-def _is_small(term: Expr) -> bool:
-    """Has it few enough nodes to be read? Looks at no more than these."""
-    seen, waiting = {term}, [term]
-    while waiting and len(seen) <= _NODES:
-        new = [child for child in waiting.pop().children if child not in seen]
-        seen.update(new)
-        waiting += dict.fromkeys(new)
-    return len(seen) <= _NODES
-
-
-def _is_declaration(line: str) -> bool:
-    head, colon, _ = line.partition(" : ")
-    return bool(colon) and head.isidentifier()
+def _statements(text: str) -> list[str]:
+    """The lines of a text that are no declarations."""
+    heads = [(line, line.partition(" : ")) for line in text.splitlines()]
+    return [line for line, (head, colon, _) in heads if not colon or not head.isidentifier()]
 
 
 def _docstring_lines(line: str) -> list[str]:

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...errors import BackendError
+from ...terms import ELEMENTWISE, WHOLE
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -48,7 +51,11 @@ TARGETS = {
         "numpy",
         "np",
         0,
-        {"np": "import numpy as np", "special": "from scipy import special"},
+        {
+            "np": "import numpy as np",
+            "special": "from scipy import special",
+            "scipy": "import scipy.linalg",
+        },
         own="{0}.copy()",
         several="optimize=True",
     ),
@@ -145,10 +152,29 @@ MATH = {"abs": "math.fabs"} | {
 
 
 def _entry(name: str, target: Target) -> list[str]:
-    row = _ROWS[name]
-    path, *pattern = (row if isinstance(row, str) else row[target.column]).split()
+    """By the table, else by the function's own row, else NumPy's name in the target's module."""
+    if name in _ROWS:
+        entry = _ROWS[name]
+        text = entry if isinstance(entry, str) else entry[target.column]
+    else:
+        row = WHOLE[name[:-2]] if name.endswith("[]") else ELEMENTWISE[name]
+        if target.name not in row.code and "." not in row.numpy:
+            raise BackendError(
+                f"{target.name} has no {row.name}",
+                facts=[f"its row in the table of functions gives no code for {target.name}"],
+                hint="print code for numpy, or write the function out",
+            )
+        text = row.code.get(target.name) or row.numpy.replace("np.", "xp.", 1)
+    if text.startswith("def "):
+        return [_called(text)]
+    path, *pattern = text.split()
     library, dot, rest = path.partition(".")
     return [f"{target.alias}{dot}{rest}" if library == "xp" else path, *pattern]
+
+
+def _called(text: str) -> str:
+    """The name that a definition gives."""
+    return text.removeprefix("def ").partition("(")[0]
 
 
 def spelling(name: str, target: Target) -> str:
@@ -225,17 +251,35 @@ def levi_civita(n{dtype}):
     return {array}(signs{dtypes}).reshape((n,) * n)
 ''',
 }
-HELPERS = frozenset(_HELPERS)
+_OWN = {  # those that rows of the function table bring along
+    _called(text): code
+    for code in [
+        *(row.code for row in ELEMENTWISE.values()),
+        *(row.code for row in WHOLE.values()),
+    ]
+    for text in code.values()
+    if text.startswith("def ")
+}
+HELPERS = frozenset((*_HELPERS, *_OWN))
+
+
+def helpers_of(target: Target) -> set[str]:
+    """The names of the functions that the target's code can bring along."""
+    return {
+        *_HELPERS,
+        *(name for name, code in _OWN.items() if name == _called(code.get(target.name, ""))),
+    }
 
 
 def helper(name: str, target: Target) -> str:
     """The text of a function that the target's code needs beside itself."""
-    text = target.helpers.get(name, _HELPERS[name])
+    text = target.helpers.get(name) or _HELPERS.get(name) or _OWN[name][target.name]
     slots = {
         "xp": target.alias,
         "axis": target.axis,
         "last_axis": target.last_axis,
         "array": spelling("array", target),
+        "expm": spelling("expm[]", target),
         "dtype": ", like" if target.like else "",
         "dtypes": "".join(f", {word}=like.{word}" for word in target.like),
     }

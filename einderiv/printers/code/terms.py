@@ -9,6 +9,7 @@ what is divided by stays below a fraction bar until a sum needs it as a factor.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -103,7 +104,9 @@ class Translator:
     ) -> None:
         self.target, self.names, self.explicit = target, names, explicit
         self.make = Builder()
-        self.like = None if like is None else self._name(names[like.name], like.rank)
+        self.like = (
+            None if like is None else self.make.node("name", (), (names[like.name],), like.rank)
+        )
         self.values: dict[Expr, Values] = {}
         self.solved: dict[Expr, set[Code]] = {}  # matrix -> the systems solved with it
         self.inverted: dict[Expr, Code] = {}
@@ -122,7 +125,9 @@ class Translator:
         every = tuple(range(node.rank))
         match node:
             case Variable():
-                return Values(self._name(self.names[node.name], node.rank), every)
+                return Values(
+                    self.make.node("name", (), (self.names[node.name],), node.rank), every
+                )
             case Literal():
                 return Values(self.make.value(node.value), ())
             case Extent():
@@ -134,13 +139,12 @@ class Translator:
             case Sum():
                 return self._sum(node)
             case Contraction():
-                return self._transposed_product(node) or self._product(node)
+                return self._product(node)
             case Map():
                 return self._map(node)
             case Apply(function="eps"):
-                like = [self.like] if self.target.like and self.like is not None else []
-                if self.target.like and not like:
-                    like = [self.constant("zeros", [self.make.value(1)], 1)]
+                zeros = self.like or self.constant("zeros", [self.make.value(1)], 1)
+                like = [zeros] if self.target.like else []
                 size = self.make.value(node.width)
                 return Values(self.call("eps[]", [size, *like], node.rank), every)
             case Apply():
@@ -148,15 +152,15 @@ class Translator:
         raise AssertionError(node)
 
     def _product(self, node: Contraction) -> Values:
-        self._products.setdefault(_ingredients(node), []).append(node)
-        return _Product(self, node).value()
-
-    def _transposed_product(self, node: Contraction) -> Values | None:
-        """The transpose of a product that is there already: both have the same entries to the last bit.
+        """The product; the transpose of one that is there, since both have the same entries to the last bit.
 
         A tie of max needs that: the derivative asks where the entries equal the largest one.
         """
-        for other in self._products.get(_ingredients(node), ()):
+        key: tuple[object, ...] = (node,)
+        if 1 < node.rank <= _TRIED:
+            key = (*sorted(x.digest for x in node.children), *sorted(map(str, node.shape)))
+        alike = self._products.setdefault(key, [])
+        for other in alike:
             for axes in permutations(range(node.rank)):
                 if transpose(other, axes) is node:
                     known = self.values[other]
@@ -164,18 +168,13 @@ class Translator:
                     here = tuple(axis for axis in range(node.rank) if axes[axis] in known.axes)
                     order = [known.axes.index(axes[axis]) for axis in here]
                     return Values(self.with_axes(known.code, order), here)
-        return None
+        alike.append(node)
+        return _Product(self, node).value()
 
     def _broadcastable(self, values: Sequence[Values]) -> tuple[list[Code], tuple[int, ...]]:
         """Codes that broadcast against each other, and the axes that they have together."""
         axes = tuple(sorted({axis for value in values for axis in value.axes}))
-        codes = [
-            self.make.spread(value.code, [axis in value.axes for axis in axes])
-            if value.axes
-            else value.code
-            for value in values
-        ]
-        return codes, axes
+        return [self.make.spread(v.code, [axis in v.axes for axis in axes]) for v in values], axes
 
     def _sum(self, node: Sum) -> Values:
         if not node.children:
@@ -197,16 +196,15 @@ class Translator:
             if under:
                 code = self.make.multiply([(self.make.value(1), False), (code, True)])
             return Values(code, value.axes)
-        first = node.children[0] if node.children else None
-        if node.function == "where" and isinstance(first, Map) and first.function in _SYMBOL:
-            children = [*first.children, *node.children[1:]]
-            codes, axes = self._broadcastable([self.values[child] for child in children])
-            codes = [self.make.compare(_SYMBOL[first.function], *codes[:2]), *codes[2:]]
-        else:
-            codes, axes = self._broadcastable([self.values[child] for child in node.children])
+        first, *rest = node.children or (None,)
+        compared = (
+            isinstance(first, Map) and node.function == "where" and _SYMBOL.get(first.function)
+        )
+        children = [*first.children, *rest] if first and compared else node.children
+        codes, axes = self._broadcastable([self.values[child] for child in children])
+        if compared:
+            codes = [self.make.compare(compared, *codes[:2]), *codes[2:]]
         return Values(self._function(node.function, codes), axes)
-
-    # ------------------------------------------------------------ functions of whole axes
 
     def _apply(self, node: Apply) -> Values:
         (child,) = node.children
@@ -220,14 +218,15 @@ class Translator:
             dims = tuple(child.shape[axis] for axis in (*batch, *core))
             here = tuple(k for k, axis in enumerate((*batch, *core)) if axis in value.axes)
             code = self._full(Values(code, here), dims)
-        axes = (*batch, *core) if node.rank == child.rank else batch
+        first = child.rank - count
+        axes = (*batch, *range(first, node.rank))
         if row.matrix:
             return Values(self._matrix_function(node.function, child, code), axes)
         return Values(self._along(node.function, code, count, len(axes)), axes)
 
     def _matrix_function(self, name: str, matrix: Expr, code: Code) -> Code:
         """inv, det, logdet, cholesky, tril of the last two axes."""
-        rank = code.rank - 2 if name in ("det", "logdet") else code.rank
+        rank = code.rank - 2 + functions.core_ranks(functions.WHOLE[name].signature)[1]
         if name == "cholesky" and not matrix.symmetric:
             other = self.with_axes(code, (*range(code.rank - 2), code.rank - 1, code.rank - 2))
             code = self.make.add(
@@ -241,8 +240,8 @@ class Translator:
     def _along(self, name: str, code: Code, count: int, rank: int) -> Code:
         """A function of the last `count` axes."""
         start, target = code.rank - count, self.target
-        if name == "prodexcept":
-            return self.call("prodexcept[]", [code, self.make.value(count)], code.rank)
+        if name == "prodexcept" or functions.WHOLE[name].code:  # a helper, of the last so many axes
+            return self.call(f"{name}[]", [code, self.make.value(count)], code.rank)
         if count > 1 and name in target.one_axis:
             flat = self.make.call(target.flat, [code, self.make.value(start)], start + 1)
             keeps = rank == code.rank
@@ -255,40 +254,29 @@ class Translator:
         options = [] if needless else [self.axis(range(start, code.rank))]
         return self.call(f"{name}[]", [code, *options], rank)
 
-    # ------------------------------------------------------------ the words of the target
-
     def call(self, name: str, args: Sequence[Code], rank: int) -> Code:
         """A call of a function of the target's table."""
         return self.make.call(spelling(name, self.target), args, rank)
 
-    def _word(self, text: str) -> Code:
-        """What has no value of its own: `axis=0`."""
-        return self.make.form(text, kind=WORD)
-
-    def _name(self, text: str, rank: int) -> Code:
-        return self.make.node("name", (), (text,), rank)
-
     def axis(self, axes: Sequence[int]) -> Code:
-        """The keyword that names axes."""
         shown = str(axes[0]) if len(axes) == 1 else f"({', '.join(map(str, axes))})"
-        return self._word(f"{self.target.axis}={shown}")
+        return self.make.form(f"{self.target.axis}={shown}", kind=WORD)
 
     def constant(self, name: str, args: Sequence[Code], rank: int) -> Code:
         """An array that is made here: of the dtype of an argument if the target asks for one."""
-        named: list[Code] = []
-        if self.like is not None:
-            named = self._likeness(self.target.like)
-        elif self.target.unlike:
-            named = [self._word(self.target.unlike)]
+        named = self._likeness(self.target.like)
+        if self.like is None and self.target.unlike:
+            named = [self.make.form(self.target.unlike, kind=WORD)]
         return self.call(name, [*args, *named], rank)
 
     def _likeness(self, words: Sequence[str]) -> list[Code]:
-        """The keywords that give an array properties of an argument."""
-        assert self.like is not None
-        return [self.make.form(f"{word}={{0}}.{word}", self.like, kind=WORD) for word in words]
+        """The keywords that give an array properties of an argument, if there is one."""
+        like = [] if self.like is None else [self.like]
+        return [
+            self.make.form(f"{word}={{0}}.{word}", x, kind=WORD) for x in like for word in words
+        ]
 
     def eye(self, dim: Dim) -> Code:
-        """The identity matrix."""
         return self.constant("eye", [self.make.extent(dim)], 2)
 
     def _full(self, values: Values, shape: Shape, result: bool = False) -> Code:
@@ -299,12 +287,9 @@ class Translator:
         if len(values.axes) == len(shape):
             return code
         spread = self.make.spread(code, [axis in values.axes for axis in range(len(shape))])
-        code = self.call("broadcast", [spread, self._shape(shape)], len(shape))
+        code = self.call("broadcast", [spread, self.make.shape(shape)], len(shape))
         own = self.target.own if result else ""
         return self.make.form(own, code, rank=len(shape)) if own else code
-
-    def _shape(self, shape: Shape) -> Code:
-        return self.make.several([self.make.extent(dim) for dim in shape])
 
     def _constant_array(self, number: Code, shape: Shape, result: bool) -> Code:
         """An array that has one number everywhere."""
@@ -316,8 +301,8 @@ class Translator:
             return number if number.op == "value" else self.make.call("float", [number], 0)
         if number.op == "value" and number.data[0] in (0, 1):
             name = "ones" if number.data[0] else "zeros"
-            return self.constant(name, [self._shape(shape)], len(shape))
-        return self.constant("full", [self._shape(shape), self._decimal(number)], len(shape))
+            return self.constant(name, [self.make.shape(shape)], len(shape))
+        return self.constant("full", [self.make.shape(shape), self._decimal(number)], len(shape))
 
     def _decimal(self, number: Code) -> Code:
         """A number that is no integer for the target: 2.0 rather than 2."""
@@ -336,11 +321,13 @@ class Translator:
     def _truth_as_number(self, truth: Code) -> Code:
         """1 if a comparison holds, else 0."""
         one, zero = self._decimal(self.make.value(1)), self._decimal(self.make.value(0))
-        if all_numbers(truth.args):
+        if all_numbers(truth.children):
             return self.make.call("float", [truth], 0, NUMBER)
         if self.target.cast:
             like = "float" if self.like is None else f"{self.like.data[0]}.dtype"
-            return self.make.form(self.target.cast, truth, self._word(like), rank=truth.rank)
+            return self.make.form(
+                self.target.cast, truth, self.make.form(like, kind=WORD), rank=truth.rank
+            )
         return self.call("where", [truth, one, zero], truth.rank)
 
     def with_axes(self, code: Code, axes: Sequence[int]) -> Code:
@@ -349,15 +336,10 @@ class Translator:
             return code
         if len(axes) == 2:
             return self.make.transpose(code)
-        in_other_order = self.make.in_other_order(
-            code, tuple(axes), spelling("einsum", self.target)
-        )
-        if in_other_order is not None:
-            return in_other_order
-        order = self.make.several([self.make.value(axis) for axis in axes])
-        return self.call("transpose", [code, order], len(axes))
-
-    # ------------------------------------------------------------ elementwise functions
+        turned = self.make.in_other_order(code, tuple(axes), spelling("einsum", self.target))
+        if turned is not None:
+            return turned
+        return self.call("transpose", [code, self.make.shape(axes)], len(axes))
 
     def _function(self, name: str, args: Sequence[Code]) -> Code:
         """An elementwise function of the table, of arguments that are aligned."""
@@ -392,13 +374,12 @@ class Translator:
         if condition.kind != TRUTH:
             condition = self.make.compare("!=", condition, self.make.value(0))
         rank = highest((condition, one, other))
-        if all_numbers(condition.args):
+        if all_numbers(condition.children):
             if not rank:
                 template = "{1} if {0} else {2}"
                 return self.make.node("choose", (condition, one, other), (template,), rank)
             if self.target.numbers == "tensor":
-                words = [word for word in self.target.like if word != "dtype"]
-                named = [] if self.like is None else self._likeness(words)
+                named = self._likeness([word for word in self.target.like if word != "dtype"])
                 path = spelling("array", self.target)
                 condition = self.make.call(path, [condition, *named], 0, TRUTH)
         if all_numbers((one, other)):
@@ -413,15 +394,6 @@ class Translator:
         return self.make.power(base, self.make.value(size)), exponent < 0
 
 
-def _ingredients(node: Contraction) -> tuple[object, ...]:
-    """What products have in common that may be transposes of each other."""
-    if not 1 < node.rank <= _TRIED:
-        return (node,)
-    return tuple(sorted(child.digest for child in node.children)), tuple(
-        sorted(map(str, node.shape))
-    )
-
-
 # ---------------------------------------------------------------- products
 
 
@@ -431,9 +403,8 @@ class _Product:
     def __init__(self, words: Translator, node: Contraction) -> None:
         self.words, self.make, self.node = words, words.make, node
         self.factors = list(zip(node.children, node.inputs, strict=True))
-        self.dims: dict[Label, Dim] = {}
-        for child, labels in self.factors:
-            self.dims.update(zip(labels, child.shape, strict=True))
+        shapes = [(labels, child.shape) for child, labels in self.factors]
+        self.dims = {x: dim for pair in shapes for x, dim in zip(*pair, strict=True)}
         self.scalars: list[tuple[Code, bool]] = []
         self.deltas = [labels for child, labels in self.factors if isinstance(child, Delta)]
         self.operands: list[Operand] = []
@@ -441,7 +412,6 @@ class _Product:
         self.output = tuple(label for label in node.output if label not in copied)
 
     def value(self) -> Values:
-        """The product's array."""
         self._collect()
         self._diagonals()
         self._reduce()
@@ -459,49 +429,40 @@ class _Product:
 
     def _collect(self) -> None:
         """Operands in the order in which one reads them, equal ones as powers."""
-        counts: dict[tuple[Expr, Subscript], int] = {}
-        for child, labels in self.factors:
-            if not isinstance(child, Delta | Ones):
-                counts[child, labels] = counts.get((child, labels), 0) + 1
+        counts = Counter(pair for pair in self.factors if not isinstance(pair[0], Delta | Ones))
         dots = _is_dot(counts, self.output)
-        told: set[Label] = set()
+        covered: set[Label] = set()
         for factor in arranged_factors([Factor(*f, n) for f, n in counts.items()], self.output):
             base, exponent = base_and_exponent(factor.operand)
             values = self.words.values[base]
             labels = tuple(factor.labels[axis] for axis in values.axes)
-            told.update(labels)
+            covered.update(labels)
             copies = factor.count if dots else 1
             exponent *= Fraction(factor.count, copies)
             code, below = self.words.power_of(values.code, exponent)
             inverse = None
             if isinstance(base, Apply) and base.function == "inv" and base.rank == 2:
                 inverse = base.children[0] if exponent == 1 else None
-            for _ in range(copies):
-                if labels:
-                    self.operands.append(Operand(code, labels, below, inverse))
-                else:
-                    self.scalars.append((code, below))
-        everywhere = {label for _, own in self.factors for label in own}
-        for label in everywhere - told - set(self.node.output):  # a sum of what only repeats itself
+            if labels:
+                self.operands += [Operand(code, labels, below, inverse) for _ in range(copies)]
+            else:
+                self.scalars += [(code, below)] * copies
+        for label in set(self.dims) - covered - set(self.node.output):
+            # a sum of what only repeats itself
             self.scalars.append((self.make.extent(self.dims[label]), False))
 
     def _diagonals(self) -> None:
         """An operand with a label twice: its diagonal, or its trace."""
-        for place, operand in enumerate(self.operands):
-            if len(set(operand.labels)) == len(operand.labels):
-                continue
+        for operand in [x for x in self.operands if len(set(x.labels)) < len(x.labels)]:
             labels = tuple(dict.fromkeys(operand.labels))
-            alone = not self._elsewhere([operand]) & set(labels)
-            operand = self._above(operand)
-            if len(operand.labels) == 2 and alone:
-                self.scalars.append((self.words.call("trace", [operand.code], 0), False))
-                operand = Operand(operand.code, ())
-            elif len(operand.labels) == 2:
-                operand = Operand(self.words.call("diag", [operand.code], 1), labels)
+            above = self._above(operand)
+            if len(operand.labels) > 2:
+                new = self._einsum([above], labels)
+            elif self._elsewhere([operand]) & set(labels):
+                new = Operand(self.words.call("diag", [above.code], 1), labels)
             else:
-                operand = self._einsum([operand], labels)
-            self.operands[place] = operand
-        self.operands = [operand for operand in self.operands if operand.labels]
+                new = Operand(self.words.call("trace", [above.code], 0), ())
+            self._put([operand], new)
 
     def _elsewhere(self, some: Sequence[Operand]) -> set[Label]:
         """Labels that something else needs: other operands or the result."""
@@ -511,13 +472,10 @@ class _Product:
         return {label for operand in rest for label in operand.labels} | set(self.output)
 
     def _above(self, operand: Operand) -> Operand:
-        """The operand as a factor."""
         code = operand.code
         if operand.below:
             code = self.make.multiply([(self.make.value(1), False), (code, True)])
         return replace(operand, code=code, below=False)
-
-    # ------------------------------------------------------------ sums
 
     def _reduce(self) -> None:
         """Sum over every label that is not output, two operands at a time."""
@@ -541,9 +499,8 @@ class _Product:
         """
         first, second = (operand.labels for operand in pair)
         one, other = (set(labels) for labels in (first, second))
-        freed = (
-            self._size((one | other) & self._elsewhere(pair)) - self._size(one) - self._size(other)
-        )
+        left = self._size((one | other) & self._elsewhere(pair))
+        freed = left - self._size(one) - self._size(other)
         turned = 0
         if len(one & other) == 1 and max(len(first), len(second)) <= 2:
             (label,) = one & other
@@ -649,9 +606,8 @@ class _Product:
         """Products of stacks of matrices, if the axes are as `@` wants them."""
         rank = len(first.labels)
         fits = rank > 2 and rank == len(second.labels) and first.labels[-1] == label
-        if not fits or second.labels[:-1] != (*first.labels[:-2], label):
-            return None
-        if second.labels[-1] in first.labels:
+        fits = fits and second.labels[:-1] == (*first.labels[:-2], label)
+        if not fits or second.labels[-1] in first.labels:
             return None
         labels = (*first.labels[:-1], second.labels[-1])
         return Operand(self.make.matmul(first.code, second.code), labels)
@@ -666,13 +622,11 @@ class _Product:
             )
         names = dict(zip(every, LETTERS, strict=False))
         inputs = ",".join("".join(names[x] for x in operand.labels) for operand in factors)
-        text = self.make.equation(f"{inputs}->{''.join(names[x] for x in output)}")
-        args = [text, *(operand.code for operand in factors)]
+        text = f"{inputs}->{''.join(names[x] for x in output)}"
+        args = [self.make.form(f'"{text}"', kind=WORD), *(operand.code for operand in factors)]
         if len(factors) > 2 and len(every) > len(output) and self.words.target.several:
             args.append(self.make.form(self.words.target.several, kind=WORD))
         return Operand(self.words.call("einsum", args, len(output)), output)
-
-    # ------------------------------------------------------------ products without sums
 
     def _elementwise(self, operands: Sequence[Operand]) -> Operand:
         """Operands multiplied entry by entry, those without common labels too."""
@@ -700,13 +654,11 @@ class _Product:
 
     def _groups(self, operands: Sequence[Operand]) -> list[Operand]:
         """Operands at the same labels as one, if there are others: A * (u * v)[:, None]."""
-        groups: dict[Subscript, list[Operand]] = {}
-        for operand in operands:
-            groups.setdefault(operand.labels, []).append(operand)
-        if len(groups) == 1:
-            return list(operands)
         grouped = []
-        for labels, some in groups.items():
+        for labels in dict.fromkeys(operand.labels for operand in operands):
+            some = [operand for operand in operands if operand.labels == labels]
+            if len(some) == len(operands):
+                return some
             code = self.make.multiply([(operand.code, operand.below) for operand in some])
             grouped.append(some[0] if len(some) == 1 else Operand(code, labels))
         return grouped
@@ -741,9 +693,7 @@ class _Product:
 
 def _is_dot(counts: Mapping[tuple[Expr, Subscript], int], output: Subscript) -> bool:
     """One vector twice and nothing else: x @ x rather than sum(x**2)."""
-    real = [(f, n) for f, n in counts.items() if f[1]]
-    if len(real) != 1:
-        return False
-    ((operand, labels), count) = real[0]
-    _, exponent = base_and_exponent(operand)
-    return len(labels) == 1 and count == 2 and exponent == 1 and labels[0] not in output
+    match [(*factor, n) for factor, n in counts.items() if factor[1]]:
+        case [(operand, (label,), 2)]:
+            return label not in output and base_and_exponent(operand)[1] == 1
+    return False

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from string import ascii_uppercase
+from typing import Any, NamedTuple, cast
 
-from ...terms import Dim
+from ...terms import Dim, postorder
 
 # What a tree is when the code runs: an array, a Python number, truth values, or no value at all.
 ARRAY, NUMBER, TRUTH, WORD = "array", "number", "truth", "word"
@@ -33,7 +34,7 @@ class Code:
     """
 
     op: str
-    args: tuple[Code, ...]
+    children: tuple[Code, ...]
     data: tuple[object, ...]
     rank: int
     kind: str
@@ -55,7 +56,6 @@ class Builder:
         rank: int = 0,
         kind: str = ARRAY,
     ) -> Code:
-        """The tree of this operation."""
         key = (op, tuple(args), data, rank, kind)
         if key not in self._known:
             self._known[key] = Code(op, tuple(args), data, rank, kind)
@@ -64,7 +64,6 @@ class Builder:
         return self._known[key]
 
     def _with_args(self, code: Code, args: Sequence[Code]) -> Code:
-        """The same operation on others."""
         return self.node(code.op, args, code.data, code.rank, code.kind)
 
     def keep(self, code: Code) -> None:
@@ -75,11 +74,9 @@ class Builder:
                 self._flips[code] = (0, 1, 0)
 
     def value(self, number: Fraction | int) -> Code:
-        """A rational number."""
         return self.node("value", (), (Fraction(number),), 0, NUMBER)
 
     def extent(self, dim: Dim) -> Code:
-        """The extent of an axis."""
         return (
             self.value(dim) if isinstance(dim, int) else self.node("extent", (), (dim,), 0, NUMBER)
         )
@@ -89,49 +86,43 @@ class Builder:
         return self.node("form", args, (template,), rank, kind)
 
     def call(self, path: str, args: Sequence[Code], rank: int, kind: str = ARRAY) -> Code:
-        """`path(args)`."""
         return self.node("call", args, (path,), rank, kind)
 
-    def several(self, codes: Sequence[Code]) -> Code:
+    def shape(self, numbers: Iterable[Dim]) -> Code:
         """`(n, d)`."""
+        codes = [self.extent(number) for number in numbers]
         inside = ", ".join(f"{{{k}}}" for k in range(len(codes)))
-        return self.node(
-            "tuple", codes, (f"({inside},)" if len(codes) == 1 else f"({inside})",), 0, NUMBER
-        )
+        template = f"({inside},)" if len(codes) == 1 else f"({inside})"
+        return self.node("tuple", codes, (template,), 0, NUMBER)
 
     def add(self, terms: Iterable[tuple[Fraction, Code]]) -> Code:
-        """A sum of multiples."""
         multiples = list(terms)
         if len(multiples) == 1 and multiples[0][0] < 0:
             ((factor, term),) = multiples
             other = self._negative(term)
-            multiples = [(factor, term)] if other is None else [(-factor, other)]
-        parts = [
-            (c < 0, self.multiply([(self.value(abs(c)), False), (term, False)]))
-            for c, term in multiples
-        ]
-        if len(parts) == 1 and not parts[0][0]:
-            return parts[0][1]
-        args = tuple(part for _, part in parts)
-        return self._entrywise("add", args, tuple(minus for minus, _ in parts))
+            multiples = multiples if other is None else [(-factor, other)]
+        signs = tuple(c < 0 for c, _ in multiples)
+        parts = [self.multiply([(self.value(abs(c)), False), (x, False)]) for c, x in multiples]
+        return parts[0] if signs == (False,) else self._entrywise("add", parts, signs)
 
     def _negative(self, code: Code, deep: int = 3) -> Code | None:
         """-(a - b) as b - a, -diag(a - b) as diag(b - a), if that leaves no more minus signs."""
         if code in self.shared or not deep:
             return None
-        if code.op == "add" and 2 * code.data.count(True) >= len(code.args):
-            pairs = sorted(((not m, k) for k, m in enumerate(code.data)), key=lambda p: p[0])
-            args = tuple(code.args[k] for _, k in pairs)
-            if len(args) == 1:
-                return args[0]
-            return self.node("add", args, tuple(minus for minus, _ in pairs), code.rank, code.kind)
+        if code.op == "add" and 2 * code.data.count(True) >= len(code.children):
+            if len(code.children) == 1:
+                return code.children[0]
+            places = sorted(range(len(code.data)), key=lambda k: not code.data[k])
+            turned = [code.children[k] for k in places]
+            signs = tuple(not code.data[k] for k in places)
+            return self.node("add", turned, signs, code.rank, code.kind)
         linear = code.op in ("multiply", "matmul", "transpose", "index")
         if code.op == "call":
             linear = str(code.data[0]).rpartition(".")[2] in _LINEAR
-        for place, arg in enumerate(code.args if linear else ()):
+        for place, arg in enumerate(code.children if linear else ()):
             other = self._negative(arg, deep - 1)
             if other is not None:
-                args = (*code.args[:place], other, *code.args[place + 1 :])
+                args = (*code.children[:place], other, *code.children[place + 1 :])
                 return self._with_args(code, args)
         return None
 
@@ -142,33 +133,32 @@ class Builder:
             return self.value(1)
         if len(kept) == 1 and not kept[0][1]:
             return kept[0][0]
-        args = tuple(code for code, _ in kept)
-        return self._entrywise("multiply", args, tuple(divides for _, divides in kept))
+        codes, divides = zip(*kept, strict=True)
+        return self._entrywise("multiply", codes, divides)
 
     def power(self, base: Code, exponent: Code) -> Code:
         """`base ** exponent` entry by entry."""
         return base if _is_one(exponent) else self._entrywise("power", (base, exponent))
 
-    def _entrywise(self, op: str, args: tuple[Code, ...], data: tuple[object, ...] = ()) -> Code:
+    def _entrywise(self, op: str, args: Sequence[Code], data: tuple[object, ...] = ()) -> Code:
         return self.node(op, args, data, highest(args), NUMBER if all_numbers(args) else ARRAY)
 
     def matmul(self, left: Code, right: Code) -> Code:
         """`left @ right`, of vectors and matrices, or of stacks of matrices."""
-        if left.rank < 2 or right.rank < 2:
-            rank = left.rank + right.rank - 2
-        else:
-            rank = max(left.rank, right.rank)
-        return self.node("matmul", (left, right), (), rank)
+        ranks = left.rank, right.rank
+        return self.node(
+            "matmul", (left, right), (), max(ranks) if min(ranks) > 1 else sum(ranks) - 2
+        )
 
     def transpose(self, code: Code) -> Code:
         """The transpose of a matrix; that of its parts if these take no more of them."""
         assert code.rank == 2, code
         if code.op == "transpose":
-            return code.args[0]
+            return code.children[0]
         as_it_is, turned, _ = self._flip_counts(code)
         if code.op not in ("matmul", "add", "multiply") or turned > as_it_is:
             return self.node("transpose", (code,), ("{0}.T",), 2)
-        parts = [self.transpose(arg) if arg.rank == 2 else arg for arg in code.args]
+        parts = [self.transpose(arg) if arg.rank == 2 else arg for arg in code.children]
         if code.op == "matmul":
             return self.matmul(parts[1], parts[0])
         return self._with_args(code, parts)
@@ -180,11 +170,9 @@ class Builder:
         counts = (0, 1, 0)
         if code.op == "transpose":
             counts = (1, 0, 0)
-        elif (
-            code.op in ("add", "multiply", "matmul") and code.rank == 2 and code not in self.shared
-        ):
-            inner = [self._flip_counts(arg) for arg in code.args if arg.rank == 2]
-            plain = all(arg.rank in (0, 2) and arg.op != "index" for arg in code.args)
+        elif code.op in ("add", "multiply", "matmul") and code not in self.shared:
+            inner = [self._flip_counts(arg) for arg in code.children if arg.rank == 2]
+            plain = all(arg.rank in (0, 2) and arg.op != "index" for arg in code.children)
             depth = 1 + max((d for _, _, d in inner), default=0)
             if plain and inner and depth < _DEEP:
                 counts = (sum(a for a, _, _ in inner), sum(b for _, b, _ in inner), depth)
@@ -198,23 +186,19 @@ class Builder:
         if code in self.shared:
             return None
         if code.op == "call" and code.data[0] == einsum:
-            inputs, _, output = str(code.args[0].data[0]).strip('"').partition("->")
+            inputs, _, output = str(code.children[0].data[0]).strip('"').partition("->")
             text = in_order(f"{inputs}->{''.join(output[axis] for axis in axes)}")
-            return self._with_args(code, (self.equation(text), *code.args[1:]))
+            return self._with_args(code, (self.form(f'"{text}"', kind=WORD), *code.children[1:]))
         if code.op not in ("add", "multiply") or not deep:
             return None
         parts = []
-        for arg in code.args:
+        for arg in code.children:
             whole = arg.rank == code.rank
             part = self.in_other_order(arg, axes, einsum, deep - 1) if whole else arg
             if part is None or (arg.rank and not whole):
                 return None
             parts.append(part)
         return self._with_args(code, parts)
-
-    def equation(self, text: str) -> Code:
-        """The string constant that says what einsum does."""
-        return self.form(f'"{text}"', kind=WORD)
 
     def spread(self, code: Code, pattern: Sequence[bool]) -> Code:
         """`code[:, None]`: an axis of its own for each True of the pattern, a new one for each False.
@@ -230,7 +214,6 @@ class Builder:
         return self.node("index", (code,), (f"{{0}}[{inside}]",), len(places))
 
     def compare(self, symbol: str, left: Code, right: Code) -> Code:
-        """`left < right`."""
         template = f"{{0}} {symbol} {{1}}"
         return self.node("compare", (left, right), (template,), highest((left, right)), TRUTH)
 
@@ -258,19 +241,7 @@ def all_numbers(codes: Iterable[Code]) -> bool:
 
 def below(roots: Iterable[Code]) -> list[Code]:
     """Every tree under `roots` once, arguments first."""
-    seen: set[Code] = set()
-    ordered: list[Code] = []
-    for root in roots:
-        stack = [(root, False)]
-        while stack:
-            code, done = stack.pop()
-            if done:
-                ordered.append(code)
-            elif code not in seen:
-                seen.add(code)
-                stack.append((code, True))
-                stack += [(arg, False) for arg in reversed(code.args) if arg not in seen]
-    return ordered
+    return cast(list[Code], postorder(cast(Any, roots)))
 
 
 def _is_one(code: Code) -> bool:
@@ -297,8 +268,7 @@ _TEMPLATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """The text of a tree, how strongly it binds, and its rank; `product` if it is one."""
 
     text: str
@@ -312,8 +282,7 @@ class Piece:
         return self.text if self.binds >= level else f"({self.text})"
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(NamedTuple):
     """coefficient * above / below."""
 
     coefficient: Fraction
@@ -334,7 +303,7 @@ class Writer:
     def write(self, roots: Sequence[Code]) -> list[str]:
         """The texts of the roots; statements for what they share come first."""
         ordered = below(roots)
-        uses = Counter([*roots, *(arg for parent in ordered for arg in parent.args)])
+        uses = Counter([*roots, *(arg for parent in ordered for arg in parent.children)])
         shared = [code for code in ordered if uses[code] > 1]
         self.names.expected.update(name_for(code, "") for code in shared if _can_be_named(code))
         for code in ordered:
@@ -347,30 +316,28 @@ class Writer:
         """The local that holds the tree's value: a statement for it, if there is none."""
         piece = self.pieces[code]
         if not piece.text.isidentifier():
-            first = self.pieces[code.args[0]].text if code.args else ""
+            first = self.pieces[code.children[0]].text if code.children else ""
             name = self.names.fresh(wanted or self.suggested.get(code) or name_for(code, first))
             self.statements.append((name, piece.text))
             self.pieces[code] = piece = Piece(name, ATOM, code.rank)
         return piece.text
 
     def _is_worth_a_name(self, code: Code) -> bool:
-        if not _can_be_named(code):
+        is_view = code.op in ("transpose", "index")
+        if is_view and self.pieces[code.children[0]].text.isidentifier():
             return False
-        if code.op in ("transpose", "index") and self.pieces[code.args[0]].text.isidentifier():
-            return False
-        piece = self.pieces[code]
-        heavy = "(" in piece.text or "@" in piece.text
-        return heavy or len(piece.text) > _SHORT
+        text = self.pieces[code].text
+        return _can_be_named(code) and ("(" in text or "@" in text or len(text) > _SHORT)
 
     def _piece(self, code: Code) -> Piece:
         """The tree's text, its longest parts named if it would be too long."""
-        if code.op == "add" and len(code.args) > _TERMS:
+        if code.op == "add" and len(code.children) > _TERMS:
             return self._long_sum(code)
         while True:
-            piece = self._write_one(code, [self.pieces[arg] for arg in code.args])
+            piece = self._write_one(code, [self.pieces[arg] for arg in code.children])
             if len(piece.text) <= _LONG:
                 return piece
-            parts = [arg for arg in code.args if _can_be_named(arg)]
+            parts = [arg for arg in code.children if _can_be_named(arg)]
             longest = max(parts, key=lambda arg: len(self.pieces[arg].text), default=None)
             text = "" if longest is None else self.pieces[longest].text
             if longest is None or len(text) < _PART or text.isidentifier():
@@ -392,17 +359,15 @@ class Writer:
                 return Piece(_sum_text(list(zip(signs, args, strict=True))), SUM, code.rank)
             case "add", _:
                 inner = _as_product(args[0])
-                turned = Product(-inner.coefficient, inner.above, inner.below)
-                return product_piece(turned, code.rank)
+                return product_piece(inner._replace(coefficient=-inner.coefficient), code.rank)
             case "multiply", _:
                 return self._multiply(code, args)
             case "matmul", _:
                 left, right = args
-                chained = left.is_matmul or left.binds > SIGN
+                one = left.text if left.is_matmul else left.at(POWER)
                 # x @ (A @ y) is x @ A @ y, which costs no more
-                free = right.is_matmul and left.rank == 1 and left.binds > SIGN
-                one = left.text if chained else f"({left.text})"
-                other = right.text if free or right.binds > SIGN else f"({right.text})"
+                free = right.is_matmul and left.rank == 1 and left.binds >= POWER
+                other = right.text if free else right.at(POWER)
                 return Piece(f"{one} @ {other}", PRODUCT, code.rank, None, True)
             case "power", _:
                 base, exponent = args[0].at(ATOM), args[1].at(SIGN)
@@ -423,29 +388,23 @@ class Writer:
         under: list[Piece] = []
         for piece, divides in zip(args, code.data, strict=True):
             inner = _as_product(piece)
-            if divides and inner.coefficient:
-                coefficient /= inner.coefficient
-                above += inner.below
-                under += inner.above
-            elif divides:
+            if divides and not inner.coefficient:
                 under.append(piece)
-            else:
-                coefficient *= inner.coefficient
-                above += inner.above
-                under += inner.below
+                continue
+            coefficient *= 1 / inner.coefficient if divides else inner.coefficient
+            above += inner.below if divides else inner.above
+            under += inner.above if divides else inner.below
         return product_piece(Product(coefficient, tuple(above), tuple(under)), code.rank)
 
     def _long_sum(self, code: Code) -> Piece:
         """A sum of many terms, added up in steps."""
         name = self.names.fresh("total")
-        signed = list(zip(code.data, (self.pieces[arg] for arg in code.args), strict=True))
+        signed = list(zip(code.data, (self.pieces[arg] for arg in code.children), strict=True))
+        total = Piece(name, ATOM, code.rank)
         for start in range(0, len(signed), _TERMS):
             some = signed[start : start + _TERMS]
-            done: list[tuple[object, Piece]] = (
-                [(False, Piece(name, ATOM, code.rank))] if start else []
-            )
-            self.statements.append((name, _sum_text([*done, *some])))
-        return Piece(name, ATOM, code.rank)
+            self.statements.append((name, _sum_text([(False, total), *some] if start else some)))
+        return total
 
 
 def _can_be_named(code: Code) -> bool:
@@ -453,9 +412,6 @@ def _can_be_named(code: Code) -> bool:
     return not constant and code.kind != WORD and code.op not in (
         "name", "value", "decimal", "extent", "tuple",
     )  # fmt: skip
-
-
-# ---------------------------------------------------------------- arithmetic
 
 
 def _as_product(piece: Piece) -> Product:
@@ -468,13 +424,11 @@ def _sum_text(terms: Sequence[tuple[object, Piece]]) -> str:
         inner = term.product
         if inner is not None and inner.coefficient < 0 and (place or minus):
             minus = not minus
-            turned = Product(-inner.coefficient, inner.above, inner.below)
-            term = product_piece(turned, term.rank)
-        shown = term.at(PRODUCT if minus else SUM)
+            term = product_piece(inner._replace(coefficient=-inner.coefficient), term.rank)
         if place:
-            text += f" {'-' if minus else '+'} {shown}"
+            text += f" - {term.at(PRODUCT)}" if minus else f" + {term.at(SUM)}"
         else:
-            text = f"-{term.at(POWER)}" if minus else shown
+            text = f"-{term.at(POWER)}" if minus else term.at(SUM)
     return text
 
 
@@ -530,12 +484,8 @@ def _is_shown_as_decimal(size: Fraction) -> bool:
     """0.001 and 1.5, but 1/3 and 1/2 as quotients; what no float holds exactly as the nearest one."""
     if max(size.numerator, size.denominator) > _EXACT:
         return True
-    rest = size.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    plain = rest == 1 and size.denominator > 1 and len(float_text(size)) <= 8
-    return plain and (size.numerator > 1 or size.denominator > 99)
+    finite = size.denominator > 1 and 10**53 % size.denominator == 0  # _EXACT is 2**53
+    return finite and len(float_text(size)) <= 8 and (size.numerator > 1 or size.denominator > 99)
 
 
 def float_text(value: Fraction) -> str:
@@ -556,7 +506,7 @@ _WORDS = {
 
 def name_for(code: Code, first: str) -> str:
     """What a reader would call it: r for a difference, h for a layer, A_inv for an inverse, t else."""
-    if code.op == "add" and True in code.data and len(code.args) > 1 and code.rank:
+    if code.op == "add" and True in code.data and len(code.children) > 1 and code.rank:
         return "r"
     if code.op == "compare":
         return "mask"
@@ -590,12 +540,10 @@ class Names:
     def fresh(self, wanted: str) -> str:
         """The wanted name for a local, with a number if it is taken."""
         numbered = wanted == "t" or self.expected[wanted] > 1
-        count = self._given[wanted] + 1
         while True:
+            self._given[wanted] += 1
+            count = self._given[wanted]
             name = f"{wanted}{count}" if numbered or count > 1 else wanted
             if name not in self.taken:
-                break
-            count += 1
-        self._given[wanted] = count
-        self.taken.add(name)
-        return name
+                self.taken.add(name)
+                return name

@@ -72,11 +72,15 @@ def layer_places(
         if size is not None:
             chain.insert(1, len(boxes))
             boxes.append(size)
-    graph = networkx.DiGraph()
-    graph.add_nodes_from(range(len(boxes)))
-    for chain in chains:
-        networkx.add_path(graph, chain)
-    generations = list(networkx.topological_generations(graph.reverse()))[::-1]
+
+    def graph_of_chains() -> Any:
+        graph = networkx.DiGraph()
+        graph.add_nodes_from(range(len(boxes)))
+        for chain in chains:
+            networkx.add_path(graph, chain[::-1])
+        return graph
+
+    generations = list(networkx.topological_generations(graph_of_chains()))[::-1]
     layer = {v: number for number, row in enumerate(generations) for v in row}
     first_dummy = len(boxes)
     for chain in chains:
@@ -85,10 +89,7 @@ def layer_places(
                 layer[len(boxes)] = number
                 chain.insert(chain.index(v), len(boxes))
                 boxes.append((0.0, 0.0))
-    graph = networkx.DiGraph()
-    graph.add_nodes_from(range(len(boxes)))
-    for chain in chains:
-        networkx.add_path(graph, chain[::-1])
+    graph = graph_of_chains()
     graph.add_edges_from([(-1, v) for v in reversed(range(len(sizes))) if not graph.pred[v]])
     rows: list[list[int]] = [[] for _ in generations]
     for v in networkx.dfs_preorder_nodes(graph, -1) if boxes else ():  # operands in their order

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from itertools import product
+from itertools import cycle, product
 from math import prod
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from ...programs import Array, checked_sizes
 from ...terms import (
     ONE,
     Apply,
+    Classes,
     Contraction,
     Delta,
     Dim,
@@ -42,10 +43,8 @@ from ...terms import (
 from ..named import arranged_terms
 from ..surface import unparse
 from ..text import to_text
-from .drawing import Canvas, Side, grid_canvas
-from .graph import short_line
-from .networks import index_text
-from .picture import Drawn
+from .drawing import Canvas, Drawn, Side, grid_canvas
+from .graph import index_text, short_line
 
 Pattern = tuple[int, ...]
 Patterns = frozenset[Pattern]
@@ -71,8 +70,7 @@ ZERO_AT_ZERO = frozenset("abs asin atan erf expm1 log1p relu sign sin sinh sqrt 
 def patterns_of(root: Expr) -> Patterns:
     """The patterns of a term: none for zero, one without ties for a dense tensor.
 
-    >>> from einderiv.terms.canonical import contract
-    >>> from einderiv.terms.expr import Delta, Variable
+    >>> from einderiv.terms import Delta, Variable, contract
     >>> block = contract([Delta("n"), Variable("C", ("d", "d"))], [(0, 2), (1, 3)], (0, 1, 2, 3))
     >>> sorted(patterns_of(block))
     [(0, 1, 0, 2)]
@@ -109,32 +107,15 @@ def _of_product(node: Contraction, children: list[Patterns]) -> Patterns:
             for child, patterns in zip(node.children, children, strict=True)
         ]
     found = []
-    for choice in product(*(sorted(patterns) for patterns in children)):
-        parent: dict[Label, Label] = {}
+    for choice in product(*map(sorted, children)):
+        same: Classes[Label] = Classes()
         for labels, pattern in zip(node.inputs, choice, strict=True):
-            first: dict[int, Label] = {}
             for label, number in zip(labels, pattern, strict=True):
-                a, b = _root(parent, first.setdefault(number, label)), _root(parent, label)
-                if a != b:
-                    parent[b] = a
-        found.append(numbering(_root(parent, label) for label in node.output))
+                same.join(labels[pattern.index(number)], label)
+        numbers: dict[Label, int] = {}
+        classes = [same.find(label) for label in node.output]
+        found.append(tuple(numbers.setdefault(label, len(numbers)) for label in classes))
     return widest(found)
-
-
-def _root(parent: dict[Label, Label], label: Label) -> Label:
-    while label in parent:
-        label = parent[label]
-    return label
-
-
-def numbering(classes: Iterable[int]) -> Pattern:
-    """Numbers in the order of first appearance.
-
-    >>> numbering([5, 2, 5, 7])
-    (0, 1, 0, 2)
-    """
-    seen: dict[int, int] = {}
-    return tuple(seen.setdefault(c, len(seen)) for c in classes)
 
 
 def widest(patterns: Iterable[Pattern]) -> Patterns:
@@ -147,16 +128,10 @@ def widest(patterns: Iterable[Pattern]) -> Patterns:
     if len(found) > MOST:
         return _dense(len(found[0]))
     kept: list[Pattern] = []
-    for pattern in found:
-        if not any(_lies_in(pattern, other) for other in kept):
+    for pattern in found:  # it lies in another one if all ties of that one are its own
+        if all(len(set(zip(other, pattern, strict=True))) > len(set(other)) for other in kept):
             kept.append(pattern)
     return frozenset(kept)
-
-
-def _lies_in(inner: Pattern, outer: Pattern) -> bool:
-    """Has every entry that `inner` allows a place in `outer`: are all ties of `outer` ties of `inner`?"""
-    seen: dict[int, int] = {}
-    return all(seen.setdefault(mine, own) == own for mine, own in zip(outer, inner, strict=True))
 
 
 class Part(NamedTuple):
@@ -193,12 +168,15 @@ class Spy(Drawn):
     ) -> None:
         self.indices = tuple(indices)
         self.rows = rows
-        self.parts = _parts(term, self.indices, hints)
+        parts = []
+        for coefficient, part in _terms(term):
+            if patterns := patterns_of(part):  # it is not zero
+                text = _body(scale(coefficient, part), self.indices, hints)
+                parts.append(Part(short_line(text, _LINE), patterns, _repeated_axes(part)))
+        self.parts = tuple(parts)
         self.sizes, self.shrunk = _sizes(term.shape, rows, sizes or {})
         self.shape = tuple(self.sizes[dim] for dim in term.shape)
         self._dims = term.shape
-
-    # ------------------------------------------------------------ facts
 
     @property
     def patterns(self) -> Patterns:
@@ -224,7 +202,7 @@ class Spy(Drawn):
             full[tuple(grid[number] for number in pattern)] = True
         return full.reshape(self.matrix_shape)
 
-    @cached_property
+    @property
     def description(self) -> str:
         """The structure in words: dense, diagonal, blocks on the diagonal, or which indices must agree."""
         return self._words_for(self.patterns, self.parts)
@@ -255,58 +233,46 @@ class Spy(Drawn):
             f" ({condition}){', all equal' if same and count > 1 else ''}"
         )
 
-    @cached_property
+    @property
     def facts(self) -> tuple[str, ...]:
         """Size and structure, in lines."""
         height, width = self.matrix_shape
         count = int(self.mask.sum())
-        told = ", ".join(f"{dim} = {size}" for dim, size in self.sizes.items() if dim != size)
-        sides = self.indices[: self.rows], self.indices[self.rows :]
-        rows, columns = (f"({','.join(names)})" for names in sides)
+        sizes = ", ".join(f"{dim} = {size}" for dim, size in self.sizes.items() if dim != size)
+        rows, columns = map(",".join, (self.indices[: self.rows], self.indices[self.rows :]))
         lines = [
             self.description,
-            f"rows {rows}, columns {columns}: {height} x {width}{f' for {told}' if told else ''}, "
-            f"{count:,} of {height * width:,} entries",
+            f"rows ({rows}), columns ({columns}): {height} x {width}"
+            f"{f' for {sizes}' if sizes else ''}, {count:,} of {height * width:,} entries",
         ]
         if self.shrunk:
             lines.append(f"drawn smaller than it is: {', '.join(self.shrunk)}")
         return tuple(lines)
 
-    # ------------------------------------------------------------ showing
-
     def __str__(self) -> str:
-        legend, marks = self._marks()
-        lines = [*legend, *self.facts]
         height, width = self.matrix_shape
+        groups = self._groups
+        legend = [text for text, _ in groups]
+        marks = np.full(self.matrix_shape, ".")  # x, or the letter of a term, + where several meet
+        if height * width <= _MOST_SHOWN**2:
+            letters = _LETTERS if len(groups) > 1 else "x"
+            count = np.zeros(self.matrix_shape, int)
+            for letter, (_, patterns) in zip(letters, groups, strict=False):
+                mask = self._mask(patterns)
+                count += mask
+                marks[mask] = letter
+            marks[count > 1] = "+"
+            if len(groups) != 1:
+                legend = [f"{a}: {text}" for a, text in zip(letters, legend, strict=False)]
+            legend += ["+: several of these"] if (count > 1).any() else []
+        lines = [*legend, *self.facts]
         if max(2 * width, height) > _WIDE:
             return "\n".join([*lines, "too large for a text: pass smaller sizes, or take .svg()"])
-        for row in range(height):
-            if row in self._lines(0, self.rows):
-                lines.append("")
-            blocks = self._lines(self.rows, len(self.shape))
-            shown = [f"  {mark}" if k in blocks else mark for k, mark in enumerate(marks[row])]
-            lines.append(" ".join(shown))
+        breaks, blocks = self._lines(0, self.rows), self._lines(self.rows, len(self.shape))
+        for number, row in enumerate(marks.tolist()):
+            cells = [f"  {mark}" if k in blocks else mark for k, mark in enumerate(row)]
+            lines += [*([""] if number in breaks else []), " ".join(cells)]
         return "\n".join(lines)
-
-    def _marks(self) -> tuple[list[str], list[list[str]]]:
-        """The legend, and a mark for each entry: x, or the letter of its term, + where several meet."""
-        groups = self._groups
-        if prod(self.matrix_shape) > _MOST_SHOWN**2:
-            return [text for text, _ in groups], []
-        count = np.zeros(self.matrix_shape, int)
-        which = np.full(self.matrix_shape, ".")
-        single = len(groups) == 1
-        for letter, (_, patterns) in zip(_LETTERS, groups, strict=False):
-            mask = self._mask(patterns)
-            count += mask
-            which[mask] = "x" if single else letter
-        which[count > 1] = "+"
-        if single:
-            return [groups[0][0]], which.tolist()
-        legend = [f"{letter}: {text}" for letter, (text, _) in zip(_LETTERS, groups, strict=False)]
-        if (count > 1).any():
-            legend.append("+: several of these")
-        return legend, which.tolist()
 
     @cached_property
     def _groups(self) -> list[tuple[str, Patterns]]:
@@ -359,20 +325,6 @@ class Spy(Drawn):
         return grid_canvas(self.matrix_shape, layers, left, top, self.facts)
 
 
-# ---------------------------------------------------------------- structure
-
-
-def _parts(root: Expr, indices: tuple[str, ...], hints: Context) -> tuple[Part, ...]:
-    """The terms of the sum that a tensor is, those of zero left out."""
-    made = []
-    for coefficient, term in _terms(root):
-        patterns = patterns_of(term)
-        if patterns:
-            text = short_line(_body(scale(coefficient, term), indices, hints), _LINE)
-            made.append(Part(text, patterns, _repeated_axes(term)))
-    return tuple(made)
-
-
 def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
     """The terms of a sum; a product is multiplied out if that sets a term with deltas free."""
     made: list[tuple[Fraction, Expr]] = []
@@ -385,23 +337,21 @@ def _terms(root: Expr) -> list[tuple[Fraction, Expr]]:
             stack += [(coefficient * c, t) for c, t in reversed(arranged_terms(term))]
             continue
         place = _sum_with_ties(term) if len(made) + len(stack) < _MOST_TERMS else None
-        if place is None:
+        if place is None or not isinstance(term, Contraction):
             made.append((coefficient, term))
             continue
-        assert isinstance(term, Contraction)
-        total = term.children[place]
+        operands = list(term.children)
+        total = operands[place]
         assert isinstance(total, Sum)
         for c, part in reversed(arranged_terms(total)):
-            operands = [part if k == place else t for k, t in enumerate(term.children)]
+            operands[place] = part
             stack.append((coefficient * c, contract(operands, term.inputs, term.output)))
     return made
 
 
 def _sum_with_ties(term: Expr) -> int | None:
     """The operand of a product that is a sum in which a term has deltas."""
-    if not isinstance(term, Contraction):
-        return None
-    for place, operand in enumerate(term.children):
+    for place, operand in enumerate(term.children if isinstance(term, Contraction) else ()):
         if isinstance(operand, Sum) and len(operand.children) > 1:
             for child in operand.children:
                 if all(len(set(p)) < len(p) for p in patterns_of(child)):
@@ -416,9 +366,9 @@ def _body(term: Expr, indices: tuple[str, ...], hints: Context) -> str:
     for node in tree_nodes(last.expression):
         for index in indices_of(node):
             index.extent = None
-    plain = Definition(None, None, last.expression, last.span, last.name_span)
-    shown = [x for x in others if isinstance(x, Definition)]
-    return "; ".join(to_text(Text("", (*shown, plain))).splitlines())
+    last = Definition(None, None, last.expression, last.span, last.name_span)
+    shown = [x for x in (*others, last) if isinstance(x, Definition)]
+    return "; ".join(to_text(Text("", tuple(shown))).splitlines())
 
 
 def _repeated_axes(term: Expr) -> frozenset[int]:
@@ -442,9 +392,8 @@ def _repeated_axes(term: Expr) -> frozenset[int]:
 
 def _common_ties(patterns: Sequence[Pattern] | Patterns) -> list[tuple[int, ...]]:
     """Groups of axes that have one number in every pattern."""
-    keys = list(zip(*sorted(patterns), strict=True))
     groups: dict[tuple[int, ...], list[int]] = {}
-    for axis, key in enumerate(keys):
+    for axis, key in enumerate(zip(*sorted(patterns), strict=True)):
         groups.setdefault(key, []).append(axis)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
@@ -452,9 +401,6 @@ def _common_ties(patterns: Sequence[Pattern] | Patterns) -> list[tuple[int, ...]
 def _condition(ties: Sequence[tuple[int, ...]], indices: Sequence[str]) -> str:
     """`i = j and p = q`."""
     return " and ".join(" = ".join(indices[axis] for axis in group) for group in ties)
-
-
-# ---------------------------------------------------------------- sizes
 
 
 def _sizes(
@@ -471,16 +417,15 @@ def _sizes(
             hint="correct the name",
         )
     for choice in (_SIZES, _SMALLER):
-        sizes: dict[Dim, int] = {}
-        free = 0
-        for dim in dims:
-            if isinstance(dim, int):
-                sizes[dim] = min(dim, _LARGEST_GIVEN)
-            elif dim in known:
-                sizes[dim] = known[dim]
-            else:
-                sizes[dim] = choice[free % len(choice)]
-                free += 1
+        free = cycle(choice)
+        sizes: dict[Dim, int] = {
+            dim: min(dim, _LARGEST_GIVEN)
+            if isinstance(dim, int)
+            else known[dim]
+            if dim in known
+            else next(free)
+            for dim in dims
+        }
         sides = [prod(sizes[dim] for dim in part) for part in (shape[:rows], shape[rows:])]
         if max(sides) <= _SIDE:
             break

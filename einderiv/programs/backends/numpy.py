@@ -34,9 +34,9 @@ from ..program import (
     Whole,
     operands_of,
 )
-from . import numpy_functions
 from . import python_code as py
 from .contractions import Contractions
+from .numpy_functions import FUNCTIONS
 from .storage import Layout, is_view, layout
 
 BLOCK = "\0block"  # the extent of a block: no user's name
@@ -102,7 +102,7 @@ def takes_out(program: Program) -> Callable[[Instruction], bool]:
             case _:
                 return False
         # with a dot it is a ufunc of NumPy or SciPy
-        return "." in function or "out" in getattr(numpy_functions, function).__code__.co_varnames
+        return "." in function or "out" in FUNCTIONS[function].__code__.co_varnames
 
     return answer
 
@@ -449,7 +449,7 @@ def runner_of(
         *(f"s{number}" for number in results),
     ]
     space: dict[str, Any] = {"np": np, "range": range, "einsum": c_einsum}
-    space |= {name: getattr(numpy_functions, name) for name in writer.helpers}
+    space |= {name: FUNCTIONS[name] for name in writer.helpers}
     if needs_scipy(program):
         from scipy import special
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ...terms import IMPLEMENTATIONS
+
 Array = Any
 
 
@@ -33,33 +35,6 @@ def zeros_in(buffer: Array | None, shape: tuple[int, ...], dtype: Array) -> Arra
     return buffer
 
 
-def sigmoid(x: Array, out: Array | None = None) -> Array:
-    """1/(1 + exp(-x)): where exp(-x) overflows it is 0, as it should be."""
-    e = np.asarray(np.multiply(x, -1, out))
-    np.exp(e, e)
-    np.add(e, 1, e)
-    np.divide(1, e, e)
-    return e if e.ndim else e[()]
-
-
-def softplus(x: Array, out: Array | None = None) -> Array:
-    """log(1 + exp(x)), without overflow and without loss for very negative x."""
-    if np.iscomplexobj(x):
-        return np.where(x.real > 0, x, 0) + np.log1p(np.exp(np.where(x.real > 0, -x, x)))
-    positive = np.maximum(x, 0)
-    e = np.asarray(np.abs(x, out))
-    np.multiply(e, -1, e)
-    np.exp(e, e)
-    np.log1p(e, e)
-    np.add(e, positive, e)
-    return e if e.ndim else e[()]
-
-
-def relu(x: Array, out: Array | None = None) -> Array:
-    """max(x, 0)."""
-    return np.maximum(x, 0, out=out)
-
-
 def whole_power(x: Array, n: int) -> Array:
     """x multiplied by itself, n >= 1 times: np.power takes up to 100 times as long."""
     power = None
@@ -69,132 +44,6 @@ def whole_power(x: Array, n: int) -> Array:
         x = np.square(x)
         n //= 2
     return x if power is None else power * x
-
-
-def step(x: Array) -> Array:
-    """1 where x > 0, else 0; NaN stays NaN."""
-    return np.heaviside(x, np.zeros_like(x))
-
-
-def where(c: Array, a: Array, b: Array) -> Array:
-    """a where c is not zero, else b."""
-    return np.where(np.asarray(c) != 0, a, b)
-
-
-def less(a: Array, b: Array) -> Array:
-    """1 where a < b, else 0."""
-    return np.less(a, b).astype(np.result_type(a, b))
-
-
-def less_equal(a: Array, b: Array) -> Array:
-    """1 where a <= b, else 0."""
-    return np.less_equal(a, b).astype(np.result_type(a, b))
-
-
-def greater(a: Array, b: Array) -> Array:
-    """1 where a > b, else 0."""
-    return np.greater(a, b).astype(np.result_type(a, b))
-
-
-def greater_equal(a: Array, b: Array) -> Array:
-    """1 where a >= b, else 0."""
-    return np.greater_equal(a, b).astype(np.result_type(a, b))
-
-
-def equal(a: Array, b: Array) -> Array:
-    """1 where a == b, else 0."""
-    return np.equal(a, b).astype(np.result_type(a, b))
-
-
-def not_equal(a: Array, b: Array) -> Array:
-    """1 where a != b, else 0."""
-    return np.not_equal(a, b).astype(np.result_type(a, b))
-
-
-def lgamma(x: Array) -> Array:
-    """The logarithm of the gamma function (scipy.special)."""
-    from scipy import special
-
-    return special.loggamma(x) if np.iscomplexobj(x) else special.gammaln(x)
-
-
-def polygamma(n: Array, x: Array) -> Array:
-    """The n-th derivative of the digamma function (scipy.special), DLMF 5.15."""
-    from scipy import special
-
-    return special.polygamma(np.asarray(n), x).astype(np.result_type(x))
-
-
-def prod(x: Array, axes: tuple[int, ...]) -> Array:
-    """The product over the last axes."""
-    return np.prod(x, axis=axes)
-
-
-def prodexcept(x: Array, axes: tuple[int, ...]) -> Array:
-    """Each entry: the product of all others along the last axes, by prefix and suffix products."""
-    rest, own = x.shape[: x.ndim - len(axes)], x.shape[x.ndim - len(axes) :]
-    flat = x.reshape((*rest, int(np.prod(own))))
-    before = np.ones_like(flat)
-    after = np.ones_like(flat)
-    before[..., 1:] = np.cumprod(flat[..., :-1], axis=-1)
-    after[..., :-1] = np.cumprod(flat[..., :0:-1], axis=-1)[..., ::-1]
-    return (before * after).reshape(x.shape)
-
-
-def max(x: Array, axes: tuple[int, ...]) -> Array:
-    """The largest entry along the last axes."""
-    return np.max(x, axis=axes)
-
-
-def min(x: Array, axes: tuple[int, ...]) -> Array:
-    """The smallest entry along the last axes."""
-    return np.min(x, axis=axes)
-
-
-def logsumexp(x: Array, axes: tuple[int, ...]) -> Array:
-    """log(sum(exp(x))) along the last axes, shifted by the largest entry."""
-    top = np.max(x.real, axis=axes, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0)
-    return np.log(np.sum(np.exp(x - top), axis=axes)) + np.squeeze(top, axis=axes)
-
-
-def softmax(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array:
-    """exp(x)/sum(exp(x)) along the last axes, shifted by the largest entry."""
-    e = np.subtract(x, np.max(x.real, axis=axes, keepdims=True), out)
-    np.exp(e, e)
-    return np.divide(e, np.sum(e, axis=axes, keepdims=True), e)
-
-
-def logsoftmax(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array:
-    """x - logsumexp(x) along the last axes."""
-    shifted = np.subtract(x, np.max(x.real, axis=axes, keepdims=True), out)
-    return np.subtract(shifted, np.log(np.sum(np.exp(shifted), axis=axes, keepdims=True)), shifted)
-
-
-def inv(x: Array, axes: tuple[int, ...]) -> Array:
-    """The inverse of the matrices in the last two axes."""
-    return np.linalg.inv(x)
-
-
-def det(x: Array, axes: tuple[int, ...]) -> Array:
-    """The determinant of the matrices in the last two axes."""
-    return np.linalg.det(x)
-
-
-def logdet(x: Array, axes: tuple[int, ...]) -> Array:
-    """log|det| of the matrices in the last two axes; for complex ones the logarithm of det itself."""
-    sign, logarithm = np.linalg.slogdet(x)
-    return logarithm + np.log(sign) if np.iscomplexobj(x) else logarithm
-
-
-def cholesky(x: Array, axes: tuple[int, ...]) -> Array:
-    """The lower factor L with L L' = (x + x')/2."""
-    return np.linalg.cholesky((x + np.swapaxes(x, -1, -2)) / 2)
-
-
-def tril(x: Array, axes: tuple[int, ...]) -> Array:
-    """The lower triangle of the matrices in the last two axes, the diagonal included."""
-    return np.tril(x)
 
 
 def levi_civita(rank: int) -> Array:
@@ -397,3 +246,11 @@ class Factored:
             return logarithm + np.log(sign) if np.iscomplexobj(self.a) else logarithm
         total = np.sum(np.log(np.abs(np.diagonal(self.factor))))
         return 2 * total if self.positive else total
+
+
+# Every function that a program may call by its bare name.
+FUNCTIONS = IMPLEMENTATIONS | {
+    name: value
+    for name, value in list(globals().items())
+    if getattr(value, "__module__", "") == __name__
+}

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ...terms import Dim, Subscript
+from ...terms import ELEMENTWISE, Dim, Subscript
 from ..program import (
     Combine,
     Constant,
@@ -47,41 +47,7 @@ Value = int  # number of a scalar
 # NumPy's value: comparisons with NaN are false, so every choice ends in a branch that lets NaN through.
 # sqrt(-1.0) raises: np.power(-inf, 1/2) is NaN, math.pow gives inf, as IEEE 754 asks of pow.
 # Not here, hence on arrays: lgamma, digamma, polygamma (SciPy's values are not those of `math`).
-FORMULAS = {
-    "exp":      "exp(_0)",
-    "expm1":    "expm1(_0)",
-    "log":      "log(_0)",
-    "log1p":    "log1p(_0)",
-    "sqrt":     "sqrt(_0)",
-    "pow":      "pow(_0, _1) if _0 - _0 == 0.0 else sqrt(-1.0)",
-    "sin":      "sin(_0)",
-    "cos":      "cos(_0)",
-    "tan":      "tan(_0)",
-    "asin":     "asin(_0)",
-    "acos":     "acos(_0)",
-    "atan":     "atan(_0)",
-    "atan2":    "atan2(_0, _1)",
-    "sinh":     "sinh(_0)",
-    "cosh":     "cosh(_0)",
-    "tanh":     "tanh(_0)",
-    "sigmoid":  "1.0 / (1.0 + exp(-_0))",
-    "softplus": "(_0 if _0 > 0.0 else 0.0) + log1p(exp(-fabs(_0)))",
-    "relu":     "0.0 if _0 <= 0.0 else _0",
-    "erf":      "erf(_0)",
-    "erfc":     "erfc(_0)",
-    "abs":      "fabs(_0)",
-    "sign":     "1.0 if _0 > 0.0 else -1.0 if _0 < 0.0 else _0",
-    "step":     "1.0 if _0 > 0.0 else 0.0 if _0 <= 0.0 else _0",
-    "max":      "_0 if _0 >= _1 else _1 if _1 > _0 else _0 + _1",
-    "min":      "_0 if _0 <= _1 else _1 if _1 < _0 else _0 + _1",
-    "where":    "_1 if _0 != 0.0 else _2",
-    "lt":       "1.0 if _0 < _1 else 0.0",
-    "le":       "1.0 if _0 <= _1 else 0.0",
-    "gt":       "1.0 if _0 > _1 else 0.0",
-    "ge":       "1.0 if _0 >= _1 else 0.0",
-    "eq":       "1.0 if _0 == _1 else 0.0",
-    "ne":       "1.0 if _0 != _1 else 0.0",
-}  # fmt: skip
+FORMULAS = {name: row.scalar for name, row in ELEMENTWISE.items() if row.scalar}
 _ARITHMETIC = {
     "+": "_0 + _1",
     "-": "_0 - _1",

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 from ...terms import Shape
 from ..program import Input, Program
-from . import numpy_functions
 from . import python_code as py
 from .numpy import Writer, needs_scipy
+from .numpy_functions import FUNCTIONS
 
 
 def source_of(
@@ -67,7 +67,7 @@ def source_of(
     function = [f"def f({names}):", f'    """{quoted}"""', *py.text_of([*head, *body], "    ")]
     lines = ["import numpy as np", *["from scipy import special"] * needs_scipy(program), "", ""]
     for name in writer.helpers:
-        text = _without_annotations(inspect.getsource(getattr(numpy_functions, name)))
+        text = _without_annotations(inspect.getsource(FUNCTIONS[name]))
         lines += [text, ""]
     return "\n".join([*lines, *function, ""])
 
@@ -87,5 +87,5 @@ def _parameter(step: Input, program: Program) -> str:
     name = step.name
     minted = name[:1] in ("v", "n") and name[1:].isdigit()
     plain = name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and not minted
-    reserved = {"np", "special", "dtype", "f", *dir(numpy_functions)}
+    reserved = {"np", "special", "dtype", "f", *FUNCTIONS}
     return name if plain and name not in reserved else f"x{abs(step.target)}_{len(taken)}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from ...terms import Dim, Shape
+from ...terms import WHOLE, Dim, Shape
 from ..backends.numpy import takes_out
 from ..backends.storage import is_view, layout
 from ..program import (
@@ -80,12 +80,11 @@ def flops_of(step: Instruction, program: Program, sizes: Mapping[str, int]) -> i
             if not _factorizes(step) or len(first) < 2:
                 return 3 * size
             rows = _size(first[-1], sizes)
-            is_inverse = isinstance(step, Whole) and step.function == "inv"  # three factorizations
-            factor = size * rows * (2 if is_inverse else 1)
-            return factor + (2 * count * rows if isinstance(step, Solve) else 0)
-
-
-_CUBIC = frozenset({"inv", "det", "logdet", "cholesky"})
+            if isinstance(step, Solve):
+                return size * rows + 2 * count * rows
+            flops = WHOLE[step.function].flops
+            assert flops is not None
+            return size // max(rows * rows, 1) * flops(rows)
 
 
 def cost_of(program: Program, sizes: Mapping[str, int], itemsize: int = 8) -> Cost:
@@ -157,7 +156,9 @@ def _peak(program: Program, sizes: Mapping[str, int]) -> int:
 
 def _factorizes(step: Instruction) -> bool:
     """Does LAPACK copy the step's matrix for its factors?"""
-    return isinstance(step, Solve) or (isinstance(step, Whole) and step.function in _CUBIC)
+    if isinstance(step, Whole) and step.function != "eps":
+        return WHOLE[step.function].flops is not None
+    return isinstance(step, Solve)
 
 
 def table_of(program: Program, sizes: Mapping[str, int]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
+from typing import Any, NamedTuple
 
 from ...terms import (
     Apply,
@@ -80,21 +81,25 @@ class Core:
         return len(set(self.places)) < len(self.places)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One term: a number, the factors as places among the program's results with labels, its places."""
+class Term(NamedTuple):
+    """coefficient * product of factors; `places[k]` labels axis k of the tensor.
 
-    coefficient: float
-    factors: tuple[tuple[int, Subscript], ...]
+    Equal labels in `places` are a Kronecker delta, a label there in no factor repeats along its axis,
+    labels of factors that are not there are summed. A factor is an array, or its place among the program's
+    results, with its labels.
+    """
+
+    coefficient: float | complex
+    factors: tuple[tuple[Any, Subscript], ...]
     places: Subscript
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A result as a sum of pieces, or as one dense array (`dense`, its place among the results)."""
+    """A result as a sum of terms, or as one dense array (`dense`, its place among the results)."""
 
     shape: Shape
-    pieces: tuple[Piece, ...] = ()
+    terms: tuple[Term, ...] = ()
     dense: int | None = None
 
 
@@ -805,12 +810,12 @@ def lower_in_pieces(
             register = lowering.whole(root)
             forms.append(Form(root.shape, dense=results.setdefault(register, len(results))))
             continue
-        pieces = []
+        made = []
         for coefficient, operands, places in terms:
             factors = tuple(
                 (results.setdefault(register, len(results)), labels)
                 for register, labels in operands
             )
-            pieces.append(Piece(float(coefficient), factors, places))
-        forms.append(Form(root.shape, tuple(pieces)))
+            made.append(Term(float(coefficient), factors, places))
+        forms.append(Form(root.shape, tuple(made)))
     return lowering.finished(tuple(results)), tuple(forms)

@@ -18,7 +18,7 @@ from itertools import count
 from math import prod
 from typing import Any
 
-from ...calculus import Interval, is_nonnegative
+from ...calculus import is_nonnegative
 from ...terms import (
     HALF,
     Contraction,
@@ -26,6 +26,7 @@ from ...terms import (
     Dim,
     Expr,
     Factor,
+    Interval,
     Label,
     Ones,
     Subscript,

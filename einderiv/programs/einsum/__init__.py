@@ -1,1 +1,0 @@
-"""numpy.einsum computed by our programs, and the derivatives of einsum strings as einsum strings."""

@@ -1,1 +1,0 @@
-"""Tensors as factors and Kronecker deltas, dense only on request."""
