@@ -28,7 +28,7 @@ from tests.test_kernels import PATTERNS, labels_of, program_of
 
 from benchmarks.patterns import timed
 from einderiv.programs.backends.numpy import function_of
-from einderiv.programs.compiler.kernels import chosen, serving
+from einderiv.programs.compiler.kernels import best_kernel, serving
 
 SHAPES = (3, 17, 60, 300, 1000)  # the extent of each label
 THIN = 5  # the extent of one label, the others being large
@@ -70,7 +70,7 @@ def row(text: str, extents: dict[str, int]) -> dict[str, Any] | None:
     return {
         "pattern": text,
         "extents": extents,
-        "chosen": chosen(labels, output, known),
+        "chosen": best_kernel(labels, output, known),
         "seconds": seconds,
     }
 

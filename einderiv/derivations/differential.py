@@ -352,11 +352,11 @@ class _Differential:
     def _last_step(self, main: _Block, rule: Rule, before: Line, after: Line) -> None:
         words = self.question.context.assumptions
 
-        def assumed(*sides: Expr) -> Iterator[tuple[Expr, Expr]]:
+        def assume(*sides: Expr) -> Iterator[tuple[Expr, Expr]]:
             one, other = (with_assumptions(side, words) for side in sides)
             yield one, other
 
-        main.steps.append(checked_step(rule, before, after, self.title, assumed))
+        main.steps.append(checked_step(rule, before, after, self.title, assume))
 
     def _result_line(self) -> Line:
         """The engine's gradient in matrix notation, or in indices if it has no such form."""
@@ -666,7 +666,7 @@ class Kind:
     def is_matrix(self) -> bool:
         return self.rows is not None and self.columns is not None
 
-    def transposed(self) -> Kind:
+    def transpose(self) -> Kind:
         return Kind(self.columns, self.rows)
 
 
@@ -712,11 +712,11 @@ class Piece:
     def times(self, scalars: Form) -> Piece:
         return replace(self, scalars=self.scalars.times(scalars))
 
-    def transposed(self) -> Piece:
+    def transpose(self) -> Piece:
         """Its transpose; a scalar core stays."""
         flipped = self.flipped if self.kind.is_scalar else not self.flipped
         left, right = transpose_chain(self.right), transpose_chain(self.left)
-        return replace(self, flipped=flipped, kind=self.kind.transposed(), left=left, right=right)
+        return replace(self, flipped=flipped, kind=self.kind.transpose(), left=left, right=right)
 
     def bare(self) -> Piece:
         return replace(self, scalars=_UNIT)
@@ -822,7 +822,7 @@ class Matrices:
             case syntax.Group() | syntax.Negative() | syntax.Power():
                 return next(inside)
             case syntax.Transpose():
-                return next(inside).transposed()
+                return next(inside).transpose()
             case syntax.Product():
                 return _product_kind(inside)
             case syntax.Sum() | syntax.Pointwise() | syntax.Comparison():
@@ -935,7 +935,7 @@ class Matrices:
                     for piece in self.pieces(term)
                 ]
             case syntax.Transpose():
-                return [piece.transposed() for piece in self.pieces(tree.operand)]
+                return [piece.transpose() for piece in self.pieces(tree.operand)]
             case syntax.Product():
                 k = next(k for k, (_, f) in enumerate(tree.factors) if self.is_linear(f))
                 before, after = tree.factors[:k], tree.factors[k + 1 :]
@@ -971,7 +971,7 @@ class Matrices:
         else:
             inside = self.pieces(tree) if self.is_linear(tree) else []
         if piece.flipped:
-            inside = [p.transposed() for p in inside]
+            inside = [p.transpose() for p in inside]
         return [self.between(p, piece.left, piece.right).times(piece.scalars) for p in inside]
 
     def between(self, piece: Piece, left: Chain, right: Chain) -> Piece:
@@ -1182,7 +1182,7 @@ def with_trace(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
         return (_trace(piece), laws.TRACE) if needs_trace else (piece, None)
     inner = piece.inside()
     if matrices.value_kind(inner).rows is None:  # a row sums as the column does
-        inner = inner.transposed()
+        inner = inner.transpose()
     kind = matrices.value_kind(inner)
     if inner.is_entrywise():
         chain = () if kind.is_matrix else (Atom(_ones(_CONTEXT), flipped=True),)
@@ -1197,9 +1197,9 @@ def with_trace(matrices: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
 def upright(_: Matrices, piece: Piece) -> tuple[Piece, Rule | None]:
     """dX' becomes dX by transposing the whole."""
     if piece.function == "tr" and piece.inside().flipped:
-        return replace(piece, core=piece.inside().transposed()), laws.TRANSPOSED
+        return replace(piece, core=piece.inside().transpose()), laws.TRANSPOSED
     if piece.flipped and not piece.kind.is_matrix:
-        return piece.transposed(), laws.TRANSPOSED_NUMBER
+        return piece.transpose(), laws.TRANSPOSED_NUMBER
     return piece, None
 
 

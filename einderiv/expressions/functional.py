@@ -37,7 +37,7 @@ from ..errors import (
 )
 from ..notations import Context
 from ..printers import Picture, plan, plan_html
-from ..programs import Executable, Keys, check_backend, converted, parsed_limit
+from ..programs import Executable, Keys, array_of, check_backend, parsed_limit
 from ..terms import Dim, Expr, Variable, postorder, substituted, united
 from .expression import Expression, derivatives, parse, symbol
 from .symbols import (
@@ -260,7 +260,7 @@ class Call:
     def _plain(self, leaf: Any, place: int) -> Any:
         """An argument as it is; arrays of other libraries as NumPy arrays."""
         if isinstance(leaf, np.ma.MaskedArray | np.matrix):
-            converted(self._parameter(place), leaf)  # raises
+            array_of(self._parameter(place), leaf)  # raises
         if isinstance(leaf, np.ndarray | np.generic | Symbolic) or not hasattr(leaf, "__array__"):
             return leaf
         return np.asarray(leaf)
@@ -273,7 +273,7 @@ class Call:
         numbers = np.ndarray | np.generic | bool | int | float | complex
         fact = f"it is of type {type(leaf).__name__}"
         if isinstance(leaf, numbers) or hasattr(leaf, "__array__"):
-            array = converted(self._parameter(place), leaf)
+            array = array_of(self._parameter(place), leaf)
             if array.dtype.kind == "f":
                 return array
             fact = f"it is of dtype {array.dtype}"

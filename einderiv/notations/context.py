@@ -32,7 +32,7 @@ class Context:
     name: str | None = None
 
     @cached_property
-    def assumed(self) -> dict[str, Variable]:
+    def assumed_variables(self) -> dict[str, Variable]:
         """The tensors with what is assumed of them."""
         return {
             name: Variable(name, x.shape, self.assumptions.get(name, frozenset()))

@@ -274,7 +274,7 @@ class Layout(NamedTuple):
         return "column" if self.columns is None else "matrix"
 
     @property
-    def transposed(self) -> Layout:
+    def transpose(self) -> Layout:
         """Rows and columns exchanged."""
         return Layout(self.columns, self.rows)
 
@@ -540,7 +540,7 @@ class MatrixProgram(Program):
         dimensions = self.dimensions
         if dimensions.find(first) == dimensions.find(second):
             return True
-        known = {entry.dim for slot in (first, second) for entry in dimensions.known(slot)}
+        known = {entry.dim for slot in (first, second) for entry in dimensions.facts(slot)}
         return all(sum(isinstance(dim, kind) for dim in known) < 2 for kind in (int, str))
 
     def fits(self, first: Layout, second: Layout) -> bool:
@@ -602,7 +602,7 @@ class MatrixProgram(Program):
             if slot is None:
                 words.append("1")
                 continue
-            dims = [entry.dim for entry in self.dimensions.known(slot)]
+            dims = [entry.dim for entry in self.dimensions.facts(slot)]
             named = [dim for dim in dims if isinstance(dim, str)] or dims
             root = self.dimensions.find(slot)
             if not named and root not in chosen:
@@ -665,8 +665,8 @@ class MatrixProgram(Program):
         )
         one, two = left.layout, right.layout
         wanted = [
-            (f"{at}*{b}", one.transposed, two),
-            (f"{a}*{bt}", one, two.transposed),
+            (f"{at}*{b}", one.transpose, two),
+            (f"{a}*{bt}", one, two.transpose),
             (f"{b}*{a}", two, one),
         ]
         found = [
@@ -702,7 +702,7 @@ class MatrixProgram(Program):
         sign = "-" if node.terms[values.index(second)][0] else "+"
         a, b = self.short(first.span), self.short(second.span)
         hint = _CORRECT
-        if self.fits(first.layout, second.layout.transposed):
+        if self.fits(first.layout, second.layout.transpose):
             hint = f"write {a} {sign} {self.transpose_text(second)}"
         elif "matrix" in (first.kind, second.kind) and first.kind != second.kind:
             small = first if second.kind == "matrix" else second
@@ -758,7 +758,7 @@ class MatrixProgram(Program):
         hint = _CORRECT
         column, row = (a, b) if left.kind == "column" else (b, a)
         are_both = {left.kind, right.kind} == {"column", "row"} and shown == ".*"
-        if self.fits(left.layout, right.layout.transposed):
+        if self.fits(left.layout, right.layout.transpose):
             other = self.transpose_text(right)
             hint = f"write {a}{shown}{other}" if is_operator else f"write {other} for {b}"
             hint += f", or {column}*{row} for a matrix" if are_both else ""
@@ -857,7 +857,7 @@ class MatrixProgram(Program):
         ]
         anchors = set(map(self.dimensions.find, slots))
         for slot, value in self.sized_by_context:
-            if self.dimensions.find(slot) not in anchors and not self.dimensions.known(slot):
+            if self.dimensions.find(slot) not in anchors and not self.dimensions.facts(slot):
                 shown = self.short(value.span)
                 sizes = {"matrix": "m,n", "column": "n"}[value.kind]
                 word = "eye(n)" if shown == BARE else f"c*ones({sizes})"
@@ -954,7 +954,7 @@ class MatrixProgram(Program):
         def build() -> Expr:
             return transpose(value.term, (1, 0)) if is_matrix else value.term
 
-        return self.value(value.layout.transposed, span, build, value.refusal)
+        return self.value(value.layout.transpose, span, build, value.refusal)
 
     def product(self, parts: Sequence[Part], span: Span) -> Value:
         """The matrix product, read from the left; scalars may stand anywhere in it."""
@@ -968,7 +968,7 @@ class MatrixProgram(Program):
         ends: list[Label | None] = [None, None]  # labels of the chain's rows and columns
         for place, (divides, value) in enumerate(parts):
             if divides and not value.is_scalar:
-                left = _left(parts[:place], layout) if place else None
+                left = _product_so_far(parts[:place], layout) if place else None
                 self.refuse_divisor(left, value)
             if value.is_scalar:
                 inputs.append(())
@@ -978,7 +978,7 @@ class MatrixProgram(Program):
                 ends[0] = next(fresh) if own.rows else None
                 own_rows, layout = ends[0], own
             elif not self.fit(layout.columns, own.rows):
-                self.refuse_product(_left(parts[:place], layout), value)
+                self.refuse_product(_product_so_far(parts[:place], layout), value)
             else:
                 self.join(layout.columns, own.rows, value.span)
                 own_rows, layout = ends[1], Layout(layout.rows, own.columns)
@@ -1433,7 +1433,7 @@ class MatrixProgram(Program):
         return literal(1) if slot is None else extent(self.dim(slot))
 
 
-def _left(parts: Sequence[Part], layout: Layout) -> Value:
+def _product_so_far(parts: Sequence[Part], layout: Layout) -> Value:
     """A product so far, for a message."""
     if len(parts) == 1:
         return parts[0][1]

@@ -49,7 +49,7 @@ class Dimensions:
             self._letters[slot] = [slot[1]] if slot[0] == "index" else []
         return self._same.find(slot)
 
-    def known(self, slot: Slot) -> tuple[Fixed, ...]:
+    def facts(self, slot: Slot) -> tuple[Fixed, ...]:
         """What fixes the extent of a slot so far."""
         return self._fixed.get(self.find(slot), ())
 
@@ -57,14 +57,14 @@ class Dimensions:
         """The extent of `slot` is `dim`, for the reason `fact`."""
         if isinstance(dim, str):
             self.declared.add(dim)
-        met = (*self.known(slot), Fixed(dim, fact, span))
+        met = (*self.facts(slot), Fixed(dim, fact, span))
         self._fixed[self.find(slot)] = self._agree(met, subject, span)
 
     def join(self, first: Slot, second: Slot, span: Span | None, subject: str) -> None:
         """`first` and `second` share their extent, since of what stands at `span`."""
         a, b = sorted((self.find(first), self.find(second)), key=self._order.__getitem__)
         if a != b:
-            met = (*self.known(a), *self.known(b))
+            met = (*self.facts(a), *self.facts(b))
             self._fixed[a] = self._agree(met, subject, span)
             self._same.join(a, b)
             self._letters[a] = list(dict.fromkeys(self._letters[a] + self._letters.pop(b)))

@@ -130,7 +130,7 @@ def matrix_text_of(
     if declared:
         statements += [
             syntax.Declaration(name, x.shape, tuple(sorted(x.assumptions)), NOWHERE, NOWHERE)
-            for name, x in hints.assumed.items()
+            for name, x in hints.assumed_variables.items()
         ]
     for node, name in lets.items():
         tree = form_tree(printer.form(node, top=True))

@@ -380,6 +380,6 @@ def _declarations(
             left.difference_update(map(str, shape))
     return [
         syntax.Declaration(name, x.shape, tuple(sorted(x.assumptions)), NOWHERE, NOWHERE)
-        for name, x in hints.assumed.items()
+        for name, x in hints.assumed_variables.items()
         if name in needed
     ]

@@ -5,7 +5,7 @@ In: terms, extents, arrays. Out: `Executable`, which runs on arrays, its source 
 einsum calls and their derivatives.
 """
 
-from .arrays import Array, checked_sizes, converted
+from .arrays import Array, array_of, checked_sizes
 from .backends.numpy_functions import levi_civita
 from .compiler.cost import entries, flops_of
 from .compiler.kernels import ASSUMED_EXTENT
@@ -56,9 +56,9 @@ __all__ = [
     "Solve",
     "StructuredTensor",
     "Whole",
+    "array_of",
     "check_backend",
     "checked_sizes",
-    "converted",
     "einsum",
     "einsum_jacobian",
     "einsum_report",

@@ -42,10 +42,10 @@ def checked_arrays(
             ],
             hint=f"pass {', '.join(f'{name}=...' for name in missing)}",
         )
-    return {name: converted(name, value) for name, value in given.items()}
+    return {name: array_of(name, value) for name, value in given.items()}
 
 
-def converted(name: str, value: Any) -> Array:
+def array_of(name: str, value: Any) -> Array:
     """A floating or complex array in native byte order.
 
     Integers and booleans become float64, float16 becomes float32, float32 and complex stay.

@@ -52,7 +52,7 @@ from ..notations import (
     read_subscripts,
 )
 from ..terms import Subscript
-from .arrays import Array, checked_sizes, converted
+from .arrays import Array, array_of, checked_sizes
 from .backends.numpy import Runner, function_of
 from .backends.numpy import c_einsum as loop
 from .compiler import kernels
@@ -409,8 +409,8 @@ def _prices(
             several += kernels.cheapest_single(own, kept, sizes)[1]
         needed.append(kept)
     (a, b), (first, second) = inputs, needed
-    one = kernels.loop(kernels.oriented(a, b, output, sizes))
-    product = kernels.oriented(first, second, output, {x: sizes[x] for x in (*first, *second)})
+    one = kernels.loop(kernels.oriented_pair(a, b, output, sizes))
+    product = kernels.oriented_pair(first, second, output, {x: sizes[x] for x in (*first, *second)})
     return one, several + kernels.cheapest(product)[1]
 
 
@@ -1189,6 +1189,6 @@ def _numbers(name: str, value: Any) -> Array:
     """The array; integers stay what they are."""
     if isinstance(value, np.ndarray) and type(value) is np.ndarray and value.dtype.kind in "iu":
         return value
-    array = converted(name, value)
+    array = array_of(name, value)
     original = np.asarray(value)
     return original if original.dtype.kind in "iu" else array

@@ -33,7 +33,7 @@ from .compiler.kernels import ASSUMED_EXTENT
 from .compiler.lower import Form, Term
 from .planning import Plan, magnitude, plan_of, shape_of
 from .program import Program
-from .running import Ready, listed, owned, refuse_complex, translated, write_to
+from .running import Ready, own_array, program_error, refuse_complex, result_list, write_to
 
 _MOST_PLANS = 16  # kept of each program
 
@@ -193,7 +193,7 @@ class Executable:
                     return ready(given)
         if out is not None and "out" in self._variables:
             named, out = {**named, "out": out}, None
-        return self._checked(self._by_name(arrays, named), sizes, out)
+        return self._check_and_run(self._by_name(arrays, named), sizes, out)
 
     def unchecked(self, *arrays: Any, **named: Any) -> Any:
         """The results, as the last checked call computed them: shapes and dtypes must be the very same.
@@ -270,7 +270,9 @@ class Executable:
             )
         return dict(zip(names, arrays, strict=True))
 
-    def _checked(self, given: dict[str, Any], sizes: Mapping[str, int] | None, out: Any) -> Any:
+    def _check_and_run(
+        self, given: dict[str, Any], sizes: Mapping[str, int] | None, out: Any
+    ) -> Any:
         again = [name for name in given if name in self._fixed]
         if again:
             raise DataError(
@@ -307,16 +309,16 @@ class Executable:
         try:
             packed = ready.on(inputs) if targets is None else ready.with_buffers(inputs, targets)
         except Exception as error:
-            raise translated(error, extents, dtype) from None
-        results = listed(packed)
+            raise program_error(error, extents, dtype) from None
+        results = result_list(packed)
         own: list[Array] = []
         for result in results:
-            own.append(owned(result, dtype, [*inputs, *own]))
+            own.append(own_array(result, dtype, [*inputs, *own]))
         if out is not None:
             return write_to(out, own)
         if all(a is b or a.ndim == 0 for a, b in zip(results, own, strict=True)):
             self._latest = latest
-        return self._packed(own)
+        return self._pack(own)
 
     def _assembler(
         self, forms: Sequence[Form], extents: Mapping[str, int], dtype: np.dtype[Any]
@@ -339,7 +341,7 @@ class Executable:
         rows = self._row_axes or [len(shape) // 2 for shape in shapes]
         if self._keys is None:
             return one
-        return lambda factors: self._packed([one(factors, k) for k in range(len(forms))])
+        return lambda factors: self._pack([one(factors, k) for k in range(len(forms))])
 
     def _ready(
         self,
@@ -418,7 +420,7 @@ class Executable:
                 hint="raise memory_limit, or ask for a product with a vector (hvp) instead of a Hessian",
             )
 
-    def _packed(self, results: list[Array]) -> Any:
+    def _pack(self, results: list[Array]) -> Any:
         if isinstance(self._keys, tuple):
             return dict(zip(self._keys, results, strict=True))
         return results[0] if self._keys is None else results

@@ -14,7 +14,7 @@ from .compiler.blocks import with_loops, within_limit
 from .compiler.cost import peak_memory
 from .compiler.kernels import with_kernels
 from .compiler.lower import Form, lower, lower_in_pieces
-from .compiler.rewriting import rewritten
+from .compiler.rewriting import rewrite
 from .program import (
     Constant,
     Factor,
@@ -105,7 +105,7 @@ def plan_of(
 
     With a limit of memory it runs in blocks where it would need more.
     """
-    terms = rewritten(terms, sizes, fixed)
+    terms = rewrite(terms, sizes, fixed)
     forms = early = None
     if structured:
         program, forms = lower_in_pieces(terms, sizes, fixed)

@@ -68,7 +68,7 @@ class Contract:
         *inputs, output = ("".join(letters[x] for x in own) for own in (*self.inputs, self.output))
         return f"{','.join(inputs)}->{output}"
 
-    def exchanged(self) -> Contract:
+    def exchange(self) -> Contract:
         """The same, the second operand first."""
         return replace(self, operands=self.operands[::-1], inputs=self.inputs[::-1])
 

@@ -84,7 +84,7 @@ class Ready:
         try:
             return self.on(arrays)
         except Exception as error:
-            raise translated(error, self.extents, self.dtype) from None
+            raise program_error(error, self.extents, self.dtype) from None
 
     def on(self, arrays: Sequence[Array]) -> Any:
         """The same for arrays in the order of the program's inputs; errors are NumPy's."""
@@ -96,7 +96,7 @@ class Ready:
         if self.is_plain:
             packed = self.run(*self.lead, *arrays, *self.tail)
             return packed if self.finish is None else self.finish(packed)
-        return self.with_buffers(arrays, self.unshared())
+        return self.with_buffers(arrays, self.spare_arrays())
 
     def with_buffers(self, arrays: Sequence[Array], results: Sequence[Array | None]) -> Any:
         """The results, written to `results` where they are given and the program can."""
@@ -115,7 +115,7 @@ class Ready:
 
     def keep(self, packed: Any) -> None:
         """Remember the results whose memory is worth using again."""
-        made = listed(packed)
+        made = result_list(packed)
         own = [made[number] for number in self.memory.results]
         size = sum(array.nbytes for array in own)
         plain = all(array.base is None and array.flags.c_contiguous for array in own)
@@ -124,7 +124,7 @@ class Ready:
         if plain and _KEPT_FROM <= size <= _KEPT_TO:
             self.kept.append(own)
 
-    def unshared(self) -> Sequence[Array | None]:
+    def spare_arrays(self) -> Sequence[Array | None]:
         """Results of an earlier call that nobody refers to any more, else fresh memory."""
         own = self.kept.pop() if self.kept else None
         if own is not None and _references(own) <= _UNSHARED:
@@ -137,7 +137,7 @@ class Ready:
         self.kept.clear()
 
 
-def translated(error: Exception, extents: Mapping[str, int], dtype: Any) -> Exception:
+def program_error(error: Exception, extents: Mapping[str, int], dtype: Any) -> Exception:
     """What NumPy raises while a program runs, in the words of the program."""
     match error:
         case np.linalg.LinAlgError() if "positive definite" in str(error):
@@ -173,7 +173,7 @@ def translated(error: Exception, extents: Mapping[str, int], dtype: Any) -> Exce
     return error
 
 
-def owned(result: Any, dtype: Any, others: Sequence[Array]) -> Array:
+def own_array(result: Any, dtype: Any, others: Sequence[Array]) -> Array:
     """An array that shares no memory with `others`, or a scalar for a result without axes."""
     array = np.asarray(result, dtype=dtype)
     if array.ndim == 0:
@@ -203,7 +203,7 @@ def refuse_complex(program: Program, arrays: Sequence[str]) -> None:
             )
 
 
-def listed(packed: Any) -> list[Any]:
+def result_list(packed: Any) -> list[Any]:
     """The results of a call as a list."""
     if isinstance(packed, Mapping):
         return list(packed.values())
@@ -212,7 +212,7 @@ def listed(packed: Any) -> list[Any]:
 
 def write_to(out: Any, results: Sequence[Array]) -> Any:
     """`out`, with the results in it."""
-    for array, result in zip(listed(out), results, strict=True):
+    for array, result in zip(result_list(out), results, strict=True):
         if array is not result:
             with np.errstate(all="ignore"):  # a float32 array may not hold the number
                 np.copyto(array, result, casting="same_kind")

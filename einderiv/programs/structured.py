@@ -22,7 +22,7 @@ import numpy as np
 
 from ..errors import DataError, DimensionError, ResourceLimitError, axes_in_words
 from ..terms import Label, Subscript
-from .arrays import Array, converted
+from .arrays import Array, array_of
 from .backends.numpy import c_einsum as loop
 from .compiler.lower import Term
 from .compiler.order import contraction_order
@@ -745,14 +745,14 @@ class StructuredTensor:
             if columns != inner:
                 raise _mismatch("@", inner, "the rows of the right one", columns, "columns")
             return _tensor(self._matrix.compose(other._matrix))
-        v, flat = _match(converted("the right operand of @", other), columns, "columns", "@")
+        v, flat = _match(array_of("the right operand of @", other), columns, "columns", "@")
         result = self._matrix.times(v)
         return result.reshape(prod(rows), *v.shape[len(columns) :]) if flat else _plain(result)
 
     def __rmatmul__(self, other: Any) -> Any:
         """`other` times the tensor, summed over the row axes, which are the last ones of `other`."""
         rows, columns = self._matrix.halves
-        v = converted("the left operand of @", other)
+        v = array_of("the left operand of @", other)
         v, flat = _match(v, rows, "rows", "@", last=True)
         more = v.ndim - len(rows)
         moved = v.transpose(*range(more, v.ndim), *range(more))
@@ -780,7 +780,7 @@ class StructuredTensor:
                 facts=[f"rows of shape {rows}, columns of shape {columns}"],
                 hint="least squares: scipy.sparse.linalg.lsqr with .to_scipy()",
             )
-        v, flat = _match(converted("the right side", b), rows, "rows", "solve")
+        v, flat = _match(array_of("the right side", b), rows, "rows", "solve")
         more = v.shape[len(rows) :]
         x = solution(self._matrix, v.reshape(*rows, prod(more)))
         return _plain(
@@ -807,7 +807,7 @@ class StructuredTensor:
         if number is not None:
             more = [Term(number, (), tuple(range(self.ndim)))] if number else []
             return self._with([*self.terms, *more], number)
-        array = converted("the other operand of +", other)
+        array = array_of("the other operand of +", other)
         try:
             return np.add(self.dense(), array)
         except ValueError:
@@ -828,7 +828,7 @@ class StructuredTensor:
         if isinstance(other, StructuredTensor):
             return self + -other
         number = _number(other)
-        return self + (-converted("the other operand of -", other) if number is None else -number)
+        return self + (-array_of("the other operand of -", other) if number is None else -number)
 
     def __rsub__(self, other: Any) -> Any:
         return -self + other
@@ -928,7 +928,7 @@ def _checked_term(shape: Extents, number: int, term: Term) -> Term:
     places = _labels(term.places, len(shape), f"places of term {number}", "the tensor")
     factors = []
     for k, (given, labels) in enumerate(term.factors):
-        array = converted(f"factor {k} of term {number}", given)
+        array = array_of(f"factor {k} of term {number}", given)
         labels = _labels(labels, array.ndim, f"labels of factor {k} of term {number}", "the array")
         factors.append((array, labels))
     owners = [("the tensor", places, shape)]

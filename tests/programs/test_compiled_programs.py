@@ -69,7 +69,7 @@ def planned_as(seed: int) -> Iterator[str]:
         patches += [(mirroring, "_SYMMETRIC_FROM", 1), (mirroring, "_SYMMETRIC", 0.0)]
     if "kernels" in ways:
         patches += [(kernels, "PACKED", 0), (kernels, "THIN", rng.choice([1, 2, 4]))]
-        patches.append((kernels, "chosen", any_kernel(rng)))
+        patches.append((kernels, "best_kernel", any_kernel(rng)))
     with ExitStack() as stack:
         answer = {"answer": rng.random() < 0.7}  # as if this had been measured
         stack.enter_context(patch.dict(numpy_functions.blocks_win.__dict__, answer))
@@ -416,8 +416,8 @@ def test_compiled_program_agrees_with_the_slow_interpreter_in_every_way_of_calli
 
 
 def test_a_program_that_computes_twice_the_term_is_noticed(monkeypatch):
-    right = planning.rewritten
-    monkeypatch.setattr(planning, "rewritten", lambda *given: [times(2, t) for t in right(*given)])
+    right = planning.rewrite
+    monkeypatch.setattr(planning, "rewrite", lambda *given: [times(2, t) for t in right(*given)])
     found = complaints(case_of(1))
     assert any(line.startswith("call: value is off") for line in found), found
 

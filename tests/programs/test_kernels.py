@@ -17,7 +17,7 @@ from einderiv.programs.backends.numpy import function_of, runner_of
 from einderiv.programs.compiler.kernels import (
     KERNELS,
     SINGLE_KERNELS,
-    chosen,
+    best_kernel,
     pair_price,
     serving,
     with_kernels,
@@ -185,7 +185,7 @@ def test_a_pattern_runs_on_the_kernel_that_is_fastest(
     text: str, extents: dict[str, int], name: str
 ) -> None:
     labels, output = labels_of(text)
-    assert chosen(labels, output, {ord(x): size for x, size in extents.items()}) == name
+    assert best_kernel(labels, output, {ord(x): size for x, size in extents.items()}) == name
 
 
 def test_every_kernel_is_chosen_for_some_extents() -> None:
@@ -194,11 +194,11 @@ def test_every_kernel_is_chosen_for_some_extents() -> None:
     }
     labels, output = labels_of("ij,jk->ik")
     extents = dict(zip(map(ord, "ijk"), (200, 20, 200), strict=True))
-    assert chosen(labels, output, extents) in ("dot", "matmul")
+    assert best_kernel(labels, output, extents) in ("dot", "matmul")
     extents[ord("i")], extents[ord("k")] = 3600, 20
-    assert chosen(labels, output, extents) in ("turned dot", "turned joined", "blocks of rows")
+    assert best_kernel(labels, output, extents) in ("turned dot", "turned joined", "blocks of rows")
     square = dict.fromkeys(map(ord, "ijk"), 600)
-    assert chosen(labels, output, square, is_symmetric=True) == "half"
+    assert best_kernel(labels, output, square, is_symmetric=True) == "half"
 
 
 def test_a_kernel_within_a_loop_is_chosen_for_a_block() -> None:

@@ -186,11 +186,11 @@ def _parameters(roots: Sequence[Expr], hints: Context) -> tuple[list[Variable], 
             own = (*own, *node.shape)
         needed.update((dim, None) for dim in own if isinstance(dim, str))
     told = {dim for x in found.values() for dim in x.shape}
-    for name, x in hints.assumed.items():  # a tensor may be there for an extent alone
+    for name, x in hints.assumed_variables.items():  # a tensor may be there for an extent alone
         if name not in found and any(dim in needed and dim not in told for dim in x.shape):
             found[name] = x
             told.update(x.shape)
-    order = [*hints.assumed, *found]
+    order = [*hints.assumed_variables, *found]
     parameters = sorted(found.values(), key=lambda x: order.index(x.name))
     return parameters, [dim for dim in needed if dim not in told]
 

@@ -41,7 +41,7 @@ class Contractions:
         if len(step.operands) > 2:
             return self.einsum(step), False
         if is_turned(step.inputs[0], step.inputs[1], step.output):
-            step = step.exchanged()
+            step = step.exchange()
         value = WRITERS[step.kernel](self, step)
         if out is None or not step.output:
             return value, False
@@ -78,7 +78,7 @@ class Contractions:
         elif gone:
             axes = gone[0] if len(gone) == 1 else gone
             value = py.call("np.add.reduce", value, axis=axes)
-        return _ordered(value, [x for x in labels if x in step.output], step.output)
+        return _in_order(value, [x for x in labels if x in step.output], step.output)
 
     def diagonal_view(self, step: Contract) -> ast.expr:
         """The entries with two equal indices; their axis comes last."""
@@ -88,14 +88,14 @@ class Contractions:
         axes = 0, first, labels.index(twice, first + 1)
         value = py.method(f"v{step.operands[0]}", "diagonal", *axes)
         made = [*(label for label in labels if label != twice), twice]
-        return _ordered(value, made, step.output)
+        return _in_order(value, made, step.output)
 
     # ------------------------------------------------------------ two arrays
 
     def inner(self, step: Contract) -> ast.expr:
         """The sum of all products of two arrays, by a helper."""
         (first, second), (a, b) = step.operands, step.inputs
-        return py.call(self.helper("inner"), f"v{first}", _ordered(f"v{second}", b, a))
+        return py.call(self.helper("inner"), f"v{first}", _in_order(f"v{second}", b, a))
 
     def multiply(self, step: Contract) -> ast.expr:
         """Entry by entry, axes of extent one where an operand has none."""
@@ -110,7 +110,7 @@ class Contractions:
         value = py.tree(f"v{register}")
         if not labels:
             return value
-        value = _ordered(value, labels, [x for x in output if x in labels])
+        value = _in_order(value, labels, [x for x in output if x in labels])
         first = min(output.index(label) for label in labels)
         places = [ast.Slice() if label in labels else None for label in output[first:]]
         return value if len(places) == len(labels) else py.index(value, *places)
@@ -129,8 +129,8 @@ class Contractions:
         """`batch x rows x summed`, `batch x summed x columns`, and the labels of their product."""
         (first, second), (a, b) = step.operands, step.inputs
         batch, rows, columns, summed = self.roles(step)
-        left = _ordered(f"v{first}", a, [*batch, *rows, *summed])
-        right = _ordered(f"v{second}", b, [*batch, *summed, *columns])
+        left = _in_order(f"v{first}", a, [*batch, *rows, *summed])
+        right = _in_order(f"v{second}", b, [*batch, *summed, *columns])
         return left, right, [*batch, *rows, *columns]
 
     def product(self, step: Contract, *helpers: str) -> ast.expr:
@@ -138,7 +138,7 @@ class Contractions:
         left, right, made = self.operands(step)
         names = [self.helper(name) for name in helpers]
         value = py.call(names[-1], left, right) if names else py.method(left, "dot", right)
-        return _ordered(value, made, step.output)
+        return _in_order(value, made, step.output)
 
     def matmul(self, step: Contract) -> ast.expr:
         """A product for each entry of the batch."""
@@ -150,13 +150,13 @@ class Contractions:
         if not rows:
             template = template.replace("_0", "_0[..., None, :]")
             template = template if not columns else f"({template})[..., 0, :]"
-        return _ordered(py.code(template, left, right), made, step.output)
+        return _in_order(py.code(template, left, right), made, step.output)
 
-    def joined(self, step: Contract) -> ast.expr:
+    def joined_product(self, step: Contract) -> ast.expr:
         """Any number of axes, or none, in the place of each: joined, multiplied, split."""
         dims = dict(step.extents)
 
-        def shaped(value: ast.expr, *groups: Sequence[Label]) -> ast.expr:
+        def reshape(value: ast.expr, *groups: Sequence[Label]) -> ast.expr:
             return py.method(
                 value, "reshape", [self.size([dims[x] for x in own]) for own in groups]
             )
@@ -165,11 +165,11 @@ class Contractions:
         batch, rows, columns, summed = self.roles(step)
         single = [[label] for label in batch]
         product = py.binary(
-            shaped(left, *single, rows, summed),
+            reshape(left, *single, rows, summed),
             ast.MatMult(),
-            shaped(right, *single, summed, columns),
+            reshape(right, *single, summed, columns),
         )
-        return _ordered(shaped(product, *([label] for label in made)), made, step.output)
+        return _in_order(reshape(product, *([label] for label in made)), made, step.output)
 
     def size(self, dims: Sequence[Dim]) -> py.Part:
         """The number of entries of some axes together."""
@@ -188,11 +188,13 @@ class Contractions:
         (other,) = (label for label in own if label != summed)
         if labels[-2] == summed:
             product = py.binary(
-                _ordered(f"v{small}", own, [other, summed]), ast.MatMult(), f"v{large}"
+                _in_order(f"v{small}", own, [other, summed]), ast.MatMult(), f"v{large}"
             )
-            return _ordered(product, [*labels[:-2], other, labels[-1]], step.output)
-        product = py.binary(f"v{large}", ast.MatMult(), _ordered(f"v{small}", own, [summed, other]))
-        return _ordered(product, [*labels[:-1], other], step.output)
+            return _in_order(product, [*labels[:-2], other, labels[-1]], step.output)
+        product = py.binary(
+            f"v{large}", ast.MatMult(), _in_order(f"v{small}", own, [summed, other])
+        )
+        return _in_order(product, [*labels[:-1], other], step.output)
 
     def vecdot(self, step: Contract) -> ast.expr:
         """One inner product for each row."""
@@ -209,7 +211,7 @@ class Contractions:
         return py.call(self.loop_name, ast.Constant(text), target)
 
 
-def _ordered(value: py.Part, made: Sequence[Label], wanted: Sequence[Label]) -> ast.expr:
+def _in_order(value: py.Part, made: Sequence[Label], wanted: Sequence[Label]) -> ast.expr:
     """A value whose axes are labelled `made`, in the order `wanted`."""
     order = [list(made).index(label) for label in wanted]
     if order == list(range(len(order))):
@@ -224,17 +226,17 @@ Write = Callable[[Contractions, Contract], ast.expr]
 WRITERS: dict[str, Write] = {
     "multiply":          Contractions.multiply,
     "dot":               Contractions.product,
-    "turned dot":        lambda w, step: w.product(step.exchanged()),
+    "turned dot":        lambda w, step: w.product(step.exchange()),
     "blocks of rows":    lambda w, step: w.product(step, "blocks_win", "thin_product"),
-    "blocks of columns": lambda w, step: w.product(step.exchanged(), "blocks_win", "thin_product"),
+    "blocks of columns": lambda w, step: w.product(step.exchange(), "blocks_win", "thin_product"),
     "blocks of the sum": lambda w, step: w.product(step, "blocks_win", "long_product"),
     "half":              lambda w, step: w.product(step, "symmetric_product"),
     "vecdot":            Contractions.vecdot,
     "matmul":            Contractions.matmul,
     "blocks":            Contractions.blocks,
     "inner":             Contractions.inner,
-    "joined":            Contractions.joined,
-    "turned joined":     lambda w, step: w.joined(step.exchanged()),
+    "joined":            Contractions.joined_product,
+    "turned joined":     lambda w, step: w.joined_product(step.exchange()),
     "loop":              Contractions.einsum,
 }  # fmt: skip
 SINGLE_WRITERS: dict[str, Write] = {

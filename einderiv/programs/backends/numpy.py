@@ -237,7 +237,7 @@ class Writer(Contractions):
                 value = py.call("dtype.type", self.dim(step.dim))
             case Contract():
                 value = self.contract(step, out)[0]
-                return [py.commented(py.assign(target, value), step.subscripts)]
+                return [py.with_comment(py.assign(target, value), step.subscripts)]
             case Combine():
                 return self.combine(step, target) if out is None else self.combine_in(step, out)
             case Scatter():
@@ -287,7 +287,7 @@ class Writer(Contractions):
         total: ast.expr | None = None
         statements: list[ast.stmt] = []
         for number, (c, register, axes) in enumerate(step.terms, 1):
-            value = py.scaled(abs(c), self.broadcast(register, axes, output))
+            value = py.multiple(abs(c), self.broadcast(register, axes, output))
             if total is None:
                 total = ast.UnaryOp(ast.USub(), value) if c < 0 else value
             else:
@@ -323,7 +323,7 @@ class Writer(Contractions):
         is_own = bool(statements) and is_full
         covered = set(axes)
         for c, register, axes in rest:
-            other = py.scaled(abs(c), self.broadcast(register, axes, output))
+            other = py.multiple(abs(c), self.broadcast(register, axes, output))
             covered |= set(axes)
             pair, both = (value, other), is_negative and c < 0
             if is_negative and c > 0:
@@ -363,7 +363,7 @@ class Writer(Contractions):
                 if c != 1 and is_first:
                     statements.append(ast.Expr(py.scaling(c, value, view)))
                     continue
-                value = py.scaled(c, value)
+                value = py.multiple(c, value)
             template = "_0[...] = _1" if is_first else "_0[...] += _1"
             statements += py.statements(template, view, value)
         return statements

@@ -45,30 +45,30 @@ def code(template: str, *parts: Part) -> ast.expr:
     >>> ast.unparse(code("_0[_1:]", "v3", 2))
     'v3[2:]'
     """
-    (statement,) = _parsed(template)
+    (statement,) = _statements(template)
     assert isinstance(statement, ast.Expr)
-    made: ast.expr = _filled(statement.value, parts)
+    made: ast.expr = _fill(statement.value, parts)
     return made
 
 
 def statements(template: str, *parts: Part) -> list[ast.stmt]:
     """The same of one statement or several, one a line."""
-    return [_filled(statement, parts) for statement in _parsed(template)]
+    return [_fill(statement, parts) for statement in _statements(template)]
 
 
 @lru_cache(maxsize=256)
-def _parsed(template: str) -> list[ast.stmt]:
+def _statements(template: str) -> list[ast.stmt]:
     return ast.parse(template).body
 
 
-def _filled(node: Any, parts: Sequence[Part]) -> Any:
+def _fill(node: Any, parts: Sequence[Part]) -> Any:
     if isinstance(node, list):
-        return [_filled(item, parts) for item in node]
+        return [_fill(item, parts) for item in node]
     if not isinstance(node, ast.AST):
         return node
     if isinstance(node, ast.Name) and node.id[0] == "_":
         return _in_context(tree(parts[int(node.id[1:])]), node.ctx)
-    return type(node)(**{name: _filled(value, parts) for name, value in ast.iter_fields(node)})
+    return type(node)(**{name: _fill(value, parts) for name, value in ast.iter_fields(node)})
 
 
 def _in_context(made: Any, context: ast.expr_context) -> Any:
@@ -116,7 +116,7 @@ def to_float(value: Fraction) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
-def scaled(c: Fraction, value: ast.expr) -> ast.expr:
+def multiple(c: Fraction, value: ast.expr) -> ast.expr:
     """c * value as an expression."""
     if c == 1:
         return value
@@ -170,7 +170,7 @@ def function(
     return made
 
 
-def commented(statement: ast.stmt, comment: str) -> ast.stmt:
+def with_comment(statement: ast.stmt, comment: str) -> ast.stmt:
     """A statement with a remark for readers; `text_of` writes it behind."""
     statement.type_comment = comment  # type: ignore[attr-defined]
     return statement

@@ -99,7 +99,7 @@ class Scalars:
         key = self.keys[value]
         return key[1] if key[0] == "constant" else None
 
-    def known(self, function: Callable[..., float], *values: Value) -> Value | None:
+    def fold(self, function: Callable[..., float], *values: Value) -> Value | None:
         """The result on constants; None if a value is none, or the result no finite number."""
         numbers = [self.number(value) for value in values]
         if any(number is None for number in numbers):
@@ -111,7 +111,7 @@ class Scalars:
 
     def add(self, a: Value, b: Value) -> Value:
         """a + b."""
-        folded = self.known(lambda x, y: x + y, a, b)
+        folded = self.fold(lambda x, y: x + y, a, b)
         if folded is not None:
             return folded
         if self.number(a) == 0:
@@ -126,14 +126,14 @@ class Scalars:
 
     def negative(self, a: Value) -> Value:
         """-a."""
-        folded = self.known(lambda x: -x, a)
+        folded = self.fold(lambda x: -x, a)
         if folded is not None:
             return folded
         return self.keys[a][1] if self.keys[a][0] == "neg" else self.value("neg", a)
 
     def multiply(self, a: Value, b: Value) -> Value:
         """a*b; a zero times a value that the inputs decide is zero, on condition."""
-        folded = self.known(lambda x, y: x * y, a, b)
+        folded = self.fold(lambda x, y: x * y, a, b)
         if folded is not None:
             return folded
         for one, other in ((a, b), (b, a)):
@@ -149,7 +149,7 @@ class Scalars:
 
     def divide(self, a: Value, b: Value) -> Value:
         """a/b."""
-        folded = self.known(lambda x, y: x / y, a, b)
+        folded = self.fold(lambda x, y: x / y, a, b)
         if folded is not None:
             return folded
         return a if self.number(b) == 1 else self.value("/", a, b)
@@ -314,7 +314,7 @@ class Unroller:
             case Contract():
                 return self.contract(step)
             case Combine():
-                return {place: self.combined(step, place) for place in self.places(step.shape)}
+                return {place: self.sum_entry(step, place) for place in self.places(step.shape)}
             case Scatter():
                 return self.scatter(step)
             case Elementwise():
@@ -351,7 +351,7 @@ class Unroller:
         """The entry of a register that stands at a place of the result."""
         return self.registers[register][tuple(place[axis] for axis in axes)]
 
-    def combined(self, step: Combine, place: Place) -> Value:
+    def sum_entry(self, step: Combine, place: Place) -> Value:
         """One entry of a sum."""
         scalars = self.scalars
         terms = [scalars.scale(c, self.at(r, axes, place)) for c, r, axes in step.terms]
@@ -417,7 +417,7 @@ class Unroller:
 
     # ------------------------------------------------------------ code
 
-    def counted(self) -> Counter[Value]:
+    def read_counts(self) -> Counter[Value]:
         """How often each value that the results and guards need is read."""
         results = [v for r in self.program.outputs for v in self.registers[r].values()]
         reads = Counter([*results, *self.scalars.guards])
@@ -510,7 +510,7 @@ def scalar_function(
         unrolled = Unroller(program, sizes)
     except UnsuitableError:
         return None
-    reads = unrolled.counted()
+    reads = unrolled.read_counts()
     kinds = enumerate(unrolled.scalars.keys)
     operations = sum(reads[value] > 0 and key[0] in OPERATIONS for value, key in kinds)
     registers = [step.target for step in program.inputs] + list(program.outputs)

@@ -54,10 +54,10 @@ def with_loops(program: Program, sizes: Mapping[str, int]) -> Program:
             best = found
     if best is None:
         return program
-    return _reordered(program, *best[1:])
+    return _reorder(program, *best[1:])
 
 
-def _reordered(program: Program, order: Sequence[int], loops: Sequence[Loop]) -> Program:
+def _reorder(program: Program, order: Sequence[int], loops: Sequence[Loop]) -> Program:
     instructions = tuple(program.instructions[position] for position in order)
     return replace(program, instructions=instructions, loops=tuple(loops))
 
@@ -78,7 +78,7 @@ def within_limit(
         search = _Search(program, sizes, block)
         found = [search.loops_of(slots) for slots in search.classes()]
         for _, order, loops in filter(None, found):
-            sliced = _reordered(program, order, loops)
+            sliced = _reorder(program, order, loops)
             if peak(sliced) <= limit:
                 if best is plain:
                     last = block // 4  # smaller still, as NumPy's own temporaries are not counted
@@ -158,7 +158,7 @@ class _Search:
             return slot
 
         for step in self.steps:
-            for slots in _carried(step, self.shapes):
+            for slots in _shared_axes(step, self.shapes):
                 if isinstance(step, Contract) and step.kernel == APART:
                     continue
                 first, *rest = slots
@@ -267,7 +267,7 @@ class _Search:
         return any(position not in members for position in self.users.get(register, ()))
 
 
-def _carried(step: Instruction, shapes: Mapping[Register, Shape]) -> list[list[Slot]]:
+def _shared_axes(step: Instruction, shapes: Mapping[Register, Shape]) -> list[list[Slot]]:
     """The axes of the operands and of the result that are the same axis."""
     found: dict[object, list[Slot]] = {}
     if isinstance(step, Contract):
@@ -296,6 +296,6 @@ def _is_blockable(
         return False
     if isinstance(step, Input) or not any(register in axes for register in operands_of(step)):
         return False
-    carried = _carried(step, shapes)
+    carried = _shared_axes(step, shapes)
     touched = [slots for slots in carried if any(axes.get(r) == axis for r, axis in slots)]
     return len(touched) == 1 and all(axes.get(r) == axis for r, axis in touched[0])

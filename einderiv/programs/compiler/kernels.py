@@ -85,7 +85,7 @@ class Pair:
         """The entries of rows, columns and sums."""
         return self.entries(self.rows), self.entries(self.columns), self.entries(self.summed)
 
-    def exchanged(self) -> Pair:
+    def exchange(self) -> Pair:
         """The second operand times the first."""
         return replace(
             self,
@@ -97,15 +97,15 @@ class Pair:
         )
 
 
-def oriented(
+def oriented_pair(
     first: Subscript, second: Subscript, output: Subscript, extents: Mapping[Label, int]
 ) -> Pair:
     """A pair, its operands exchanged where the columns would come before the rows.
 
-    >>> pair = oriented((0, 1), (1, 2), (0, 2), {0: 5, 1: 6, 2: 7})
+    >>> pair = oriented_pair((0, 1), (1, 2), (0, 2), {0: 5, 1: 6, 2: 7})
     >>> pair.rows, pair.summed, pair.columns
     ((0,), (1,), (2,))
-    >>> oriented((0, 1), (1, 2), (2, 0), {0: 5, 1: 6, 2: 7}).rows
+    >>> oriented_pair((0, 1), (1, 2), (2, 0), {0: 5, 1: 6, 2: 7}).rows
     (2,)
     """
     if is_turned(first, second, output):
@@ -140,7 +140,7 @@ class Single:
         return len(set(self.labels)) == len(self.labels)
 
     @property
-    def summed(self) -> tuple[int, ...]:
+    def summed_axes(self) -> tuple[int, ...]:
         """The axes that are summed over."""
         return tuple(k for k, label in enumerate(self.labels) if label not in self.output)
 
@@ -209,7 +209,7 @@ def _traffic(entries: int, seconds: float) -> float:
     return entries * seconds * (1.0 if entries > _CACHE else _CACHED)
 
 
-def _moved(pair: Pair) -> float:
+def _operand_traffic(pair: Pair) -> float:
     """Reading the operands and writing the result."""
     read = _traffic(pair.entries(pair.first), _READ) + _traffic(pair.entries(pair.second), _READ)
     return read + _traffic(pair.entries(pair.output), _WRITE)
@@ -296,7 +296,7 @@ def _joining(pair: Pair) -> float:
     return total
 
 
-def _joined(pair: Pair) -> float:
+def _joined_product(pair: Pair) -> float:
     """Axes joined to those of matrices, multiplied, split again."""
     made = (*pair.batch, *pair.rows, *pair.columns)
     work = pair.entries(pair.batch) * (_BLOCK + _product(pair))
@@ -309,7 +309,7 @@ def _inner(pair: Pair) -> float:
     return 3 * CALL + pair.entries(pair.summed) * (_DOT_POINT + 2 * strided * _STRIDE)
 
 
-def _stacked(pair: Pair) -> tuple[Subscript, Subscript] | None:
+def _matrix_and_stack(pair: Pair) -> tuple[Subscript, Subscript] | None:
     """The matrix and the larger array, where one of the last two axes of the array is summed."""
     if pair.batch or len(pair.summed) != 1 or not pair.is_plain:
         return None
@@ -321,7 +321,7 @@ def _stacked(pair: Pair) -> tuple[Subscript, Subscript] | None:
 
 def _blocks(pair: Pair) -> float:
     """A matrix times each matrix of a larger array, no axes joined and nothing copied."""
-    found = _stacked(pair)
+    found = _matrix_and_stack(pair)
     assert found is not None
     own, labels = found
     (other,) = (x for x in own if x != pair.summed[0])
@@ -377,14 +377,14 @@ def loop(pair: Pair) -> float:
 def _sums(one: Single) -> float:
     """np.add.reduce."""
     rows = one.entries / max(one.extents[one.labels[-1]], 1) if one.output else 1
-    inner = len(one.labels) - 1 in one.summed
+    inner = len(one.labels) - 1 in one.summed_axes
     return CALL + rows * 10e-9 + one.entries * (0.14e-9 if inner else 0.1e-9)
 
 
 def _ones(one: Single) -> float:
     """Sums as a product with a vector of ones; all entries by rows, then the rows."""
     rows = one.entries / max(one.extents[one.labels[-1]], 1)
-    along = len(one.labels) - 1 in one.summed
+    along = len(one.labels) - 1 in one.summed_axes
     total = 2.5 * CALL + one.entries * 0.085e-9 + along * rows * 0.8e-9
     return total if one.output else total + CALL + rows * 0.15e-9
 
@@ -393,7 +393,7 @@ def single_loop(one: Single) -> float:
     """C einsum of one array: fastest along a last axis that is summed over."""
     if not one.labels:
         return _LOOP
-    along = len(one.labels) - 1 in one.summed
+    along = len(one.labels) - 1 in one.summed_axes
     rows = one.entries / max(one.extents[one.labels[-1]], 1)
     return _LOOP + rows * _ROUND + one.entries * (0.07e-9 if along else 0.15e-9)
 
@@ -438,7 +438,7 @@ def _is_joined(pair: Pair) -> bool:
 
 def _is_diagonal(one: Single) -> bool:
     """One label twice and nothing summed."""
-    return len(set(one.labels)) == len(one.labels) - 1 and not one.summed
+    return len(set(one.labels)) == len(one.labels) - 1 and not one.summed_axes
 
 
 def _is_product_with_ones(one: Single) -> bool:
@@ -446,7 +446,7 @@ def _is_product_with_ones(one: Single) -> bool:
 
     The sum of all entries goes by rows, and then over the rows pairwise.
     """
-    axes, rank = one.summed, len(one.labels)
+    axes, rank = one.summed_axes, len(one.labels)
     if not one.is_distinct or not axes or rank < 2:
         return False
     count = len(axes)
@@ -473,26 +473,26 @@ KERNELS: tuple[Kernel[Pair], ...] = (
     Kernel("multiply",          "bi,bj->bij",   lambda p: p.is_plain and not p.summed, _multiply),
     Kernel("dot",               "ij,jk->ik",    lambda p: p.is_dot, _dot),
     Kernel("turned dot",        "ij,jk->ik",    lambda p: p.is_dot and p.has_rows_and_columns,
-           lambda p: (_dot(p.exchanged()) + 3 * _VIEW) * _TURNED),
+           lambda p: (_dot(p.exchange()) + 3 * _VIEW) * _TURNED),
     Kernel("blocks of rows",    "ij,jk->ik",    _has_few_columns, _blocks_of_rows),
-    Kernel("blocks of columns", "ij,kj->ik",    lambda p: _has_few_columns(p.exchanged()),
+    Kernel("blocks of columns", "ij,kj->ik",    lambda p: _has_few_columns(p.exchange()),
            _blocks_of_rows),
     Kernel("blocks of the sum", "ji,jk->ik",    _has_long_sum, _blocks_of_sum),
     Kernel("half",              "ki,kj->ij",    _is_symmetric, _half),
     Kernel("vecdot",            "bi,bi->b",     _is_vecdot, _vecdot),
     Kernel("matmul",            "bij,bjk->bik", _is_of_matrices, _matmul),
-    Kernel("blocks",            "ijk,jl->ilk",  lambda p: _stacked(p) is not None, _blocks),
+    Kernel("blocks",            "ijk,jl->ilk",  lambda p: _matrix_and_stack(p) is not None, _blocks),
     Kernel("inner",             "ij,ij->",      _is_inner, _inner),
-    Kernel("joined",            "ijk,jkl->il",  _is_joined, _joined),
+    Kernel("joined",            "ijk,jkl->il",  _is_joined, _joined_product),
     Kernel("turned joined",     "ijk,il->jkl",  lambda p: _is_joined(p) and p.has_rows_and_columns,
-           lambda p: (_joined(p.exchanged()) + _VIEW) * _TURNED),
+           lambda p: (_joined_product(p.exchange()) + _VIEW) * _TURNED),
     Kernel("loop",              "ij,ij->j",     lambda p: True, loop),
 )  # fmt: skip
 
 SINGLE_KERNELS: tuple[Kernel[Single], ...] = (
-    Kernel("view",              "ij->ji",       lambda p: p.is_distinct and not p.summed, lambda p: 0.0),
+    Kernel("view",              "ij->ji",       lambda p: p.is_distinct and not p.summed_axes, lambda p: 0.0),
     Kernel("diagonal",          "bii->bi",      _is_diagonal, lambda p: CALL),
-    Kernel("sum",               "ij->j",        lambda p: p.is_distinct and bool(p.summed), _sums),
+    Kernel("sum",               "ij->j",        lambda p: p.is_distinct and bool(p.summed_axes), _sums),
     Kernel("ones",              "ij->j",        _is_product_with_ones, _ones),
     Kernel("loop",              "ii->",         lambda p: not p.is_distinct, single_loop),
 )  # fmt: skip
@@ -501,12 +501,12 @@ SINGLE_KERNELS: tuple[Kernel[Single], ...] = (
 def cheapest(pair: Pair) -> tuple[Kernel[Pair], float]:
     """The kernel of least cost, and its seconds without the memory traffic that all have in common.
 
-    >>> cheapest(oriented((0, 1), (1, 2), (0, 2), {0: 30, 1: 30, 2: 30}))[0].name
+    >>> cheapest(oriented_pair((0, 1), (1, 2), (0, 2), {0: 30, 1: 30, 2: 30}))[0].name
     'dot'
-    >>> cheapest(oriented((0, 1), (0, 1), (1,), {0: 500, 1: 500}))[0].name
+    >>> cheapest(oriented_pair((0, 1), (0, 1), (1,), {0: 500, 1: 500}))[0].name
     'loop'
     """
-    return _priced(KERNELS, pair)[0]
+    return _prices(KERNELS, pair)[0]
 
 
 def cheapest_single(
@@ -517,10 +517,10 @@ def cheapest_single(
     >>> cheapest_single((0, 1), (1,), {0: 500, 1: 500})[0].name
     'ones'
     """
-    return _priced(SINGLE_KERNELS, Single(labels, output, extents))[0]
+    return _prices(SINGLE_KERNELS, Single(labels, output, extents))[0]
 
 
-def _priced(
+def _prices(
     kernels: Sequence[Kernel[Product]], product: Product
 ) -> list[tuple[Kernel[Product], float]]:
     """The kernels that serve, with their seconds, the cheapest first; the loop serves everything."""
@@ -554,8 +554,8 @@ def pair_price(
 def _pair_price(
     first: Subscript, second: Subscript, output: Subscript, extents: tuple[int, ...]
 ) -> float:
-    pair = oriented(first, second, output, dict(enumerate(extents)))
-    return cheapest(pair)[1] + _moved(pair)
+    pair = oriented_pair(first, second, output, dict(enumerate(extents)))
+    return cheapest(pair)[1] + _operand_traffic(pair)
 
 
 # ---------------------------------------------------------------- programs
@@ -577,7 +577,7 @@ def with_kernels(program: Program, sizes: Mapping[str, int]) -> Program:
                 for register, own in zip(step.operands, step.inputs, strict=True):
                     if register in loop.axes:
                         extents[own[loop.axes[register]]] = loop.rows
-            kernel = chosen(step.inputs, step.output, extents, is_symmetric, is_one)
+            kernel = best_kernel(step.inputs, step.output, extents, is_symmetric, is_one)
             step = replace(step, kernel=kernel)
         steps.append(step)
     return replace(program, instructions=tuple(steps))
@@ -599,13 +599,13 @@ def serving(
     """
     if len(inputs) == 1:
         one = Single(inputs[0], output, extents)
-        return [kernel.name for kernel, _ in _priced(SINGLE_KERNELS, one)]
-    pair = oriented(inputs[0], inputs[1], output, extents)
+        return [kernel.name for kernel, _ in _prices(SINGLE_KERNELS, one)]
+    pair = oriented_pair(inputs[0], inputs[1], output, extents)
     pair = replace(pair, is_symmetric=is_symmetric, is_one=is_one)
-    return [kernel.name for kernel, _ in _priced(KERNELS, pair)]
+    return [kernel.name for kernel, _ in _prices(KERNELS, pair)]
 
 
-def chosen(
+def best_kernel(
     inputs: Sequence[Subscript],
     output: Subscript,
     extents: Mapping[Label, int],
@@ -614,7 +614,7 @@ def chosen(
 ) -> str:
     """The name of the cheapest of them.
 
-    >>> chosen([(0, 1)], (1,), {0: 500, 1: 500}), chosen([(0, 1)], (1,), {0: 5, 1: 5})
+    >>> best_kernel([(0, 1)], (1,), {0: 500, 1: 500}), best_kernel([(0, 1)], (1,), {0: 5, 1: 5})
     ('ones', 'sum')
     """
     return serving(inputs, output, extents, is_symmetric, is_one)[0]

@@ -159,7 +159,7 @@ class Lowering:
         """The number of entries of an array with these labels."""
         return prod(self.extent(dims[label]) for label in set(labels))
 
-    def finished(self, outputs: tuple[Register, ...]) -> Program:
+    def program_for(self, outputs: tuple[Register, ...]) -> Program:
         """The program for some registers."""
         kept = needed_for(self.steps, outputs)
         halves = {s.target for s in kept if isinstance(s, Contract) and _is_matrix_product(s)}
@@ -275,7 +275,7 @@ class Lowering:
             if core.register is None:
                 register = self.emit(Constant, coefficient, shape=())
             else:
-                register = self.scaled(core.register, coefficient)
+                register = self.scale(core.register, coefficient)
             return Core(register, core.labels, core.places)
         return self.sum_of_alike(node) or self.dense_sum(node)
 
@@ -326,7 +326,9 @@ class Lowering:
         order = self.order_of([axes for _, _, axes in entries], node.rank)
         shape = tuple(node.shape[axis] for axis in order)
         return Core(
-            self.combine([(c, r, _moved(a, order)) for c, r, a in entries], shape), order, plain
+            self.combine([(c, r, _axes_in_order(a, order)) for c, r, a in entries], shape),
+            order,
+            plain,
         )
 
     def order_of(self, axes: Sequence[Subscript], rank: int) -> Subscript:
@@ -373,7 +375,7 @@ class Lowering:
             Elementwise,
             node.function,
             tuple(r for r, _ in pairs),
-            tuple(_moved(a, order) for _, a in pairs),
+            tuple(_axes_in_order(a, order) for _, a in pairs),
             given,
             shape=tuple(node.shape[axis] for axis in order),
         )
@@ -434,16 +436,16 @@ class Lowering:
         smallest = min(range(len(arrays)), key=lambda k: self.entries(arrays[k][1], dims))
         if self.entries(arrays[smallest][1], dims) < self.entries(output, dims):
             if factor is not None:
-                factor = self.scaled(factor, coefficient)
+                factor = self.scale(factor, coefficient)
             operand = self.diagonal(arrays[smallest], dims)
             if factor is None:
-                operand = self.scaled(operand[0], coefficient), operand[1]
+                operand = self.scale(operand[0], coefficient), operand[1]
             else:
                 operand, factor = self.times(factor, operand, dims), None
             arrays[smallest], coefficient = operand, Fraction(1)
         result = self.arrays_product(arrays, output, dims)
         if factor is not None:
-            factor, coefficient = self.scaled(factor, coefficient), Fraction(1)
+            factor, coefficient = self.scale(factor, coefficient), Fraction(1)
             result = self.times(factor, result, dims)
         return result, coefficient
 
@@ -451,7 +453,7 @@ class Lowering:
         """A number times an array."""
         return self.pair([(factor, ()), operand], operand[1], dims), operand[1]
 
-    def scaled(self, register: Register, coefficient: Fraction) -> Register:
+    def scale(self, register: Register, coefficient: Fraction) -> Register:
         """A register times a number."""
         if coefficient == 1:
             return register
@@ -523,7 +525,7 @@ class Lowering:
         if len(chosen) == 1:
             labels = tuple(x for x in dict.fromkeys(chosen[0][1]) if x in output)
             return self.pair(chosen, labels, dims), labels
-        solved = self.solved(chosen, output, dims)
+        solved = self.solution(chosen, output, dims)
         if solved is not None:
             return solved
         natural = natural_order([labels for _, labels in chosen], output)
@@ -606,14 +608,14 @@ class Lowering:
         """One contraction of one or two registers, its axes as `output` says."""
         if len(chosen) == 1 and chosen[0][1] == output:
             return chosen[0][0]
-        solved = self.solved(chosen, output, dims)
+        solved = self.solution(chosen, output, dims)
         if solved is not None:
             return self.pair([solved], output, dims)
         _, fields, shape = self.pair_key(chosen, output, dims)
         assert isinstance(fields, tuple) and isinstance(shape, tuple)
         return self.emit(Contract, *fields, shape=shape)
 
-    def solved(
+    def solution(
         self, chosen: Sequence[Operand], output: Subscript, dims: Mapping[Label, Dim]
     ) -> Operand | None:
         """inv(A) times an array along one axis, where the inverse itself is not needed."""
@@ -672,7 +674,7 @@ class Lowering:
         groups = _groups([operand for operand in operands if operand[1]], output)
         kept: list[Operand] = []
         for group in groups:
-            kept += self._contracted(group, output, dims)
+            kept += self._contract(group, output, dims)
         kept = self._alike_together(kept, dims)
         for scalar in scalars:
             if not kept:
@@ -686,7 +688,7 @@ class Lowering:
         """The number of entries of a register."""
         return prod(map(self.extent, self.shapes[register]))
 
-    def _contracted(
+    def _contract(
         self, group: list[Operand], output: Subscript, dims: Mapping[Label, Dim]
     ) -> list[Operand]:
         """Operands that share summed labels as one, unless that is larger than they are."""
@@ -717,7 +719,7 @@ def _is_matrix_product(step: Contract) -> bool:
     return all(len(x) == 2 for x in step.inputs) and len(a & b) == 1 and a ^ b == output
 
 
-def _moved(axes: Subscript, order: Subscript) -> Subscript:
+def _axes_in_order(axes: Subscript, order: Subscript) -> Subscript:
     """Axes of a term as axes of a result stored in another order."""
     return tuple(order.index(axis) for axis in axes)
 
@@ -794,7 +796,7 @@ def lower(
     What depends on the arrays `fixed` alone counts as computed already.
     """
     lowering = Lowering(roots, sizes, fixed)
-    return lowering.finished(tuple(lowering.whole(root) for root in roots))
+    return lowering.program_for(tuple(lowering.whole(root) for root in roots))
 
 
 def lower_in_pieces(
@@ -818,4 +820,4 @@ def lower_in_pieces(
             )
             made.append(Term(float(coefficient), factors, places))
         forms.append(Form(root.shape, tuple(made)))
-    return lowering.finished(tuple(results)), tuple(forms)
+    return lowering.program_for(tuple(results)), tuple(forms)

@@ -70,7 +70,7 @@ class Sizes:
         return prod(self.of(dim) for dim in expr.shape)
 
 
-def rewritten(
+def rewrite(
     roots: Sequence[Expr], extents: Mapping[str, int], fixed: frozenset[str] = frozenset()
 ) -> list[Expr]:
     """Equal terms in the form that costs least."""
@@ -89,11 +89,11 @@ def product_price(
     if len(inputs) < 2:
         return 0.0
 
-    def known(part: int, other: int) -> bool:
+    def is_known(part: int, other: int) -> bool:
         return all(fixed[k] for k in range(len(inputs)) if (part | other) >> k & 1)
 
     if len(inputs) <= 6:
-        return best_tree(inputs, output, extents, known)[0]
+        return best_tree(inputs, output, extents, is_known)[0]
     left = [(labels, is_fixed) for labels, is_fixed in zip(inputs, fixed, strict=True)]
     total = 0.0
     for step in contraction_order(inputs, output, extents):
@@ -358,11 +358,11 @@ class Mirror(Rewriting):
         self.intervals: dict[Expr, Interval] = {}
         for node in self.nodes:
             if isinstance(node, Contraction) and len(node.output) == 2:
-                found = self._mirrored(node)
+                found = self._plan(node)
                 if found is not None:
                     self.plans[node] = found
 
-    def _mirrored(self, node: Contraction) -> _Mirrored | None:
+    def _plan(self, node: Contraction) -> _Mirrored | None:
         i, j = node.output
         dims = dims_of(node)
         if i == j or dims[i] != dims[j] or self.sizes.of(dims[i]) < _SYMMETRIC_FROM:
