@@ -1,7 +1,7 @@
 """Is a claimed derivative right, and are two expressions equal?
 
 In: an expression, what to differentiate by, the claim. Out: `Verdict`.
-Invariant: "correct" only where `decide` says so of the derivative and the claim as it was stated.
+Invariant: "correct" only if `decide` says so of the derivative and the claim as it was stated.
 Order of the questions: correct, transposed, sign, factor, shape, terms, wrong; see `mistakes.py` for the
 sentences and `claims.py` for how a claim is read.
 """
@@ -40,7 +40,7 @@ def equal(first: Expression, second: Expression, how: bool = False) -> bool | tu
 
     With `how=True`: the answer and how it was found: "identity", "expansion", "modular" (exact evaluation
     modulo a prime at random points) or "floating point" (agreement to 1e-8 at random points).
-    Raises DimensionError where a tensor has different ranks in the two.
+    Raises DimensionError if a tensor has different ranks in the two.
 
     >>> from einderiv import parse
     >>> equal(parse("(a + b)^2"), parse("a^2 + 2*a*b + b^2"), how=True)
@@ -85,8 +85,8 @@ def check(
     `wrt`, `order` and `layout` as in `Expression.diff`; several names for a mixed derivative. `notation`:
     that of the claim; without it index, matrix and LaTeX notation are tried in this order, for an
     expression given as a text as well. Axes: the expression's, then the variable's; a claim in indices
-    without a left-hand side is matched by name where it has the names of the derivative's axes.
-    Raises NotationError where a text cannot be read, DerivativeError as `diff` does.
+    without a left-hand side is matched by name if it has the names of the derivative's axes.
+    Raises NotationError if a text cannot be read, DerivativeError as `diff` does.
 
     >>> from einderiv import parse
     >>> J = parse("(X[a,b]*th[b] - Y[a])*(X[a,c]*th[c] - Y[a])/n")
@@ -182,7 +182,7 @@ def _new_verdict(
 
 
 def _shortest(term: Expr) -> Expr:
-    """The simplified term, multiplied out where that is shorter."""
+    """The simplified term, multiplied out if that is shorter."""
     (short,) = simplify([term])
     (long,) = simplify(expand([short]))
     return min((short, long), key=lambda t: len(postorder([t])))

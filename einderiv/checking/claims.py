@@ -3,7 +3,7 @@
 In: an expression, what to differentiate by, the claim as a text or an Expression. Out: a `Question`: both
 as terms over the same tensors, the claim with its axes in each order that fits the derivative's.
 Invariant: nothing is guessed silently. A name that the expression does not have is an error; an extent of
-the claim equals one of the derivative only where nothing else tells it.
+the claim equals one of the derivative only if nothing else tells it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Question:
     derivative: Expression
     text: str  # the claim as it was given
     notation: str | None
-    note: str  # how it was read, where that is not what the text alone says
+    note: str  # how it was read, if that is not what the text alone says
     truth: Expr
     variables: Mapping[str, Variable]
     given: Expression | None = None  # the claim as it was read
@@ -55,7 +55,7 @@ class Question:
     readings: tuple[Expr, ...] = ()  # the claim with its axes in the orders that fit ...
     stated: bool = False  # ... of which the first is the one that it states
     merged: tuple[tuple[Dim, Dim], ...] = ()  # extents that only the claim has equal
-    numbers: Mapping[str, Dim] = field(default_factory=dict)  # large extents that symbols stand for
+    numbers: Mapping[str, Dim] = field(default_factory=dict)  # large extents that symbols replace
 
     def as_expression(self, term: Expr, generic: bool = False) -> Expression:
         """A term of the derivative's shape, with its names; with large extents as symbols if `generic`."""
@@ -206,7 +206,7 @@ def read_expression(
 ) -> Expression:
     """A text in the first of the notations that reads it.
 
-    Raises NotationError where index and matrix notation both do and mean something else by it, as in A*x.
+    Raises NotationError if index and matrix notation both do and mean something else by it, as in A*x.
     """
     found: dict[str, Expression] = {}
     errors: dict[str, EinderivError] = {}
@@ -397,7 +397,7 @@ def _fresh_name(taken: Mapping[str, Shape], text: str) -> str:
 def _entry(
     kept: Sequence[str], text: str, notation: str, shapes: Mapping[str, Shape]
 ) -> Expression | None:
-    """The text with a left-hand side that names its axes, None where that has no meaning."""
+    """The text with a left-hand side that names its axes, None if that has no meaning."""
     *body, last = re.split(r"[;\n]", text.strip().rstrip(";"))
     if "=" in last:
         return None

@@ -108,7 +108,7 @@ def factor_between(case: Case, scalars: Sequence[Expr]) -> Expr | None:
 
 
 def _ratios(case: Case) -> list[Decimal] | None:
-    """claimed/truth at every point, None where it is not one number there."""
+    """claimed/truth at every point, None if it is not one number there."""
     truths, claims = (case.samples.values(t) for t in (case.truth, case.claimed))
     if truths is None or claims is None:
         return None
@@ -163,9 +163,9 @@ def _constant(values: Sequence[Decimal]) -> Fraction | None:
 
 
 def scalars_of(case: Case) -> list[Expr]:
-    """Scalars a factor may be made of: extents, scalar tensors, and scalar parts where there are axes.
+    """Scalars a factor may be made of: extents, scalar tensors, and scalar parts if there are axes.
 
-    Without the tensors differentiated by, where all is scalar.
+    Without the tensors differentiated by, if all is scalar.
     """
     every, variables = [case.truth, case.claimed], case.question.variables.values()
     apart = {variable_name(text) for text in case.question.wrt}

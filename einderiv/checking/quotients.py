@@ -2,7 +2,7 @@
 
 In: an expression, what to differentiate by, arrays. Out: the largest relative error.
 Invariant: the numerical derivative uses values of the expression alone: complex steps, which lose no digits
-(Squire and Trapp 1998), central differences where a function has no complex form.
+(Squire and Trapp 1998), central differences if a function has no complex form.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def check_derivative(
     """The largest error of the derivative by `wrt`, relative to its largest entry.
 
     The reference is a complex step through `expression` (or, for several names, through the derivative by
-    all but the last), good to about 1e-15; central differences, good to about 1e-9, where it is not
+    all but the last), good to about 1e-15; central differences, good to about 1e-9, if it is not
     holomorphic. Arrays not given are random, of extents 2 to 4 unless `sizes` or other arrays tell; of four
     such points the one that is least ill-conditioned counts.
-    Raises DataError where no random arrays lie in the domain, DerivativeError as `diff` does.
+    Raises DataError if no random arrays lie in the domain, DerivativeError as `diff` does.
 
     >>> check_derivative("x[i]*Q[i,j]*x[j]", "x") < 1e-12
     True
@@ -103,7 +103,7 @@ def check_derivative(
 
 
 def numerical_derivative(function: Function, x: Array) -> Array | None:
-    """The derivative of `function` at `x`, axes of the value first; None where it is not finite."""
+    """The derivative of `function` at `x`, axes of the value first; None if it is not finite."""
     x = np.asarray(x, dtype=float)
     try:
         columns = [_complex_step(function, x, place) for place in np.ndindex(*x.shape)]

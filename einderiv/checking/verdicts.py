@@ -136,7 +136,7 @@ class Verdict:
 
 
 def matrix_or_none(e: Expression) -> str | None:
-    """The matrix form, None where there is none."""
+    """The matrix form, None if it does not exist."""
     try:
         return " ; ".join(e.matrix().splitlines())
     except NotMatrixFormError:
@@ -172,7 +172,7 @@ def _shorten(text: str) -> str:
 
 _ATTEMPTS = 24
 _VISIBLE = 1e-3  # relative difference
-_READABLE = 1e4  # larger values only where there are no others
+_READABLE = 1e4  # larger values are used only if there are no others
 _LARGEST = 10_000  # entries of an array
 
 

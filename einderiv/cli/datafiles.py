@@ -31,7 +31,7 @@ def read_arrays(items: Sequence[str], wanted: Collection[str]) -> dict[str, Arra
 
     `file.npz` gives each of its arrays, `file.csv` each column under its header's name, as far as they
     are wanted. `NAME=file` gives one array: that of a .npy, the one of this name (or the only one) of
-    a .npz, the whole table of a .csv as a matrix, or as a vector where it has one column.
+    a .npz, the whole table of a .csv as a matrix, or as a vector if it has one column.
     `NAME=3.5` gives a scalar. Raises DataError: unreadable, nothing wanted in it, a name given twice.
     """
     arrays: dict[str, Array] = {}

@@ -161,7 +161,7 @@ def _lines(head: str, body: str) -> list[str]:
 
 
 def _with_reasons(rows: Sequence[Row]) -> Iterator[str]:
-    """Reasons in one column where they fit, else on a line above."""
+    """Reasons in one column if they fit, else on a line above."""
     single = [(len(lines[0]), why) for lines, why in rows if why and len(lines) == 1]
     column = max((n for n, why in single if n + len(why) < _WIDTH), default=0) + _GAP
     for lines, why in rows:

@@ -98,7 +98,7 @@ _WAY_OUT = 'method="index" derives it entry by entry'
 def derive(question: Question) -> Derivation:
     """The derivation of a gradient by the differential method.
 
-    Raises DerivativeError if the expression is no scalar or the variable has more than two axes,
+    Raises DerivativeError if the expression is not a scalar or the variable has more than two axes,
     NotMatrixFormError if a part has no matrix form.
     """
     x, rank = question.variable, question.term.rank
@@ -701,7 +701,7 @@ class Piece:
     """
 
     core: Node | Piece
-    kind: Kind  # of the core as it stands, transposed where it is flipped
+    kind: Kind  # of the core as it is, transposed if it is flipped
     function: str = ""
     factors: Factors = ()
     flipped: bool = False
@@ -1139,7 +1139,7 @@ def put_in(tree: Node, places: Mapping[str, Node]) -> Node:
 
 
 def without_needless_transposes(tree: Node) -> Node:
-    """Transposes dropped where the value is the same without: sum(U'), tr(U'), norm2(U')."""
+    """Transposes dropped if the value is the same without: sum(U'), tr(U'), norm2(U')."""
 
     def change(node: Node) -> Node | None:
         if isinstance(node, syntax.Call) and node.function in _OF_TRANSPOSES:

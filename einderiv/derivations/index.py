@@ -353,7 +353,7 @@ class _Index:
     def _rename_dummies(self, block: Block, is_last: bool) -> None:
         """Every product in one order of factors and with the first letters there are.
 
-        Only where this brings terms together, or leads on to the result.
+        Only if this brings terms together, or leads on to the result.
         """
         old = block.terms
         bare = {split_scale(to_term(term, self.dims, block.axes))[1] for term in old}
@@ -616,7 +616,7 @@ def _matrix_rule(text: str, term: Expr) -> Rule:
 
 
 def _place(term: Product) -> int | None:
-    """Where a product has its derivative that is not carried out."""
+    """The place in a product of the derivative that is not carried out."""
     return next((k for k, f in enumerate(term.factors) if isinstance(f, Pending)), None)
 
 

@@ -30,7 +30,7 @@ MOST = 20  # steps: a reader follows no more, the rest is folded
 class Line:
     """A statement ready to be shown, as text (index notation) and as LaTeX without dollar signs.
 
-    `term` is what it says, axes in the order of the derivation's; None where it says no term.
+    `term` is what it says, axes in the order of the derivation's; None if it says no term.
     """
 
     text: str

@@ -65,7 +65,7 @@ _SCALES = (Decimal(1), Decimal("0.3"), Decimal(3), Decimal(10), Decimal("0.01"))
 _STABLE = Decimal("1e-5")  # a difference that both precisions give to five digits is one
 _ROUNDED = Decimal("1e-20")  # of the values: a difference so small, and not stable, is rounding
 _FACTS = Decimal("1e-25")  # agreement at a sample, of the largest entry
-_EXTREME = Decimal("1e-60")  # constants this close to a whole number are told from it
+_EXTREME = Decimal("1e-60")  # constants this close to a whole number are distinguished from it
 # no whole numbers but at simple arguments, where they are simplified
 _NEVER_WHOLE = frozenset("exp expm1 tanh erf erfc sigmoid softplus sinh cosh".split())
 _WILD = 1e8  # larger floats come from inverses of nearly singular matrices, where rounding decides
@@ -90,9 +90,9 @@ class Decision:
 
 
 def decide(a: Expr, b: Expr, effort: Effort = "thorough") -> Decision:
-    """Is a = b for all arrays of the tensors? Raises DataError where no point has finite values.
+    """Is a = b for all arrays of the tensors? Raises DataError if no point has finite values.
 
-    `effort`: "proofs" says "not equal" where canonical form and exact arithmetic prove nothing; "quick" asks
+    `effort`: "proofs" says "not equal" if canonical form and exact arithmetic prove nothing; "quick" asks
     floating point then. In both of these functions are unknowns without laws. "thorough" uses laws and many
     digits, floating point only for arrays of fixed extents that are too large for these.
     """
@@ -126,7 +126,7 @@ def decide(a: Expr, b: Expr, effort: Effort = "thorough") -> Decision:
 
 
 def how_equal(before: Expr, after: Expr, effort: Effort = "quick") -> str:
-    """By what two terms were found equal, in a word; nothing where they were not."""
+    """By what two terms were found equal, in a word; nothing if they were not."""
     try:
         decision = decide(before, after, effort)
     except DataError:
@@ -137,7 +137,7 @@ def how_equal(before: Expr, after: Expr, effort: Effort = "quick") -> str:
 def check_equal(sides: Iterable[Sides]) -> str:
     """By what the first pair that is equal was found so; the pairs say the same, each more explicitly.
 
-    Raises EinderivError where none is equal: that is an error of ours.
+    Raises EinderivError if none is equal: that is an error of ours.
     """
     first, again = tee(sides)
     efforts: tuple[tuple[Effort, Iterator[Sides]], ...] = (("proofs", first), ("quick", again))
@@ -182,7 +182,7 @@ def expanded_terms(term: Expr) -> int:
 
 
 def _modulo_primes(a: Expr, b: Expr, thorough: bool) -> Decision | None:
-    """The decision modulo primes; None where functions that are not rational stand in the way."""
+    """The decision modulo primes; None if functions that are not rational prevent it."""
     rng = random.Random(20)
     points, chance, largest = 0, 0.0, 0
     rational = True
@@ -280,7 +280,7 @@ def _coverage(first: Array, second: Array, nonzero: Array) -> str:
 
 
 def _says_equal(covered: Counter[str]) -> bool:
-    """DataError where nothing could be compared."""
+    """DataError if nothing could be compared."""
     if covered.keys() <= {"nothing"}:
         raise DataError(
             "the expressions could not be compared: no random point gave finite values",
@@ -290,7 +290,7 @@ def _says_equal(covered: Counter[str]) -> bool:
 
 
 def _in_digits(a: Expr, b: Expr) -> Decision:
-    """The decision in 50 and 100 digits. Raises DataError where no point has values."""
+    """The decision in 50 and 100 digits. Raises DataError if no point has values."""
     sides: dict[Expr, set[int]] = {}
     covered: Counter[str] = Counter()
     last: tuple[Values, Mapping[str, int]] | None = None
@@ -428,7 +428,7 @@ def _plans(terms: Sequence[Expr]) -> Iterator[tuple[Decimal, bool]]:
 
 
 class Samples:
-    """A few points where given terms have values, in 50 digits; none where these are hard to find."""
+    """A few points where given terms have values, in 50 digits; none if these are hard to find."""
 
     def __init__(self, terms: Sequence[Expr], variables: Mapping[str, Variable]) -> None:
         self._at: list[Precise] = []
@@ -459,7 +459,7 @@ class Samples:
         return bool(self._at)
 
     def values(self, term: Expr) -> list[Array] | None:
-        """The term's value at every point, None where one has none."""
+        """The term's value at every point, None if one has none."""
         if term in self._failed:
             return None
         try:
@@ -472,7 +472,7 @@ class Samples:
         return found
 
     def agree(self, first: Expr, second: Expr) -> bool | None:
-        """Do two terms have the same values? None where one has none."""
+        """Do two terms have the same values? None if one has none."""
         ours, theirs = self.values(first), self.values(second)
         return None if ours is None or theirs is None else same_values(ours, theirs)
 
@@ -495,7 +495,7 @@ def same_values(first: Sequence[Array], second: Sequence[Array]) -> bool:
 
 
 def _in_floats(a: Expr, b: Expr) -> bool:
-    """Do two terms agree to 1e-8 at random points? DataError where no point gives finite values."""
+    """Do two terms agree to 1e-8 at random points? DataError if no point gives finite values."""
     rng, draw = np.random.default_rng(20), random.Random(20)
     variables = {x.name: x for x in leaves([a, b])}
     program = Executable([a, b], 2, variables)

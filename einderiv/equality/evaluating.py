@@ -184,7 +184,7 @@ class Evaluator:
         return value
 
     def eliminate(self, matrix: Array) -> tuple[Array, Number]:
-        """Inverse and determinant by Gauss and Jordan; PoleError where there is no inverse."""
+        """Inverse and determinant by Gauss and Jordan; PoleError if there is no inverse."""
         n = len(matrix)
         unit = np.where(np.eye(n, dtype=bool), self.one, self.zero)
         rows = np.concatenate([matrix, unit], axis=1).astype(object)
@@ -363,5 +363,5 @@ class Precise(Evaluator):
 
 
 def side(margin: Decimal) -> int:
-    """Of a kink: -1 or 1, 0 on it or where there is no number."""
+    """Of a kink: -1 or 1, 0 on it or without a number."""
     return 0 if margin.is_nan() else int(sign(margin))

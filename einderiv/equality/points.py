@@ -25,7 +25,7 @@ _LARGEST = 100_000  # entries of an array
 
 
 class Sizes:
-    """Extents for one point after the other: small, larger, one large; smaller where that is too much.
+    """Extents for one point after the other: small, larger, one large; smaller if that is too much.
 
     Terms that agree at a few small extents only, such as (n - 2)*(n - 3)*x and 0, must not pass.
     """
@@ -43,7 +43,7 @@ class Sizes:
         return sizes
 
     def shrink(self) -> None:
-        """After a point that was too large; TooLargeError where there are no smaller ones."""
+        """After a point that was too large; TooLargeError if none is smaller."""
         if self.long > 8:
             self.long //= 2
         elif self.largest > 2:
@@ -98,7 +98,7 @@ def decimals(
 ) -> Values:
     """Arrays for all tensors of the terms, each of one of the magnitudes `scales`.
 
-    `mixed`: of both signs, where nothing else is assumed. `regular`: square ones have inverses.
+    `mixed`: of both signs, if nothing else is assumed. `regular`: square ones have inverses.
     """
     symmetric = symmetric_names(terms)
     values = {}
@@ -243,7 +243,7 @@ def _search(
 
 
 def _margins(node: Expr, values: Values, sizes: Mapping[str, int]) -> list[Decimal]:
-    """How far the entries of a kink's argument are from it; none where they have no value."""
+    """How far the entries of a kink's argument are from it; none if they have no value."""
     at = Precise(values, sizes, _DIGITS)
     try:
         at.value(node)

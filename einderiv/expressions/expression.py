@@ -241,7 +241,7 @@ class Expression(PythonOperators):
         A vector is a column, a matrix has its first axis as rows. `layout` lays a derivative out as the field
         does: a gradient is a row in "numerator" layout and a column in "denominator" layout, and a scalar's
         derivative by a matrix has the matrix's shape in the latter. `declarations=True` puts a declaration
-        of every tensor in front, so that the text stands alone.
+        of every tensor in front, so that the text can be read alone.
         Raises NotMatrixFormError naming the part that has no such form, with the nearest one.
 
         >>> g = parse("x[i]*Q[i,j]*x[j]").grad("x")
@@ -272,7 +272,7 @@ class Expression(PythonOperators):
     def einsum(self) -> EinsumText:
         """The einsum string of an expression that is one contraction: `.subscripts`, `.operands`, `.factor`.
 
-        Raises NotationError naming the part that is no tensor.
+        Raises NotationError naming the part that is not a tensor.
 
         >>> print(parse("2*A[i,j]*x[j]").einsum())
         2*einsum("ij,j->i", A, x)
@@ -400,7 +400,7 @@ class Expression(PythonOperators):
     def grad(self, *variables: str) -> Any:
         """The gradient of a scalar: one Expression for one variable, a dict for several or none (all).
 
-        Raises DerivativeError where the expression has axes.
+        Raises DerivativeError if the expression has axes.
 
         >>> import einderiv as ed
         >>> print(ed.parse("x[i]*x[i]").grad("x"))
@@ -574,7 +574,7 @@ class Expression(PythonOperators):
     ) -> Expression:
         """Tensors replaced by expressions; texts read the other tensors with the ranks they have here.
 
-        A replacement's indices stand for the tensor's axes in order. All are replaced at once; tensors of
+        A replacement's indices are the tensor's axes in order. All are replaced at once; tensors of
         one name are one, inside and outside.
 
         >>> print(parse("X[a,b]*th[b]").substitute(th="A[b,k]*u[k]"))
@@ -639,7 +639,7 @@ def tensors(
 
     They work as NumPy arrays do in expressions and in NumPy's functions, and nothing is evaluated:
     the result is an expression. `assume` gives assumptions by name (`{"Q": "symmetric"}`).
-    Raises NotationError where the names cannot be read.
+    Raises NotationError if the names cannot be read.
 
     >>> X, th, Y = tensors("X[n,d] th[d] Y[n]")
     >>> r = X @ th - Y

@@ -4,7 +4,7 @@ In: expressions or texts; a function over arrays and the positions of the argume
 Out: callables that take arrays by name; a function with the arguments, results and conventions of JAX's.
 Invariant: all results of one call are one program; what they share is computed once. A function is traced
 (called with symbols) once per signature: ranks, which extents are equal, which are 1, the values of arguments
-that are no arrays of numbers. Arrays that it uses besides travel with the trace; what else it reads is in
+that are not arrays of numbers. Arrays that it uses besides travel with the trace; what else it reads is in
 its fingerprint. Called with symbols, also while another is traced, its derivative is an expression in them.
 """
 
@@ -447,7 +447,7 @@ def compile(
 ) -> PlannedProgram:
     """One expression, a list or a dict of them as one program; what they share is computed once.
 
-    `shapes` gives the shapes to plan for; with `memory_limit` ("1GiB", or bytes) it runs in blocks where it
+    `shapes` gives the shapes to plan for; with `memory_limit` ("1GiB", or bytes) it runs in blocks if it
     would need more, or refuses; `dtype` converts all arrays; with `structured` a result with Kronecker
     deltas or outer products in it comes as a `StructuredTensor`, its factors, wherever they are smaller than
     the array. Tensors of the same name in several expressions are one tensor.

@@ -1047,7 +1047,7 @@ def _arccosh(x: Any) -> Any:
 
 
 def _holds(x: Any) -> Any:
-    """1 where x is not 0: the truth of numbers."""
+    """1 if x is not 0: the truth of numbers."""
     return map_entries("ne", x, 0)
 
 
@@ -1105,7 +1105,7 @@ UFUNCS: dict[str, Callable[..., Any]] = {
     "arccosh": _arccosh,
     "arctanh": lambda x: (log1p(x) - log1p(-x)) * HALF,
     "heaviside": lambda x, h: where(map_entries("eq", x, 0), h, map_entries("gt", x, 0)),
-    # conditions: 1 where they hold, else 0
+    # conditions: 1 if they hold, else 0
     "logical_not": lambda x: map_entries("eq", x, 0),
     "logical_and": lambda a, b: product([_holds(a), _holds(b)]),
     "logical_or": lambda a, b: map_entries("max", _holds(a), _holds(b)),
@@ -1552,7 +1552,7 @@ class PythonOperators(Symbolic):
 
     @property
     def size(self) -> Any:
-        """The number of entries, a scalar expression where it is symbolic."""
+        """The number of entries, a scalar expression if it is symbolic."""
         sizes = [size for size in self.shape if size != 1]
         if not any(isinstance(size, Size) for size in sizes):
             return int(np.prod(sizes, dtype=int))
@@ -1618,7 +1618,7 @@ class PythonOperators(Symbolic):
         return permute(self, chosen or None)
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
-        """Adds or drops axes of extent 1; any other shape is refused where extents are symbolic."""
+        """Adds or drops axes of extent 1; any other shape is refused if extents are symbolic."""
         return reshape_symbol(self, *shape, order=order)
 
     def copy(self, order: str = "C") -> Any:

@@ -603,7 +603,7 @@ def check_statements(
     expression: str,
     definition: str,
 ) -> None:
-    """There is an expression, and a bare one stands last; an example of each for the messages."""
+    """Check that an expression is there, and a bare one comes last; messages show an example of each."""
     definitions = [s for s in statements if isinstance(s, syntax.Definition)]
     if not definitions:
         what = "only declares tensors" if statements else "is empty"

@@ -127,7 +127,7 @@ class Context:
 
 
 def variable_name(text: object) -> str:
-    """The variable's name in `x` or `x[i,j]`; DerivativeError where there is none."""
+    """The variable's name in `x` or `x[i,j]`; DerivativeError if there is none."""
     name = text.partition("[")[0].strip() if isinstance(text, str) else ""
     if not name:
         raise DerivativeError(

@@ -2,7 +2,7 @@
 
 In: a string in NumPy's rules; names, extents and assumptions given beside it. Out: `Subscripts`; `Meaning`.
 Invariant: the term is the one that index notation gives for the same product; every label that is not in
-the output is summed. Output labels stand once each and occur in the inputs; an operand holds one ellipsis
+the output is summed. Output labels occur once each, and also in the inputs; an operand holds one ellipsis
 at most. Tensors and extents are `ranks.py`'s.
 """
 
@@ -60,12 +60,12 @@ class Subscripts:
         return any(ELLIPSIS in term for term in (*self.inputs, self.output))
 
     def count_unnamed(self, ranks: Sequence[int]) -> tuple[int, ...]:
-        """How many axes the ellipsis of each operand stands for, for operands of these ranks.
+        """How many axes the ellipsis of each operand covers, for operands of these ranks.
 
         >>> Subscripts((("...", "i"), ("i",)), ("...",)).count_unnamed([3, 1])
         (2, 0)
 
-        Raises NotationError on another number of operands, DimensionError where a rank does not fit.
+        Raises NotationError on another number of operands, DimensionError if a rank does not fit.
         """
         self.check_count(len(ranks))
         counts = []
@@ -102,7 +102,7 @@ class Subscripts:
             )
 
     def place(self, operand: int, label: str | None = None) -> Span:
-        """Where an operand stands in `str(self)`, or the first of its labels called `label`.
+        """The place of an operand in `str(self)`, or the first of its labels called `label`.
 
         >>> Subscripts((("i", "j"), ("j",)), ("i",)).place(1)
         (3, 4)
@@ -180,7 +180,7 @@ class Placed:
     terms: tuple[Span, ...]
 
     def place_of_ellipsis(self, operand: int) -> Span:
-        """Where the ellipsis of an operand stands."""
+        """The place of the ellipsis of an operand."""
         return self.labels[operand][self.subscripts.inputs[operand].index(ELLIPSIS)]
 
 
@@ -261,7 +261,7 @@ def read_einsum(
 ) -> Meaning:
     """The contraction that an einsum string says, of tensors named `operands` (A, B, C, ... if not given).
 
-    An extent is named after its label where `shapes` does not name it. The same name may stand twice.
+    An extent is named after its label if `shapes` does not name it. The same name may occur twice.
     An ellipsis needs the rank of its operand, from `shapes`; its axes are aligned on the right and must have
     the same extents, except that an axis declared to be 1 is repeated.
     Raises NotationError or DimensionError with the place.
@@ -289,7 +289,7 @@ def read_einsum(
 
 
 def _access(given: Placed, place: int, operand: tuple[str, Labels]) -> Access | Name:
-    """The operand as it would stand in index notation, at its place in the string."""
+    """The operand as index notation would write it, at its place in the string."""
     name, own = operand
     span = given.terms[place]
     if not own:

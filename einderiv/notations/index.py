@@ -64,7 +64,7 @@ def elaborate(
 class Value:
     """A term, the names of its axes, and what its scope has settled or left to settle.
 
-    `twice`: indices that stand twice in one access, to be summed over the product around.
+    `twice`: indices that occur twice in one access, to be summed over the product around.
     `hidden`: indices summed by the convention further in, with the place.
     """
 
@@ -448,7 +448,7 @@ class Statement:
             )
         values = yield from self.close_all(node.arguments, kept)
         if name == "where" and not isinstance(node.arguments[0], syntax.Comparison):
-            zero_value = Value(literal(0), (), node.span)  # a condition holds where it is not zero
+            zero_value = Value(literal(0), (), node.span)  # a condition holds if it is not zero
             values[0] = self.map("ne", [values[0], zero_value], values[0].span, kept)
         value = self.map(name, values[:wanted], node.span, kept)
         for more in values[wanted:]:

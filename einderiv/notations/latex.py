@@ -197,7 +197,7 @@ class Enclosed:
 
 
 class Scripts(NamedTuple):
-    """What stands below and above, each in the order of the text."""
+    """The scripts below and above, each in the order of the text."""
 
     below: list[Formula]
     above: list[Formula]
@@ -244,7 +244,7 @@ class Equation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """An entry of a matrix or of a vector without indices of its own; `turns` stand above its brackets."""
+    """An entry of a matrix or of a vector without indices of its own; `turns` are above its brackets."""
 
     formula: Formula
     indices: tuple[Index, ...]
@@ -547,7 +547,7 @@ class _Reader:
         self._fresh = (f"{c}{n}" for n in count(1) for c in "rcpq")
 
     def fail(self, key: str, span: Span, **words: object) -> NoReturn:
-        """Refuse the formula for a reason of `_REASONS`; `shown` is what stands at the place."""
+        """Refuse the formula for a reason of `_REASONS`; `shown` is the text at the place."""
         raise refusal(_REASONS[key], self.source, [span], **{"shown": self.text(span), **words})
 
     def text(self, span: Span) -> str:
@@ -767,7 +767,7 @@ class _Reader:
                     }
 
     def _open_indices(self, term: Formula) -> set[str]:
-        """Indices that stand once in a term and that no operator in it binds."""
+        """Indices that occur once in a term and that no operator in it binds."""
         found: Counter[str] = Counter()
         bound: set[str] = set()
         for node in nodes_of(term):
@@ -1103,7 +1103,7 @@ class _Reader:
         return Access(name, indices, span, node.base.span), sups
 
     def _with_powers(self, tree: Node, sups: Sequence[Formula], span: Span) -> Visit:
-        """A tree with what stands above it."""
+        """A tree with the script above it."""
         for script in sups:
             what = self._turn(script)
             if what in ("T", "invT") and self.indexed:
@@ -1159,7 +1159,7 @@ def _without_group(tree: Node) -> Node:
 
 
 def _operand(tree: Node) -> Node:
-    """A tree that may stand as a factor or a base."""
+    """A tree that may be a factor or a base."""
     if isinstance(tree, syntax.Sum | syntax.Product | Negative | syntax.Pointwise):
         return Group(tree, tree.span)
     return tree

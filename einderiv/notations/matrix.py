@@ -218,7 +218,7 @@ def is_own(name: str) -> bool:
 
 
 def unknown(name: str, arguments: Sequence[str]) -> tuple[str, str, str]:
-    """What is wrong, what is so, and a way out, for a name that is no function.
+    """What is wrong, what is so, and a way out, for a name that is not a function.
 
     >>> unknown("cot", ["x"])
     ('cot is no function of matrix notation', 'a quotient says it', 'write 1./tan(x)')
@@ -248,7 +248,7 @@ def unknown(name: str, arguments: Sequence[str]) -> tuple[str, str, str]:
 
 
 SIZED = ("eye", "ones", "zeros")  # their arguments are extents
-BARE = "eye"  # stands without brackets too
+BARE = "eye"  # may come without brackets too
 
 
 class Layout(NamedTuple):
@@ -286,7 +286,7 @@ SCALAR = Layout()
 class Value:
     """A part of a text: its rows and columns, and how its term is built once the extents are known.
 
-    `name` is that of a tensor standing alone; `is_tight` tells that it needs no brackets as an operand;
+    `name` is that of a tensor alone; `is_tight` says that it needs no brackets as an operand;
     `brackets` is the kind of node in brackets that are the whole part.
     `refusal` raises the error of a scalar added to columns or matrices; an elementwise function allows it.
     `factors` are those of a Kronecker product, which has no term of its own.
@@ -642,7 +642,7 @@ class MatrixProgram(Program):
         self.fail(message, spans, self._what_each_is(values), hint, DimensionError)
 
     def refuse_kron(self, value: Value) -> NoReturn:
-        """A Kronecker product stands where its rows and columns are needed one by one."""
+        """A Kronecker product is at a place that needs its rows and columns one by one."""
         functions = "tr, det, logdet, sum, mean, norm2"
         self.refuse("kron", [value.span], shown=self.short(value.span), functions=functions)
 
@@ -792,7 +792,7 @@ class MatrixProgram(Program):
         self.mismatch(f"{a}^{b}: the exponent {b} is a {exponent.kind}", [base, exponent], hint)
 
     def refuse_power(self, base: Value, exponent: str, span: Span) -> NoReturn:
-        """A power of a column or of a matrix that is not square, or one that is no whole number."""
+        """A power of a column or of a matrix that is not square, or one that is not a whole number."""
         a, at = self.operand(base), self.transpose_text(base)
         if "^" in exponent and not exponent.endswith(")"):
             exponent = f"({exponent})"
@@ -957,7 +957,7 @@ class MatrixProgram(Program):
         return self.value(value.layout.transpose, span, build, value.refusal)
 
     def product(self, parts: Sequence[Part], span: Span) -> Value:
-        """The matrix product, read from the left; scalars may stand anywhere in it."""
+        """The matrix product, read from the left; scalars may be anywhere in it."""
         if any(value.factors for _, value in parts):
             return self.kron_product(parts, span)
         full = [value for _, value in parts if not value.is_scalar]
@@ -1091,7 +1091,7 @@ class MatrixProgram(Program):
         return self.value(base.layout, span, lambda: _power_of(base.term, number))
 
     # Kronecker products are
-    # kept as their factors, since no index runs over pairs; a factor is no Kronecker product itself.
+    # kept as their factors, since no index runs over pairs; a factor is not a Kronecker product itself.
     # (A x B)(C x D) = AC x BD, f(A x B) = f(A) x f(B) for transposes, inverses, traces, sums, norms,
     # det(A x B) = det(A)^n det(B)^m for A of m rows and B of n.
 
@@ -1193,7 +1193,7 @@ class MatrixProgram(Program):
         return self.function(name, values, node.span)
 
     def refuse_function(self, node: syntax.Call) -> NoReturn:
-        """A name that is called and is no function here."""
+        """A name that is called and is not a function here."""
         name = node.function
         arguments = [self.short(argument.span) for argument in node.arguments]
         if name in self.ranks:
@@ -1405,7 +1405,7 @@ class MatrixProgram(Program):
         return self.value(Layout(slot, slot), node.span, lambda: Delta(self.dim(slot)))
 
     def _size(self, name: str, node: Node) -> Slot | None:
-        """The slot of an extent; None for 1, which is no axis."""
+        """The slot of an extent; None for 1, which is not an axis."""
         size = without_group(node)
         if isinstance(size, syntax.Name):
             return ("extent", size.name, 0)

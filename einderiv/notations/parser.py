@@ -125,7 +125,7 @@ _LARGEST_EXPONENT = 400  # of ten; floats end at 308
 _LONGEST_SIZE = 18  # digits; what an array's axis can count to
 _LONGEST_NUMBER = 4000  # characters; Python refuses integers of more than 4,300 digits
 
-Indices = tuple[tuple[Index, ...], Span]  # what stands between [ and ], with its place
+Indices = tuple[tuple[Index, ...], Span]  # the indices between [ and ], with their place
 
 
 @dataclass(slots=True)

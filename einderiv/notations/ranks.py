@@ -61,7 +61,7 @@ class Dimensions:
         self._fixed[self.find(slot)] = self._agree(met, subject, span)
 
     def join(self, first: Slot, second: Slot, span: Span | None, subject: str) -> None:
-        """`first` and `second` share their extent, since of what stands at `span`."""
+        """`first` and `second` share their extent, because of the text at `span`."""
         a, b = sorted((self.find(first), self.find(second)), key=self._order.__getitem__)
         if a != b:
             met = (*self.facts(a), *self.facts(b))
@@ -309,7 +309,7 @@ class Program:
         )
 
     def _read_whole_uses(self) -> None:
-        """Ranks of tensors that stand whole in matrix functions; every other bare name is a scalar."""
+        """Ranks of tensors that are whole arguments of matrix functions; other bare names are scalars."""
         whole: set[int] = set()
         for _, node in self._walk():
             if isinstance(node, syntax.Call) and syntax.is_matrix_function(node):
@@ -337,7 +337,7 @@ class Program:
             )
 
     def _whole_ranks(self, node: syntax.Call) -> set[int]:
-        """Gives the tensors of `inv(A)[i,j]` or `solve(A,b)[i]` their ranks where nothing else does."""
+        """Gives the tensors of `inv(A)[i,j]` or `solve(A,b)[i]` their ranks if nothing else does."""
         name = syntax.full_name(node.function)
         behind = len(node.subscript or ())
         matrix, *others = leaves = [self._leaf(name, argument) for argument in node.arguments]
@@ -423,7 +423,7 @@ class Program:
                     self._join_node(node, number)
 
     def _join_axes(self, tensor: str, indices: Sequence[syntax.Index], number: int) -> None:
-        """A tensor's axes have the extents of the indices that stand at them."""
+        """A tensor's axes have the extents of the indices at them."""
         for axis, index in enumerate(indices):
             self._annotate(index, number)
             self._join_index(index, number, ("axis", tensor, axis))

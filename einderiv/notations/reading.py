@@ -1,7 +1,7 @@
 """One door for all notations: a text and the name of its notation become a meaning.
 
 In: a text, its notation, extents and assumptions given beside it. Out: `Meaning`.
-Invariant: a text is read in the notation that was named and in no other; where that fails and another
+Invariant: a text is read in the notation that was named and in no other; if that fails and another
 notation reads it, the error says so.
 """
 

@@ -52,7 +52,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """`f(a, b)`, `sum[i](a)`, `inv[i,j](a)[p,q]`, `inv(A)[p,q]`; None where no brackets stand."""
+    """`f(a, b)`, `sum[i](a)`, `inv[i,j](a)[p,q]`, `inv(A)[p,q]`; None without brackets."""
 
     function: str
     kept: tuple[Index, ...] | None
@@ -91,7 +91,7 @@ class Power:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Product:
-    """A chain of `*` and `/`: factors, each with True where it divides."""
+    """A chain of `*` and `/`: factors, each with True if it divides."""
 
     factors: tuple[tuple[bool, Node], ...]
     span: Span
@@ -99,7 +99,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sum:
-    """A chain of `+` and `-`: terms, each with True where it is subtracted."""
+    """A chain of `+` and `-`: terms, each with True if it is subtracted."""
 
     terms: tuple[tuple[bool, Node], ...]
     span: Span
@@ -197,7 +197,7 @@ def parts(node: Node) -> tuple[Node, ...]:
 
 
 def indices_of(node: Node) -> tuple[Index, ...]:
-    """The indices that stand at a node itself."""
+    """The indices at a node itself."""
     if isinstance(node, Access):
         return node.indices
     if isinstance(node, Call):

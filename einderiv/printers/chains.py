@@ -3,7 +3,7 @@
 In: trees with their transposes, at the labels of a contraction. Out: scalars times a chain (`Form`), and
 trees; None if no products, traces, diagonals and products entry by entry give the contraction.
 Invariant: a chain multiplies from left to right. In the graph labels are vertices, matrices edges, and
-columns stand at vertices; each reduction is an equality: a summed vertex with one edge is a product of a
+columns are at vertices; each reduction is an equality: a summed vertex with one edge is a product of a
 matrix and a column, with two edges one of matrices, with a cycle a trace.
 """
 

@@ -134,7 +134,7 @@ def _binds(node: Node) -> int:
 
 
 def _pieces(node: Node | Partial) -> Iterable[Task]:
-    """A node as texts, and children with the place that they stand in."""
+    """A node as texts, and children with their places."""
     match node:
         case syntax.Number():
             digits, e, exponent = number_text(node.value).partition("e")
@@ -229,7 +229,7 @@ def _juxtapose(factors: Sequence[Node], alone: int = SUM) -> Iterable[Task]:
 
 
 def _shares_an_index(factors: Sequence[Node]) -> bool:
-    """Does an index stand in two of the factors?"""
+    """Do two of the factors have an index in common?"""
     seen: set[str] = set()
     for factor in factors:
         own = {

@@ -390,7 +390,7 @@ def _written_out(function: str, form: Form, child: Expr, by_rows: bool) -> Form 
 
 
 def _repeats_itself(entry: tuple[Fraction, Expr]) -> tuple[bool, bool]:
-    """Positive terms come first, and among them those that are no broadcast numbers or columns."""
+    """Positive terms come first, and among them those that are not broadcast numbers or columns."""
     coefficient, term = entry
     return coefficient < 0, bool(term.rank and broadcast_axes(term))
 

@@ -267,7 +267,7 @@ Placed = tuple[Expr, Names]
 
 
 def spread(term: Expr, own: Names, names: Names, dims: Mapping[str, Dim]) -> Expr:
-    """A term with axes `own` (a name may come twice) at `names`, repeated where it lacks one."""
+    """A term with axes `own` (a name may come twice) at `names`, repeated if it lacks one."""
     if own == names:
         return term
     label = {name: place for place, name in enumerate(names)}

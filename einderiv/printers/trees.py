@@ -58,14 +58,14 @@ def step_tree(condition: Node) -> Node:
 
 
 def as_base(tree: Node) -> Node:
-    """A tree that may stand in a power: brackets around anything but names, numbers and calls."""
+    """A tree that may be in a power: brackets around anything but names, numbers and calls."""
     if isinstance(tree, Name | Number | Access | Call | Group):
         return tree
     return Group(tree, NOWHERE)
 
 
 def as_factor(tree: Node) -> Node:
-    """A tree that may stand in a product."""
+    """A tree that may be in a product."""
     return tree if isinstance(tree, syntax.Power) else as_base(tree)
 
 

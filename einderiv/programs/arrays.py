@@ -1,6 +1,6 @@
 """What users hand in as arrays, checked and converted before anything is computed.
 
-In: arrays by name, the variables they stand for, extents given beside them.
+In: arrays by name, the variables whose values they are, extents given beside them.
 Out: native floating or complex arrays, one dtype to compute in, every extent.
 Invariant: nothing is written to the caller's arrays; every refusal names the array and both facts.
 """
@@ -220,7 +220,7 @@ def checked_outputs(
 
 
 def common_dtype(arrays: Iterable[Array], wanted: Any) -> Any:
-    """The dtype to compute in: that of the arrays together, float64 where there are none."""
+    """The dtype to compute in: that of the arrays together, float64 without arrays."""
     dtypes = [array.dtype for array in arrays]
     dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
     if wanted is None:

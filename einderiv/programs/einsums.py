@@ -1,7 +1,7 @@
 """`einsum` and the derivatives of einsum strings: numpy.einsum computed by our own programs.
 
 In: the arguments of numpy.einsum; a string and the number of an operand.
-Out: what numpy.einsum returns, faster where that is possible; `EinsumRule`: text, index notation, a function.
+Out: what numpy.einsum returns, faster if that is possible; `EinsumRule`: text, index notation, a function.
 Invariant: whatever has no kernel here (a mistake, an array of another library, a rare dtype) is handed to
 numpy.einsum with the very arguments, so that its answer, or its error, is NumPy's. A kernel is found once for
 shapes and dtypes and is then a look-up. The text and the function of a rule are one form: inputs with labels,
@@ -116,7 +116,7 @@ class Extents:
             self.found[label] = dim, fact
 
     def exactly(self, label: str, dim: int, fact: str) -> None:
-        """Refuse a 1 that was repeated, where nothing may be."""
+        """Refuse a 1 that was repeated, if nothing may be."""
         known = self.found[label]
         if known[0] != dim:
             self._clash(label, known[1], fact)
@@ -225,7 +225,7 @@ def _steps(
 ) -> tuple[Step, ...]:
     """The products in the order asked for, planned for these extents.
 
-    Where our own order needs an array that is larger than the operands and the result, and large, it is
+    If our own order needs an array that is larger than the operands and the result, and large, it is
     NumPy's, which avoids that.
     """
     if order is True:
@@ -242,7 +242,7 @@ def _steps(
     text = f"{terms}->{''.join(LETTERS[x] for x in output)}"
     try:
         found, _ = np.einsum_path(text, *arrays, optimize=order)
-    except (ValueError, TypeError, KeyError) as error:  # what is no order raises all of these
+    except (ValueError, TypeError, KeyError) as error:  # an invalid order raises any of these
         raise RefusalError from error
     return steps_along(inputs, output, found[1:])
 
@@ -325,7 +325,7 @@ class Compiled:
 def kernel_of(text: str, order: Order, dtype: np.dtype[Any] | None, *operands: Any) -> Kernel:
     """The kernel for operands, given as shape, dtype, shape, dtype, ...
 
-    `dtype`: what all are converted to, None for what NumPy promotes them to. Raises RefusalError where NumPy
+    `dtype`: what all are converted to, None for what NumPy promotes them to. Raises RefusalError if NumPy
     itself has to answer.
     """
     shapes, dtypes = operands[::2], operands[1::2]
@@ -450,7 +450,7 @@ def einsum(
     the pairs of three or more operands by cost, and sums early what only one operand has; False does
     neither, as `numpy.einsum` by default; "greedy", "optimal", (name, memory limit) and a path of
     `numpy.einsum_path` mean what they mean there. Results agree up to rounding, exactly for integers and
-    booleans; where an infinity meets a zero, another order may give inf for nan, as in NumPy.
+    booleans; if an infinity meets a zero, another order may give inf for nan, as in NumPy.
 
     >>> A, x = np.arange(6.0).reshape(2, 3), np.ones(3)
     >>> einsum("ij,j->i", A, x)
@@ -609,7 +609,7 @@ def _order(optimize: Any, count: int) -> Order:
 
 
 def _laid_out(result: Any, order: str, text: str, arrays: Sequence[Array]) -> Any:
-    """The result in the memory layout asked for; K leaves it as it came, A asks for F where all operands are.
+    """The result in the memory layout asked for; K leaves it as it came, A asks for F if all operands are.
 
     A diagonal is neither C nor F.
     """
@@ -625,7 +625,7 @@ def _laid_out(result: Any, order: str, text: str, arrays: Sequence[Array]) -> An
 # ---------------------------------------------------------------- labels
 
 COTANGENT = "g"
-_NEW = "pqrstuvwxyz"  # letters for the new axes of a Jacobian, where they are free
+_NEW = "pqrstuvwxyz"  # letters for the new axes of a Jacobian, if they are free
 
 
 @dataclass(frozen=True, slots=True)
@@ -633,7 +633,7 @@ class Form:
     """A product of inputs, and for every axis of the result the label it runs along.
 
     `result` may repeat a label: the axes are tied, entries off their diagonal are 0. `letters` names the axes
-    apart. `single` holds labels of extent 1 that stand for a repeated axis, `thin` those that the inputs have
+    apart. `single` holds labels of extent 1 that replace a repeated axis, `thin` those that the inputs have
     with extent 1 only, while the result has more.
     """
 
@@ -731,7 +731,7 @@ def index_text(
 def repeated_axes(
     equation: Subscripts, operand: int, shapes: Sequence[Sequence[int | str]]
 ) -> Repeated:
-    """What the equation repeats, for operands of these shapes; DimensionError where they clash."""
+    """What the equation repeats, for operands of these shapes; DimensionError if they clash."""
     extents, others = Extents(equation), Extents(equation)
     for k, (term, shape) in enumerate(zip(equation.inputs, shapes, strict=True)):
         extents.read(f"operand {k}", term, shape)
@@ -940,7 +940,7 @@ class EinsumRule:
     kind: str
     equation: Subscripts
     operand: int
-    shape: Sizes | None  # the operand's, where it was given
+    shape: Sizes | None  # the operand's, if it was given
     _form: Form = field(compare=False)
 
     @property
@@ -1026,7 +1026,7 @@ class EinsumRule:
     def numpy(self) -> str:
         """A line of Python that computes the result, operands called A, B, C, ...
 
-        Raises NotationError where NumPy has no such string: `sums_an_ellipsis`.
+        Raises NotationError if NumPy has no such string: `sums_an_ellipsis`.
 
         >>> einsum_vjp("ij->i", 0).numpy
         'dA = np.einsum("i,j->ij", g, np.ones(A.shape[1]))'
@@ -1067,7 +1067,7 @@ class EinsumRule:
     ) -> Any:
         """The result for arrays: the cotangent (of a vjp), then the other operands in order.
 
-        `shape` is that of the operand differentiated by; it is needed where `needs` names a label, and where
+        `shape` is that of the operand differentiated by; it is needed if `needs` names a label, and if
         the operand has axes of extent 1, or fewer axes under its ellipsis, that are repeated. `sizes` gives
         single extents by label. Integers stay integers; float16 is computed in float32.
         Errors: DataError (number or kind of arrays), DimensionError (ranks, extents), ResourceLimitError.

@@ -102,7 +102,7 @@ class Executable:
         return tuple(x for x in self._variables if x in needed and x not in self._fixed)
 
     def _plan(self, sizes: Mapping[str, int]) -> Plan:
-        """The program for extents of about these sizes; planned again where they differ much."""
+        """The program for extents of about these sizes; planned again if they differ much."""
         terms, _, dims = self._final
         key = tuple(magnitude(sizes.get(dim, ASSUMED_EXTENT)) for dim in dims)
         with self._lock:
@@ -132,7 +132,7 @@ class Executable:
     def cost(self, **sizes: int) -> Cost:
         """Operations, bytes and peak memory for given extents, before anything is allocated.
 
-        Raises DimensionError where an extent of the program is not given.
+        Raises DimensionError if an extent of the program is not given.
         """
         known = checked_sizes({**self._sizes, **sizes})
         dims = {dim for variable in self._variables.values() for dim in variable.shape}
@@ -214,7 +214,7 @@ class Executable:
             try:
                 return ready.direct(*arrays)
             except (ArithmeticError, ValueError):
-                pass  # Python raises where NumPy gives inf or nan
+                pass  # Python raises if NumPy gives inf or nan
         if named or len(arrays) != len(ready.names):
             given = named or dict(zip(self.arguments, arrays, strict=True))
             return ready([given.get(name) for name in ready.names])

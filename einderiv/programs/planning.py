@@ -103,7 +103,7 @@ def plan_of(
 ) -> Plan:
     """The program for `sizes`; `keys` as `runner_of` takes them, for results in pieces a list.
 
-    With a limit of memory it runs in blocks where it would need more.
+    With a limit of memory it runs in blocks if it would need more.
     """
     terms = rewrite(terms, sizes, fixed)
     forms = early = None
@@ -123,7 +123,7 @@ def plan_of(
     if memory_limit is not None and peak(blocked) > memory_limit:
         blocked = within_limit(program, sizes, memory_limit, peak)
     program = with_kernels(blocked, sizes)
-    packed = (len(program.outputs) or None) if structured else keys  # 0: one result that is no list
+    packed = (len(program.outputs) or None) if structured else keys  # 0: one result, not a list
     return Plan(program, *runner_of(program, packed, sizes), forms, early)
 
 

@@ -222,7 +222,7 @@ def operands_of(step: Instruction) -> tuple[Register, ...]:
 
 
 def is_turned(first: Subscript, second: Subscript, output: Subscript) -> bool:
-    """Do columns stand before the rows in the result, so that the operands had better be exchanged?"""
+    """Do columns come before the rows in the result, so that the operands had better be exchanged?"""
     for label in output:
         if (label in first) != (label in second):
             return label in second

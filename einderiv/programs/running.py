@@ -92,14 +92,14 @@ class Ready:
             try:
                 return self.scalar(*arrays)
             except (ArithmeticError, ValueError):
-                pass  # Python raises where NumPy gives inf or nan: the arrays tell which
+                pass  # Python raises if NumPy gives inf or nan: the arrays tell which
         if self.is_plain:
             packed = self.run(*self.lead, *arrays, *self.tail)
             return packed if self.finish is None else self.finish(packed)
         return self.with_buffers(arrays, self.spare_arrays())
 
     def with_buffers(self, arrays: Sequence[Array], results: Sequence[Array | None]) -> Any:
-        """The results, written to `results` where they are given and the program can."""
+        """The results, written to `results` if they are given and the program can."""
         try:
             workspace = self.pool.pop()
         except IndexError:

@@ -108,7 +108,7 @@ def _broadcast(factor: Factor, target: Subscript) -> Array:
 
 
 def allocate(shape: Extents, dtype: np.dtype[np.generic], filled: bool) -> Array:
-    """A new array, of zeros unless it will be filled; ResourceLimitError where there is no memory."""
+    """A new array, of zeros unless it will be filled; ResourceLimitError if memory is lacking."""
     try:
         return np.empty(shape, dtype) if filled else np.zeros(shape, dtype)
     except (MemoryError, ValueError):  # ValueError: more bytes than an address has
@@ -265,7 +265,7 @@ class _Way(NamedTuple):
     apart: Pairs  # those along which the blocks differ; along the others they repeat
     blocks: list[Term]
     cuts: list[Cut]
-    operations: float  # about; infinite where its blocks are too large to be written out
+    operations: float  # about; infinite if its blocks are too large to be written out
 
 
 def _cut(term: Term, system: Matrix) -> Cut:
@@ -434,7 +434,7 @@ def _parts(term: Term, rows: int) -> list[tuple[tuple[Factor, ...], Subscript, S
 def solution(system: Matrix, b: Array) -> Array:
     """x with A x = b: `b` has the row axes and one more, x the column axes and it.
 
-    Raises DataError where A is singular, ResourceLimitError where A has no structure to solve with
+    Raises DataError if A is singular, ResourceLimitError if A has no structure to solve with
     and its dense form is beyond DENSE_BYTES.
     """
     if not prod(system.halves[0]):
@@ -463,7 +463,7 @@ def solution(system: Matrix, b: Array) -> Array:
 
 
 def _solution(system: Matrix, b: Array) -> Array:
-    """The cheapest way; the plain one after it, where the low-rank way is inaccurate or impossible."""
+    """The cheapest way; the plain one after it, if the low-rank way is inaccurate or impossible."""
     ways = _ways(system)
     best: Array = None
     if ways[0].cuts:
@@ -475,7 +475,7 @@ def _solution(system: Matrix, b: Array) -> Array:
             if residual <= _POOR * np.linalg.norm(b):
                 return best
         except DataError:
-            best = None  # B may be singular where A is not
+            best = None  # B may be singular if A is not
     plain = next(way for way in ways if not way.cuts)
     try:
         return _Blocks(system, plain).solve(b)
@@ -673,7 +673,7 @@ class StructuredTensor:
         return self._matrix.diagonal()
 
     def to_scipy(self) -> Any:
-        """The matrix of shape (rows, columns) for SciPy: sparse where deltas make it so, else an operator.
+        """The matrix of shape (rows, columns) for SciPy: sparse if deltas make it so, else an operator.
 
         Every term with a delta: `dia_array` (a diagonal), `bsr_array` (blocks on the diagonal) or
         `csr_array`. Else a `scipy.sparse.linalg.LinearOperator`, which multiplies by `@`.
@@ -736,7 +736,7 @@ class StructuredTensor:
         """The tensor as a matrix times `other`, summed over the column axes.
 
         `other` has the column axes first and any axes after them; the result has the row axes and
-        then those. Where that does not fit, it may be flat: (columns,) or (columns, k). Another
+        then those. If that does not fit, it may be flat: (columns,) or (columns, k). Another
         StructuredTensor gives a StructuredTensor.
         """
         rows, columns = self._matrix.halves
@@ -771,7 +771,7 @@ class StructuredTensor:
         Blocks on a diagonal are solved one by one, a diagonal (or blocks) plus terms of low rank by
         Woodbury's identity and a small matrix; neither is written out. A tensor without such a
         structure is solved as the dense matrix, up to 1 GiB (ResourceLimitError beyond).
-        DataError where the matrix is singular.
+        DataError if the matrix is singular.
         """
         rows, columns = self._matrix.halves
         if prod(rows) != prod(columns):
@@ -877,7 +877,7 @@ def _plain(array: Array) -> Array:
 
 
 def _number(value: Any) -> float | complex | None:
-    """A Python number, None for what is no number."""
+    """A Python number, None for anything else."""
     if isinstance(value, np.ndarray | np.generic) and not value.ndim:
         value = value.item() if value.dtype.kind in "biufc" else value
     if isinstance(value, complex):

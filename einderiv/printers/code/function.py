@@ -320,7 +320,7 @@ def _formulas(expression: Coded, key: str) -> list[str]:
 
 
 def _statements(text: str) -> list[str]:
-    """The lines of a text that are no declarations."""
+    """The lines of a text that are not declarations."""
     heads = [(line, line.partition(" : ")) for line in text.splitlines()]
     return [line for line, (head, colon, _) in heads if not colon or not head.isidentifier()]
 

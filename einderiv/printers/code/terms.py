@@ -2,8 +2,8 @@
 
 In: terms, the parameters' names, a target. Out: trees of the terms' values.
 Invariant: axes along which a term only repeats itself are left to broadcasting until something needs them;
-what a target wants as an array is one, and has the dtype of the arguments where that is kept. Products
-become matrix products, sums and outer products, the cheapest pair first, einsum where none of these fits;
+what a target wants as an array is one, and has the dtype of the arguments if that is kept. Products
+become matrix products, sums and outer products, the cheapest pair first, einsum if none of these fits;
 what is divided by stays below a fraction bar until a sum needs it as a factor.
 """
 
@@ -305,7 +305,7 @@ class Translator:
         return self.constant("full", [self.make.shape(shape), self._decimal(number)], len(shape))
 
     def _decimal(self, number: Code) -> Code:
-        """A number that is no integer for the target: 2.0 rather than 2."""
+        """A number that the target does not take for an integer: 2.0 rather than 2."""
         if number.op == "value":
             return self.make.node("decimal", (), number.data, 0, NUMBER)
         if any(code.op in ("form", "decimal", "call") for code in below([number])):

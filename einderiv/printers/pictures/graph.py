@@ -63,7 +63,7 @@ from ..surface import unparse
 from ..text import to_text
 from ..trees import NOWHERE, fraction_tree
 
-_LABEL = 26  # characters of a node that is no tensor; longer ones are named by their kind
+_LABEL = 26  # characters of a node that is not a tensor; longer ones are named by their kind
 _TREE = 40  # nodes of a term that is written out in such a label
 _MOST_TERMS = 4  # of a sum that is drawn as networks unless a graph is asked for
 _MOST_FACTORS = 24

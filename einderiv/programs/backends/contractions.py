@@ -70,7 +70,7 @@ class Contractions:
     # ------------------------------------------------------------ one array
 
     def single(self, step: Contract, helper: str | None = None) -> ast.expr:
-        """A view, after the sums if there are any; by a helper where they are products with ones."""
+        """A view, after the sums if there are any; by a helper if they are products with ones."""
         value, (labels,) = py.tree(f"v{step.operands[0]}"), step.inputs
         gone = [axis for axis, label in enumerate(labels) if label not in step.output]
         if helper is not None:
@@ -98,7 +98,7 @@ class Contractions:
         return py.call(self.helper("inner"), f"v{first}", _in_order(f"v{second}", b, a))
 
     def multiply(self, step: Contract) -> ast.expr:
-        """Entry by entry, axes of extent one where an operand has none."""
+        """Entry by entry, axes of extent one if an operand has none."""
         left, right = (
             self.broadcast(register, labels, step.output)
             for register, labels in zip(step.operands, step.inputs, strict=True)

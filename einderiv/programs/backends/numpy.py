@@ -48,7 +48,7 @@ try:  # numpy.einsum in one loop, without its search for an order and other libr
     from numpy._core import multiarray
 
     c_einsum: Runner = multiarray.c_einsum
-except ImportError:  # it is no public name
+except ImportError:  # the name is not public
     c_einsum = np.einsum
 
 
@@ -74,7 +74,7 @@ def _matrix_of(step: Instruction) -> tuple[Register, ...]:
 
 
 def _power(exponent: Fraction) -> tuple[str, tuple[py.Part, ...]]:
-    """The function that makes |exponent| powers, and its other operands: products where that is exact."""
+    """The function that makes |exponent| powers, and its other operands: products if that is exact."""
     size = abs(exponent)
     if size in (1, 2, Fraction(1, 2)):
         return {1: "", 2: "np.square"}.get(int(size), "np.sqrt"), ()

@@ -1,7 +1,7 @@
-"""Functions that NumPy has not, or not in a form that stays accurate; each stands alone.
+"""Functions that NumPy has not, or not in a form that stays accurate; each works alone.
 
 In: arrays of floating or complex dtype. Out: arrays of the same dtype.
-Invariant: every function needs nothing but `np` (and `scipy.special` where it says so), so that a standalone
+Invariant: every function needs nothing but `np` (and `scipy.special` if it says so), so that a standalone
 source can carry its text.
 """
 

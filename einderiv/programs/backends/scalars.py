@@ -1,8 +1,8 @@
 """Tiny programs as straight-line arithmetic on Python floats: no array call between inputs and results.
 
-In: a `Program` whose extents are known. Out: a function of float64 arrays, or None where arrays do better.
-Invariant: where the function raises nothing, its results are NumPy's up to rounding, infinities and NaN
-included. Python raises where NumPy has an infinity or NaN from finite numbers (1/0, log(0), exp(1000)):
+In: a `Program` whose extents are known. Out: a function of float64 arrays, or None if arrays do better.
+Invariant: if the function raises nothing, its results are NumPy's up to rounding, infinities and NaN
+included. Python raises if NumPy has an infinity or NaN from finite numbers (1/0, log(0), exp(1000)):
 whoever calls it catches ArithmeticError and ValueError and runs the program on arrays.
 
 Names in the code are minted here (a0_1, t7, r0, ...); a user's name never becomes code text.
@@ -43,8 +43,8 @@ _REPEATED = 8  # the largest power by multiplications, as in backends/numpy.py
 
 Value = int  # number of a scalar
 
-# How a scalar is computed from others, written _0, _1, _2; names of `math` stand bare. Each raises, or has
-# NumPy's value: comparisons with NaN are false, so every choice ends in a branch that lets NaN through.
+# How a scalar is computed from others, written _0, _1, _2; names of `math` come without prefix. Each raises,
+# or has NumPy's value: comparisons with NaN are false, so every choice ends in a branch that lets NaN through.
 # sqrt(-1.0) raises: np.power(-inf, 1/2) is NaN, math.pow gives inf, as IEEE 754 asks of pow.
 # Not here, hence on arrays: lgamma, digamma, polygamma (SciPy's values are not those of `math`).
 FORMULAS = {name: row.scalar for name, row in ELEMENTWISE.items() if row.scalar}
@@ -155,7 +155,7 @@ class Scalars:
         return a if self.number(b) == 1 else self.value("/", a, b)
 
     def scale(self, c: Fraction, a: Value) -> Value:
-        """c*a, by a division where c is 1/n."""
+        """c*a, by a division if c is 1/n."""
         if c == -1:
             return self.negative(a)
         if abs(c.numerator) == 1 and c.denominator > 1:
@@ -348,7 +348,7 @@ class Unroller:
         return made
 
     def at(self, register: Register, axes: Subscript, place: Place) -> Value:
-        """The entry of a register that stands at a place of the result."""
+        """The entry of a register at a place of the result."""
         return self.registers[register][tuple(place[axis] for axis in axes)]
 
     def sum_entry(self, step: Combine, place: Place) -> Value:
@@ -501,10 +501,10 @@ def _calls(step: Instruction) -> int:
 def scalar_function(
     program: Program, sizes: Mapping[str, int], keys: Sequence[str] | int | None = None
 ) -> Runner | None:
-    """A function of the input arrays (float64, in order) and the dtype; None where arrays do better.
+    """A function of the input arrays (float64, in order) and the dtype; None if arrays do better.
 
     Results: `keys` as in `numpy.runner_of`; arrays in fresh memory, np.float64 for those without axes.
-    Raises ArithmeticError or ValueError where NumPy may have an infinity or NaN: run it on arrays then.
+    Raises ArithmeticError or ValueError if NumPy may have an infinity or NaN: run it on arrays then.
     """
     try:
         unrolled = Unroller(program, sizes)

@@ -1,6 +1,6 @@
 """The source of a program as a reader would want it: a module of its own.
 
-In: a `Program`, the names of its results, its title. Out: text that needs nothing but NumPy, and SciPy where
+In: a `Program`, the names of its results, its title. Out: text that needs nothing but NumPy, and SciPy if
 it says so. Invariant: the text is never executed here.
 """
 
@@ -24,7 +24,7 @@ def source_of(
     title: str,
     order: Mapping[str, Shape],
 ) -> str:
-    """A module that needs nothing but NumPy (and SciPy where it says so); for reading, not run here.
+    """A module that needs nothing but NumPy (and SciPy if it says so); for reading, not run here.
 
     `is_several`: does it return a tuple of results; `order`: the arrays by name, in the order of the
     parameters; one that the program does not compute with tells an extent.

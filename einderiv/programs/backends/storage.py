@@ -5,7 +5,7 @@ Out: a `Layout`. Invariant: an input is never written; a result shares no memory
 result or with a buffer that is used again.
 
 A storage is one piece of memory and all the registers that are views of it or that were written over each
-other in it. It is a buffer of its own where it is large: memory fresh from the system costs a page fault
+other in it. It is a buffer of its own if it is large: memory fresh from the system costs a page fault
 every 4 KiB, which is several times the time of the arithmetic.
 """
 
@@ -29,7 +29,7 @@ from ..program import (
 )
 
 LARGE = 1 << 14  # entries from which memory is worth planning
-_UNKNOWN = 1 << 10  # the extent assumed where a program is not planned for any
+_UNKNOWN = 1 << 10  # the extent assumed if a program is not planned for any
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ def layout(
         taken.append(storage)
         if storage.starts is not None and shapes[storage.starts] == shapes[register]:
             made.result[storage.starts] = number
-    # buffers for the large storages that are no results; one serves those that do not overlap
+    # buffers for the large storages that are not results; one serves those that do not overlap
     results = {id(home[register]) for register in program.outputs}
     busy: list[int] = []  # the last position at which each slot is needed
     for position, step in enumerate(steps):

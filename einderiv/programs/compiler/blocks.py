@@ -1,12 +1,12 @@
 """Instructions that run block by block along one axis, so that what they share stays in the cache.
 
 In: a program and the extents it is planned for. Out: the same program, its instructions in an order in which
-those of a loop stand together, and its loops. Invariant: the loops are advice; the program computes the same.
+those of a loop are together, and its loops. Invariant: the loops are advice; the program computes the same.
 
 X'(X th - Y) reads X twice. By blocks of rows each block is read once from memory and once from the cache, and
 the residual never leaves it. The same holds for chains of functions of large arrays, and for batches.
 
-An axis of one register is the same axis as one of another where an instruction carries it over. For each such
+An axis of one register is the same axis as one of another if an instruction carries it over. For each such
 class of axes the instructions that have it run together as long as none needs a sum over the axis that
 another of them makes: those come a loop later.
 """
@@ -65,7 +65,7 @@ def _reorder(program: Program, order: Sequence[int], loops: Sequence[Loop]) -> P
 def within_limit(
     program: Program, sizes: Mapping[str, int], limit: int, peak: Callable[[Program], int]
 ) -> Program:
-    """The program in blocks so small that its peak is at most `limit` bytes; as it is where none helps.
+    """The program in blocks so small that its peak is at most `limit` bytes; as it is if none helps.
 
     Tried are all axes and blocks from the largest on; `peak` tells what a program holds at once.
     """
@@ -91,7 +91,7 @@ def within_limit(
 
 
 def _with_views(program: Program) -> Program:
-    """The program with another register for an array that stands twice in a step, as in X[i,d]*X[j,d].
+    """The program with another register for an array that occurs twice in a step, as in X[i,d]*X[j,d].
 
     The second is a view of the first, and its axes are axes of their own: they are not cut together.
     """
@@ -226,7 +226,7 @@ class _Search:
     # ------------------------------------------------------------ what it saves
 
     def _worth(self, members: set[int], axes: Mapping[Register, int]) -> tuple[float, int | None]:
-        """The seconds that a loop saves, and the rows of a block: None where it is not worth it."""
+        """The seconds that a loop saves, and the rows of a block: None if it is not worth it."""
         made = {self.steps[position].target for position in members}
         reads: dict[Register, int] = {}
         for position in members:

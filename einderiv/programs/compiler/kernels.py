@@ -6,7 +6,7 @@ and `ed.einsum` all ask this table; `backends/contractions.py` writes the calls.
 
 Seconds are estimates for one core, float64, arrays in C's order: fitted to medians of each kernel from 2x2 to
 2000x2000 (NumPy 2.4 with OpenBLAS 0.3.31, AVX-512). `benchmarks/kernels.py` times all kernels again and tells
-where another than the chosen one is faster. Ratios matter, absolute numbers hardly: a machine twice as fast
+if another than the chosen one is faster. Ratios matter, absolute numbers hardly: a machine twice as fast
 chooses the same kernels.
 """
 
@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 from ...terms import Label, Subscript
 from ..program import Contract, Instruction, Program, is_turned
 
-ASSUMED_EXTENT = 64  # where no extent is known
+ASSUMED_EXTENT = 64  # if no extent is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Pair:
     """A contraction of two arrays, its labels by what they do.
 
     `batch`: in both and the result; `rows`: in the first and the result; `columns`: in the second and the
-    result; `summed`: in both; `alone`: in one only, not in the result. The operands stand such that the rows
-    come first in the result, where they can.
+    result; `summed`: in both; `alone`: in one only, not in the result. The operands are ordered
+    such that the rows come first in the result, if they can.
     """
 
     first: Subscript
@@ -100,7 +100,7 @@ class Pair:
 def oriented_pair(
     first: Subscript, second: Subscript, output: Subscript, extents: Mapping[Label, int]
 ) -> Pair:
-    """A pair, its operands exchanged where the columns would come before the rows.
+    """A pair, its operands exchanged if the columns would come before the rows.
 
     >>> pair = oriented_pair((0, 1), (1, 2), (0, 2), {0: 5, 1: 6, 2: 7})
     >>> pair.rows, pair.summed, pair.columns
@@ -136,7 +136,7 @@ class Single:
 
     @property
     def is_distinct(self) -> bool:
-        """Is no label repeated?"""
+        """Are all labels distinct?"""
         return len(set(self.labels)) == len(self.labels)
 
     @property
@@ -169,7 +169,7 @@ _SMALL_FLOP = 1 / 115e9  # the same of one that BLAS does not pack
 _ZERO = 0.06e-9  # an entry of the result of a.dot(b), which NumPy sets to zero first
 _POINT = 0.21e-9  # a multiplication and addition of C einsum
 _DOT_POINT = 0.13e-9  # the same of BLAS's inner product
-_STRIDE = 0.23e-9  # more of it where an operand does not lie along the sum
+_STRIDE = 0.23e-9  # more of it if an operand does not lie along the sum
 _COPY = 1.5e-9  # an entry copied since no view joins its axes
 _READ = 8 / 25e9  # an entry read from memory
 _WRITE = 8 / 8e9  # an entry written to fresh memory
@@ -185,7 +185,7 @@ MIRRORED = 384  # rows from which half of a symmetric product is worth mirroring
 def _gemm(m: int, n: int, k: int, is_turned: bool = False) -> float:
     """A matrix product, m x k times k x n; thin operands keep the arithmetic units waiting.
 
-    `is_turned`: is the first operand stored as its transpose? BLAS minds where it does not pack.
+    `is_turned`: is the first operand stored as its transpose? BLAS is slower with it if it does not pack.
     """
     if m == n == 1:
         return k * _DOT_POINT
@@ -205,7 +205,7 @@ def _product(pair: Pair) -> float:
 
 
 def _traffic(entries: int, seconds: float) -> float:
-    """Entries that are moved at so many seconds each, less where the cache holds them."""
+    """Entries that are moved at so many seconds each, less if the cache holds them."""
     return entries * seconds * (1.0 if entries > _CACHE else _CACHED)
 
 
@@ -272,7 +272,7 @@ def _matmul(pair: Pair) -> float:
 
 
 def _joins(own: Subscript, *groups: Sequence[Label]) -> bool:
-    """Does each group stand together in an operand, in its order, so that a view joins its axes?"""
+    """Are the labels of each group together in an operand, in order, so that a view joins its axes?"""
     for group in groups:
         if len(group) > 1:
             start = own.index(group[0])
@@ -304,13 +304,13 @@ def _joined_product(pair: Pair) -> float:
 
 
 def _inner(pair: Pair) -> float:
-    """An inner product of two arrays; entry by entry where they lie in memory in different orders."""
+    """An inner product of two arrays; entry by entry if they lie in memory in different orders."""
     strided = pair.first != pair.second
     return 3 * CALL + pair.entries(pair.summed) * (_DOT_POINT + 2 * strided * _STRIDE)
 
 
 def _matrix_and_stack(pair: Pair) -> tuple[Subscript, Subscript] | None:
-    """The matrix and the larger array, where one of the last two axes of the array is summed."""
+    """The matrix and the larger array, if one of the last two axes of the array is summed."""
     if pair.batch or len(pair.summed) != 1 or not pair.is_plain:
         return None
     for own, labels in ((pair.first, pair.second), (pair.second, pair.first)):
@@ -466,7 +466,7 @@ class Kernel(Generic[Product]):
     seconds: Callable[[Product], float]
 
 
-# The turned ones exchange the operands: faster where the second has few columns. Sums of plain arrays are not
+# The turned ones exchange the operands: faster if the second has few columns. Sums of plain arrays are not
 # left to the loop, which adds one entry after the other.
 #      name                 example              serves, seconds
 KERNELS: tuple[Kernel[Pair], ...] = (

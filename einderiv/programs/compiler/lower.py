@@ -2,8 +2,8 @@
 
 In: canonical terms and typical extents. Out: a `Program`, in which shared nodes are computed once; for
 results in pieces also how each is made of the factors that the program computes.
-Invariant: a Kronecker delta is made dense only in a result, or where a function of entries needs it; ones
-are never made at all but by broadcasting. In pieces no delta is made dense, and a product is kept apart where
+Invariant: a Kronecker delta is made dense only in a result, or if a function of entries needs it; ones
+are never made at all but by broadcasting. In pieces no delta is made dense, and a product is kept apart if
 its factors are smaller than it is.
 """
 
@@ -63,7 +63,7 @@ class Core:
     """A term's data without its deltas and ones: a register whose axes carry labels.
 
     `labels` name the axes of the register (None: the number 1), `places` all axes of the term: a label
-    that stands twice in `places` is a diagonal, one that is not in `labels` a repetition.
+    that occurs twice in `places` is a diagonal, one that is not in `labels` a repetition.
     """
 
     register: Register | None
@@ -421,7 +421,7 @@ class Lowering:
     ) -> tuple[Operand | None, Fraction]:
         """The contraction of registers; scalars and the coefficient join the smallest array.
 
-        The coefficient comes back where nothing on the way is smaller than the result.
+        The coefficient comes back if nothing on the way is smaller than the result.
         """
         if not operands:
             return None, coefficient
@@ -535,7 +535,7 @@ class Lowering:
         else:
             natural = self.as_others_lie(chosen, natural, dims)
             if any(label in chosen[1][1] for label in natural[_batch(chosen, natural) :][:1]):
-                chosen = chosen[::-1]  # whose rows come first stands first: nothing is transposed
+                chosen = chosen[::-1]  # whose rows come first comes first: nothing is transposed
         orders = natural, output, *_other_orders(chosen, natural)
         return self.existing(chosen, orders, dims) or (self.pair(chosen, natural, dims), natural)
 
@@ -618,7 +618,7 @@ class Lowering:
     def solution(
         self, chosen: Sequence[Operand], output: Subscript, dims: Mapping[Label, Dim]
     ) -> Operand | None:
-        """inv(A) times an array along one axis, where the inverse itself is not needed."""
+        """inv(A) times an array along one axis, if the inverse itself is not needed."""
         if len(chosen) != 2:
             return None
         for (first, labels), (second, own) in (chosen, chosen[::-1]):
@@ -645,7 +645,7 @@ class Lowering:
     # ------------------------------------------------------------ results in pieces
 
     def pieces_of(self, root: Expr) -> list[tuple[Fraction, list[Operand], Subscript]] | None:
-        """The terms of a result, None where it has no structure."""
+        """The terms of a result, None if it has no structure."""
         terms = []
         is_structured = False
         for coefficient, axes, child in _terms_of(root):
@@ -725,7 +725,7 @@ def _axes_in_order(axes: Subscript, order: Subscript) -> Subscript:
 
 
 def natural_order(inputs: Sequence[Subscript], output: Subscript) -> Subscript | None:
-    """Batch, rows, columns, as a matrix product gives them; None where nothing is summed.
+    """Batch, rows, columns, as a matrix product gives them; None if nothing is summed.
 
     >>> natural_order([(0, 1, 2), (0, 3, 2)], (0, 3, 1))
     (0, 3, 1)

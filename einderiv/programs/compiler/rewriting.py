@@ -6,7 +6,7 @@ squared keeps its form (a residual's square would lose its digits).
 
     distribute   (T - U V')V -> T V - U (V'V)        no n x n residual
                  B'(A + A')B x -> B'(A(B x) + A'(B x))
-    mirror       X' D X -> Z'Z, Z = sqrt(D) X, where D >= 0: one symmetric product, half the arithmetic
+    mirror       X' D X -> Z'Z, Z = sqrt(D) X, if D >= 0: one symmetric product, half the arithmetic
     signs        -(x (a - b)) -> x (b - a)
 """
 
@@ -343,7 +343,7 @@ def _product(factors: Sequence[Factor], output: Subscript) -> Expr:
 
 
 def _together(factors: list[Factor], wanted: set[Label]) -> list[Factor]:
-    """Several operands as one term that all products share, where it has no more axes than they have."""
+    """Several operands as one term that all products share, if it has no more axes than they have."""
     labels = tuple(x for x in dict.fromkeys(x for _, own in factors for x in own) if x in wanted)
     if len(labels) > max(len(own) for _, own in factors):
         return factors
@@ -395,7 +395,7 @@ def mirror_of(
 ) -> tuple[tuple[int, ...], tuple[int, ...], dict[Label, Label]] | None:
     """The operands on one side, those in the middle, and the mirror image of each label that has another.
 
-    The two labels of the output change places; an operand that has a label with another image stands on one
+    The two labels of the output change places; an operand that has a label with another image is on one
     side, and the same operand at the images of its labels on the other.
     """
     i, j = node.output
@@ -437,7 +437,7 @@ def mirror_of(
 def _partner(
     node: Contraction, k: int, taken: set[int], image: Mapping[Label, Label]
 ) -> int | None:
-    """The same operand at the mirror images of its labels, where these are known."""
+    """The same operand at the mirror images of its labels, if these are known."""
     own = node.inputs[k]
     for other, labels in enumerate(node.inputs):
         if other == k or other in taken or node.children[other] is not node.children[k]:
@@ -477,7 +477,7 @@ class _Mirrored:
 
 
 class Signs(Rewriting):
-    """Differences turned round where all their products are negative: a minus less each time."""
+    """Differences turned round if all their products are negative: a minus less each time."""
 
     def __init__(self, roots: Sequence[Expr], sizes: Sizes) -> None:
         super().__init__(roots, sizes)
