@@ -21,7 +21,7 @@ QUICK_SYSTEMS = ("ours", "expert", "jax")
 
 
 def verdict(problem: Problem, row: Row) -> str:
-    """Whether the bars are met, with the numbers; empty where there is none at this size."""
+    """Whether the bars are met, with the numbers; empty if there are none at this size."""
     target, words = problem.target, []
     if "ours" not in row.seconds or row.size < target.least:
         return ""

@@ -146,7 +146,7 @@ def _forced_equalities(
 
 
 def _new_names(shape: Sequence[Dim], wanted: Shape, known: set[Dim]) -> dict[str, Dim] | None:
-    """New names of the claim's extents with which `shape` is `wanted`, None if there are none.
+    """New names of the claim's extents with which `shape` is `wanted`, None if no names do that.
 
     Only an extent that no tensor of the program has may be called otherwise.
     """

@@ -2,7 +2,7 @@
 
 In: a `Case`: the derivative, the claim, and points on which ideas are tried out. Out: factors, terms, and
 sentences about them.
-Invariant: a sentence is said only of what `decide` has confirmed.
+Invariant: a sentence says only what `decide` has confirmed.
 """
 
 from __future__ import annotations
@@ -377,7 +377,7 @@ def _forgotten_factor(case: Case) -> list[str]:
     return []
 
 
-# the first that says something is heard
+# the first one that finds an explanation gives the sentences
 _EXPLANATIONS: tuple[Callable[[Case], list[str]], ...] = (
     _other_coefficient,
     _rewriting,

@@ -1,8 +1,8 @@
 """The engine's derivative against numerical ones, as a number.
 
 In: an expression, what to differentiate by, arrays. Out: the largest relative error.
-Invariant: the numerical derivative uses values of the expression alone: complex steps, which lose no digits
-(Squire and Trapp 1998), central differences if a function has no complex form.
+Invariant: the numerical derivative uses values of the expression alone: it takes complex steps, which lose no
+digits (Squire and Trapp 1998), or central differences if a function has no complex form.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a check found, in numbers and in words.
 
 In: facts. Out: `Verdict`, whose text is what a teaching assistant would write under the claim.
-Invariant: immutable; only `kind == "correct"` is correct.
+Invariant: a verdict is immutable; only `kind == "correct"` is correct.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def counterexample(
     symmetric = symmetric_names(terms)
     used = [variables[name] for name in dict.fromkeys((*truth.variables, *claimed.variables))]
     met = {node.name for node in postorder(terms) if isinstance(node, Variable)}
-    told = {dim for x in used for dim in x.shape}
+    covered = {dim for x in used for dim in x.shape}
     found = None
     for attempt in range(_ATTEMPTS):
         # 2 for all extents first, 2 and 3 by turns then, 2 to 6 in the end
@@ -199,7 +199,7 @@ def counterexample(
             x.name: _small_array(x, shape, rng, attempt, x.name in symmetric)
             for x, shape in zip(used, shapes, strict=True)
         }
-        more = {dim: size for dim, size in sizes.items() if dim not in told}
+        more = {dim: size for dim, size in sizes.items() if dim not in covered}
         try:
             ours, theirs = (
                 np.asarray(e(arrays, sizes=more), dtype=float) + 0.0 for e in (claimed, truth)

@@ -1,8 +1,8 @@
 """The command `einderiv`: derive, explain, check, draw and run expressions from a shell.
 
 In: arguments, standard input, files. Out: text on standard output, an exit code.
-Invariant: 0 fine, 1 a claim is not correct, 2 bad input with one message on standard error; never a
-traceback, and nothing binary on a terminal.
+Invariant: the code is 0 if all is well, 1 if a claim is not correct, 2 for bad input, with one message on
+standard error. No traceback is shown, and nothing binary reaches a terminal.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a derivation is made of: lines and steps.
 
 In: surface trees and terms from the methods. Out: records that `derivation.py` collects and shows.
-Invariant: immutable; a line with a term can be checked, a line without one is a statement in words.
+Invariant: records are immutable; a line with a term can be checked, one without a term is words only.
 `before` and `after` of a step are two right-hand sides of one `left`.
 """
 

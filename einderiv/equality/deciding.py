@@ -1,8 +1,8 @@
 """Do two terms agree for all arrays? The surest way that applies, and how sure it is.
 
 In: two terms of one shape, whose tensors bear their assumptions. Out: a `Decision`.
-Invariant: never "equal" on less than it says. Ways, in this order: one canonical form; evaluation modulo
-primes, functions taken as unknowns (a difference of degree d vanishes at a random point with a probability
+Invariant: it never says "equal" on less than it names. It tries, in this order: one canonical form;
+values modulo primes, functions taken as unknowns (a difference of degree d vanishes at a random point with a probability
 of at most d/p: Schwartz 1980, Zippel 1979); 50 and 100 digits, beside kinks too; floating point.
 `Samples` holds points in many digits, to try out ideas on; what they suggest is then decided.
 """
@@ -56,7 +56,7 @@ from .points import (
 )
 
 DIGITS = 50
-# of one point each: no number in a claim is divisible by all by accident
+# each is used at one point: no number in a claim is divisible by all of them by accident
 PRIMES = ((2**61 - 1, "2^61 - 1"), (2**89 - 1, "2^89 - 1"), (2**127 - 1, "2^127 - 1"))
 _POINTS = 6
 _ATTEMPTS = 60
@@ -66,7 +66,7 @@ _STABLE = Decimal("1e-5")  # a difference that both precisions give to five digi
 _ROUNDED = Decimal("1e-20")  # of the values: a difference so small, and not stable, is rounding
 _FACTS = Decimal("1e-25")  # agreement at a sample, of the largest entry
 _EXTREME = Decimal("1e-60")  # constants this close to a whole number are distinguished from it
-# no whole numbers but at simple arguments, where they are simplified
+# their values are whole numbers at simple arguments only, and are simplified there
 _NEVER_WHOLE = frozenset("exp expm1 tanh erf erfc sigmoid softplus sinh cosh".split())
 _WILD = 1e8  # larger floats come from inverses of nearly singular matrices, where rounding decides
 _WILD_SAMPLE = Decimal("1e12")

@@ -17,7 +17,7 @@ from ..terms import ELEMENTWISE
 NAN = Decimal("NaN")
 _GUARD = 10
 _LARGEST = 200  # decimal places before the point: mpmath needs as many more for an angle ...
-_SMALLEST = -100_000  # ... and after it, where it would only take long
+_SMALLEST = -100_000  # ... and after it: more would only take long
 _LARGEST_ERFC = 1000  # erfc(1000) is 1e-434298
 
 

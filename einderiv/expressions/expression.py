@@ -1,7 +1,7 @@
 """The user's Expression: a term with the names of its axes and the tensors of its program.
 
 In: texts, names, arrays. Out: Expressions, texts, pictures and arrays.
-Invariant: immutable, hashable, picklable; every method calls the rooms below and adds only names and checks.
+Invariant: it is immutable, hashable, picklable; methods call the rooms below and add only names and checks.
 How the axes of a derivative came about is kept, so that a matrix form can lay them out.
 """
 

@@ -610,8 +610,8 @@ def broadcast_to(x: Any, shape: Any, **_: Any) -> Any:
 class Indexed:
     """A product of symbols with named axes, summed when it is used as a whole.
 
-    The summation convention of LANGUAGE section 1: a product sums the indices that it has twice; a sum closes
-    its terms; `p["i"]` after a product keeps i, as a left-hand side does.
+    It follows the summation convention: a product sums the indices that it has twice; a sum closes its
+    terms; `p["i"]` after a product keeps i, as a left-hand side does.
     """
 
     __slots__ = ("factors",)

@@ -1,7 +1,7 @@
 """What the expressions of one program share, and the names that derivatives need.
 
 In: what the elaborator found. Out: variables, new tensors, letters for new axes.
-Invariant: immutable; a tensor has one shape in a program.
+Invariant: a context is immutable; a tensor has one shape in a program.
 """
 
 from __future__ import annotations

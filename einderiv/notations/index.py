@@ -2,8 +2,8 @@
 
 In: a text, or a surface tree (`syntax.Text`), with extents and assumptions given beside it.
 Out: `Meaning`: the term of the last statement, its index names, and all tensors of the program.
-Invariant: the summation convention of LANGUAGE section 1 is applied here and nowhere else. The passes:
-ranks and extents (`ranks.py`), then terms, one statement after the other.
+Invariant: the summation convention (README.md, "The notation") is applied here and nowhere else. A first
+pass finds ranks and extents (`ranks.py`), a second one makes the terms, one statement after the other.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ _OVER_INDICES = (*functions.REDUCTIONS, *functions.NORMALISATIONS)
 class Statement:
     """One statement: its letters, its scopes, its term.
 
-    An index is summed by `close`, by products and by reductions only; terms broadcast only as LANGUAGE
-    section 1, rule 4 allows.
+    An index is summed by `close`, by products and by reductions only; terms broadcast only where the
+    notation allows it.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Statement:
         return []
 
     def visit(self, wanted: Scope) -> Visit:
-        """The value of a node, where `kept` indices are not summed by the convention."""
+        """The value of a node; `kept` indices are not summed by the convention."""
         node, kept = wanted
         match node:
             case syntax.Number():

@@ -1,8 +1,9 @@
 r"""Reads LaTeX: index notation if there are subscripts, matrix notation if there are none.
 
 In: a LaTeX formula, extents and assumptions given beside it. Out: `Meaning`.
-First a tree of what is written (`parse_latex`): letters with scripts, products by juxtaposition, fractions,
-before any index or matrix is seen in them. Then the surface tree of another notation, read by its elaborator.
+`parse_latex` first makes a tree of what is written: letters with scripts, products by juxtaposition,
+fractions, without asking what is an index or a matrix. This becomes a surface tree of another notation, whose
+elaborator reads it.
 Invariant: two readings are an error; a letter that is an index somewhere is nowhere a scalar, unless it was
 declared; nothing recurses. Long because both steps are about the same formulas.
 """

@@ -3,7 +3,8 @@
 In: a text without indices, extents and assumptions given beside it.
 Out: `parse_matrix`: its surface tree. `elaborate_matrix`: `Meaning`, the same as that of the text written
 with indices.
-Invariant: ranks first, then rows and columns, which join extents, then terms, each after those it is made of.
+Invariant: ranks are found first, then rows and columns, which join extents; then each term is made, after
+those in it.
 A declaration decides; without one an upper-case ASCII name is a matrix, any other a column. A product chain
 is read from the left and is one contraction. An error offers a way out only if its rows and columns fit.
 Long because one class has a method for each construct; tables of messages and of words from MATLAB, NumPy

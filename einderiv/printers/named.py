@@ -513,35 +513,35 @@ class Letters:
 
     def annotate(self, tree: Node) -> None:
         """Write `i:n` where a letter comes first if no tensor tells its extent; choose letters in sizes."""
-        told: set[str] = set()  # letters at an axis of a tensor
-        untold: list[Index] = []
+        known: set[str] = set()  # letters at an axis of a tensor
+        others: list[Index] = []
         pairs: list[set[str]] = []  # letters joined by a delta
         sizes: list[Index] = []
         for name, indices in _subscripts(tree):
             if name == "size":
                 sizes += indices
             elif name in SPECIAL_TENSORS:
-                untold += indices
+                others += indices
                 pairs += [{i.name for i in indices}] if name == "delta" else []
             else:
-                told.update(i.name for i in indices)
+                known.update(i.name for i in indices)
         while True:
-            new = {name for pair in pairs if pair & told for name in pair - told}
+            new = {name for pair in pairs if pair & known for name in pair - known}
             if not new:
-                missing = next((i for i in untold if i.name not in told), None)
+                missing = next((i for i in others if i.name not in known), None)
                 if missing is None:
                     break
                 missing.extent = self.dims[missing.name]
                 new = {missing.name}
-            told |= new
+            known |= new
         for index in sizes:
             dim = index.extent
             assert dim is not None
-            options = sorted(n for n in told if self.dims.get(n) == dim)
+            options = sorted(n for n in known if self.dims.get(n) == dim)
             if options:
                 index.name, index.extent = options[0], None
             else:  # only other statements have the extent: a declaration ties it to theirs
-                index.name = self.letter(dim, frozenset(told))
+                index.name = self.letter(dim, frozenset(known))
                 self.extents.update([dim] if isinstance(dim, str) else [])
 
 

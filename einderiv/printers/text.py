@@ -1,7 +1,7 @@
 """Index notation and matrix notation as text, which the readers of `notations` read back.
 
 In: a surface tree. Out: a string, statements separated by newlines.
-Invariant: brackets only where the grammar's precedence needs them; nothing recurses.
+Invariant: brackets are written only if the grammar's precedence needs them; nothing recurses.
 """
 
 from __future__ import annotations

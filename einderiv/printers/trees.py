@@ -1,4 +1,4 @@
-"""Small surface trees: numbers, powers, quotients, with brackets where they are needed.
+"""Small surface trees: numbers, powers, quotients, with brackets if they are needed.
 
 In: numbers and trees. Out: trees.
 Invariant: what is built reads back with the same structure.

@@ -1,8 +1,7 @@
-"""Terms to fast array programs.
+"""Makes fast array programs of terms.
 
 In: terms, extents, arrays. Out: `Executable`, which runs on arrays, its source and its plan;
-`StructuredTensor`;
-einsum calls and their derivatives.
+`StructuredTensor`; einsum calls and their derivatives.
 """
 
 from .arrays import Array, array_of, checked_sizes

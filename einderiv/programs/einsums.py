@@ -714,8 +714,8 @@ def index_text(
     """A definition in index notation; a label that occurs once and is not kept gets its sum written."""
 
     def access(tensor: str, labels: Labels) -> str:
-        told = (f"{x}:1" if tensor == "ones" and x in single else x for x in labels)
-        return f"{tensor}[{','.join(told)}]" if labels else tensor
+        shown = (f"{x}:1" if tensor == "ones" and x in single else x for x in labels)
+        return f"{tensor}[{','.join(shown)}]" if labels else tensor
 
     count = Counter(chain(*(labels for _, labels in factors)))
     lonely = [x for x, n in count.items() if n == 1 and x not in letters]
@@ -907,18 +907,18 @@ def einsum_report(subscripts: str, operand: int, shapes: Shapes | None = None) -
     if ELLIPSIS not in equation.inputs[rules[0].operand]:
         rules.append(einsum_jacobian(subscripts, operand, shapes))
     factors = [(operand_name(k), term) for k, term in enumerate(equation.inputs)]
-    told = [("value", str(Subscripts(equation.inputs, equation.output)))]
+    rows = [("value", str(Subscripts(equation.inputs, equation.output)))]
     if not equation.has_ellipsis:
-        told.append(("", index_text("out", equation.output, factors)))
+        rows.append(("", index_text("out", equation.output, factors)))
     for rule in rules:
-        told.append((rule.kind, str(rule)))
+        rows.append((rule.kind, str(rule)))
         if not equation.has_ellipsis:
-            told.append(("", rule.index))
+            rows.append(("", rule.index))
     if len(rules) == 1:
-        told.append(("jacobian", "needs the shapes of the operands, for the axes of its ellipsis"))
+        rows.append(("jacobian", "needs the shapes of the operands, for the axes of its ellipsis"))
     python = [rule.numpy for rule in rules if not rule.sums_an_ellipsis]
-    told += [("" if place else "NumPy", line) for place, line in enumerate(python)]
-    return "\n".join(f"{head:10}{line}" for head, line in told)
+    rows += [("" if place else "NumPy", line) for place, line in enumerate(python)]
+    return "\n".join(f"{head:10}{line}" for head, line in rows)
 
 
 # ---------------------------------------------------------------- the rule

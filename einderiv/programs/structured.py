@@ -246,9 +246,6 @@ class Matrix(NamedTuple):
         return Matrix(self.halves[0] + other.halves[1], self.rows, terms, dtype)
 
 
-# ---------------------------------------------------------------- ways to solve
-
-
 # ---------------------------------------------------------------- linear systems
 
 DENSE_BYTES = 2**30  # a matrix or its blocks beyond this size are not written out

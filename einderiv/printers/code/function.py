@@ -73,10 +73,10 @@ def function_code(
     if with_grad is not False:
         parts |= _gradients(expression, with_grad)
     roots = [part.term for part in parts.values()]
-    parameters, untold = _parameters(roots, hints)
+    parameters, uncovered = _parameters(roots, hints)
     names = Names(set(_RESERVED))
     shown = {x.name: _identifier(x.name, names) for x in parameters}
-    sizes: dict[object, str] = {dim: _identifier(dim, names) for dim in untold}
+    sizes: dict[object, str] = {dim: _identifier(dim, names) for dim in uncovered}
     like = next((x for x in sorted(parameters, key=lambda x: not x.rank)), None)
     results, values = trees_of(roots, words, shown, like)
     used = below(results)
@@ -185,14 +185,14 @@ def _parameters(roots: Sequence[Expr], hints: Context) -> tuple[list[Variable], 
         if not node.children or node in roots:
             own = (*own, *node.shape)
         needed.update((dim, None) for dim in own if isinstance(dim, str))
-    told = {dim for x in found.values() for dim in x.shape}
+    covered = {dim for x in found.values() for dim in x.shape}
     for name, x in hints.assumed_variables.items():  # a tensor may be there for an extent alone
-        if name not in found and any(dim in needed and dim not in told for dim in x.shape):
+        if name not in found and any(dim in needed and dim not in covered for dim in x.shape):
             found[name] = x
-            told.update(x.shape)
+            covered.update(x.shape)
     order = [*hints.assumed_variables, *found]
     parameters = sorted(found.values(), key=lambda x: order.index(x.name))
-    return parameters, [dim for dim in needed if dim not in told]
+    return parameters, [dim for dim in needed if dim not in covered]
 
 
 def _extent_lines(

@@ -44,7 +44,7 @@ _REPEATED = 8  # the largest power by multiplications, as in backends/numpy.py
 Value = int  # number of a scalar
 
 # How a scalar is computed from others, written _0, _1, _2; names of `math` come without prefix. Each raises,
-# or has NumPy's value: comparisons with NaN are false, so every choice ends in a branch that lets NaN through.
+# or has NumPy's value: comparisons with NaN are false, so every choice ends in a branch that lets NaN pass.
 # sqrt(-1.0) raises: np.power(-inf, 1/2) is NaN, math.pow gives inf, as IEEE 754 asks of pow.
 # Not here, hence on arrays: lgamma, digamma, polygamma (SciPy's values are not those of `math`).
 FORMULAS = {name: row.scalar for name, row in ELEMENTWISE.items() if row.scalar}

@@ -63,7 +63,7 @@ class Core:
     """A term's data without its deltas and ones: a register whose axes carry labels.
 
     `labels` name the axes of the register (None: the number 1), `places` all axes of the term: a label
-    that occurs twice in `places` is a diagonal, one that is not in `labels` a repetition.
+    that occurs twice in `places` is a diagonal, one that is not in `labels` is a repetition.
     """
 
     register: Register | None
