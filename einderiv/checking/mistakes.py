@@ -67,7 +67,7 @@ class Case:
     samples: Samples
 
     def is_truth(self, term: Expr) -> bool:
-        """Tried first, then decided."""
+        """Is the term the derivative? Points are tried first, then it is decided."""
         return self.samples.agree(self.truth, term) is True and decide(self.truth, term).equal
 
     def agrees_if_symmetric(self, truth: Expr, names: Sequence[str]) -> bool:

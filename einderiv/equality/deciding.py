@@ -2,8 +2,9 @@
 
 In: two terms of one shape, whose tensors bear their assumptions. Out: a `Decision`.
 Invariant: it never says "equal" on less than it names. It tries, in this order: one canonical form;
-values modulo primes, functions taken as unknowns (a difference of degree d vanishes at a random point with a probability
-of at most d/p: Schwartz 1980, Zippel 1979); 50 and 100 digits, beside kinks too; floating point.
+values modulo primes, functions taken as unknowns (a difference of degree d vanishes at a random point with
+a probability of at most d/p: Schwartz 1980, Zippel 1979); 50 and 100 digits, beside kinks too; floating
+point.
 `Samples` holds points in many digits, to try out ideas on; what they suggest is then decided.
 """
 

@@ -363,5 +363,5 @@ class Precise(Evaluator):
 
 
 def side(margin: Decimal) -> int:
-    """Of a kink: -1 or 1, 0 on it or without a number."""
+    """The side of a kink: -1 or 1, 0 on it or without a number."""
     return 0 if margin.is_nan() else int(sign(margin))

@@ -314,7 +314,7 @@ def _check_operand(program: Program, node: Access | Name) -> None:
         )
     rank = 0 if isinstance(node, Access) else program.ranks.get(node.name, 0)
     if rank:
-        spans, how = program.rank_told(node.name)
+        spans, how = program.rank_origin(node.name)
         program.fail(
             f"{node.name} has {axes_in_words(rank)} and stands without labels",
             [*spans, node.span],

@@ -301,7 +301,7 @@ class Statement:
             return Value(Map("pi", ()), (), node.span)
         term = self.tensor(name)
         if term.rank:
-            spans, how = self.program.rank_told(name)
+            spans, how = self.program.rank_origin(name)
             self.fail(
                 f"{name} has {axes_in_words(term.rank)} and stands without indices",
                 [*spans, node.span],
@@ -399,7 +399,7 @@ class Statement:
         program, given = self.program, node.function
         if given in program.ranks:
             rank = program.ranks[given]
-            spans, how = program.rank_told(given)
+            spans, how = program.rank_origin(given)
             example = f"; its entries are {given}[{','.join(INDICES[:rank])}]"
             self.fail(
                 f"{given} is a tensor, not a function",

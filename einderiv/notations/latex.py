@@ -266,7 +266,7 @@ def _command(token: str) -> str:
 
 
 def _span(c: Sequence[Any]) -> Span:
-    """From the first to the last part of a rule."""
+    """The span from the first to the last part of a rule."""
     first, last = (part.span if hasattr(part, "span") else span_of(part) for part in (c[0], c[-1]))
     return over(first, last)
 

@@ -623,7 +623,7 @@ class MatrixProgram(Program):
                 "row": f"a row of {columns}",
                 "matrix": f"a matrix of {rows} and {columns}",
             }[value.kind]
-            how = f" ({self.rank_told(value.name)[1]})" if value.name else ""
+            how = f" ({self.rank_origin(value.name)[1]})" if value.name else ""
             facts[f"{self.short(value.span)} is {what}{how}"] = None
         return list(facts)
 
@@ -934,7 +934,7 @@ class MatrixProgram(Program):
             return self.value(SCALAR, node.span, lambda: Map(name, ()))  # pi
         rank = self.ranks[name]
         if rank > 2:
-            places, how = self.rank_told(name)
+            places, how = self.rank_origin(name)
             self.fail(
                 f"{name} has {axes_in_words(rank)}",
                 [*places, node.span],
@@ -1198,7 +1198,7 @@ class MatrixProgram(Program):
         name = node.function
         arguments = [self.short(argument.span) for argument in node.arguments]
         if name in self.ranks:
-            spans, how = self.rank_told(name)
+            spans, how = self.rank_origin(name)
             spans = [*spans, node.name_span]
             self.refuse("tensor", spans, name=name, how=how, argument=arguments[0])
         message, fact, hint = unknown(name, arguments)

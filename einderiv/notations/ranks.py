@@ -212,7 +212,7 @@ class Program:
         if span:
             self._places.setdefault(name, span)
 
-    def rank_told(self, name: str) -> tuple[list[Span], str]:
+    def rank_origin(self, name: str) -> tuple[list[Span], str]:
         """Where a tensor got its rank, and how: `declared`, `A[i,j]`, ..."""
         return [self._places[name]] if name in self._places else [], self._shown[name]
 
@@ -248,7 +248,7 @@ class Program:
     def _define(self, name: str, rank: int, number: int, place: Span) -> None:
         self._refuse_reserved(name, place, rank > 0)
         if name in self._defined or name in self._declared:
-            spans, how = self.rank_told(name)
+            spans, how = self.rank_origin(name)
             what = "defined twice" if name in self._defined else "both declared and defined"
             self.fail(
                 f"{name} is {what}",
@@ -346,7 +346,7 @@ class Program:
             self._set_rank(matrix.name, max(guess, 2), matrix.span, self.text(node.span))
         rank = self.ranks[matrix.name]
         if rank < 2:
-            spans, how = self.rank_told(matrix.name)
+            spans, how = self.rank_origin(matrix.name)
             self.fail(
                 f"{name} takes a matrix, {matrix.name} has {axes_in_words(rank)}",
                 [matrix.span, *spans],
@@ -405,7 +405,7 @@ class Program:
 
     def _check_extent_names(self) -> None:
         for name in sorted(self.extents & set(self.ranks)):
-            spans, how = self.rank_told(name)
+            spans, how = self.rank_origin(name)
             place, fact = self._extent_places[name]
             self.fail(
                 f"{name} is both a tensor and an extent",
@@ -513,7 +513,7 @@ class Program:
                 if rank < 2 or (word == "spd" and rank > 2):
                     self.fail(
                         f"{name} is assumed {word} and has {axes_in_words(rank)}",
-                        self.rank_told(name)[0],
+                        self.rank_origin(name)[0],
                         ["symmetric needs two axes or more, spd exactly two"],
                         f"drop the assumption, or declare {name} : (n, n)",
                         DimensionError,

@@ -971,7 +971,7 @@ class EinsumRule:
 
     @property
     def operands(self) -> tuple[str | int, ...]:
-        """What goes in.
+        """The operands that the string takes: "g" or numbers of the original ones.
 
         >>> einsum_vjp("i,ij,j->", 1).operands
         ('g', 0, 2)

@@ -611,7 +611,7 @@ class StructuredTensor:
 
     @property
     def terms(self) -> Sequence[Term]:
-        """What is added."""
+        """The terms whose sum the tensor is."""
         return self._matrix.terms
 
     @property

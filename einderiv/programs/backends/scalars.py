@@ -60,7 +60,7 @@ OPERATIONS = {**FORMULAS, **_ARITHMETIC}
 
 
 class UnsuitableError(Exception):
-    """Not a program for scalars."""
+    """The program is not one for scalars."""
 
 
 class Scalars:

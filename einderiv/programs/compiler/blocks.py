@@ -67,7 +67,7 @@ def within_limit(
 ) -> Program:
     """The program in blocks so small that its peak is at most `limit` bytes; as it is if none helps.
 
-    Tried are all axes and blocks from the largest on; `peak` tells what a program holds at once.
+    All axes are tried, and blocks from the largest on; `peak` computes what a program holds at once.
     """
     if peak(program) <= limit:
         return program
@@ -174,7 +174,7 @@ class _Search:
         ]
 
     def loops_of(self, slots: set[Slot]) -> tuple[float, list[int], list[Loop]] | None:
-        """What is saved, the order of the instructions, the loops."""
+        """The seconds saved, the order of the instructions, the loops."""
         axes: dict[Register, int] = {}
         for register, axis in slots:
             if register in axes:

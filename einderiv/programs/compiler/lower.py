@@ -591,7 +591,7 @@ class Lowering:
     def pair_key(
         self, chosen: Sequence[Operand], output: Subscript, dims: Mapping[Label, Dim]
     ) -> tuple[object, ...]:
-        """What `made` has for a contraction."""
+        """The key of a contraction in `made`: the instruction, its fields, its shape."""
         labels = dict.fromkeys(label for _, own in chosen for label in own)
         number = {label: k for k, label in enumerate(labels)}
         fields = (
