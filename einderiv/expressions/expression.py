@@ -53,9 +53,9 @@ from ..terms import (
     contract,
     dump,
     load,
-    substituted,
+    substitute_terms,
     transpose,
-    united,
+    unite,
 )
 from .symbols import PythonOperators, symbol_of
 
@@ -516,7 +516,7 @@ class Expression(PythonOperators):
                 current, factorial = current.diff(x.name), factorial * k
             start = len(labels)
             slots = [tuple(range(start + j * x.rank, start + (j + 1) * x.rank)) for j in range(k)]
-            inner = substituted([current._term], {x: point})[0]
+            inner = substitute_terms([current._term], {x: point})[0]
             axes = (*labels, *(label for slot in slots for label in slot))
             product = contract([inner, *[step] * k], [axes, *slots], labels)
             terms.append((Fraction(1, factorial), simplify([product])[0]))
@@ -612,11 +612,11 @@ class Expression(PythonOperators):
                 letters={**inner.letters, **context.letters},
                 declared=context.declared | inner.declared,
             )
-        (term, *replacements), variables = united(programs, same)
+        (term, *replacements), variables = unite(programs, same)
         places: dict[Expr, Expr] = {
             variables[name]: new for name, new in zip(targets, replacements, strict=True)
         }
-        (result,) = substituted([term], places)
+        (result,) = substitute_terms([term], places)
         mentioned = {n for _, own in programs[1:] for n in own}
         left = {n: x for n, x in variables.items() if n not in targets or n in mentioned}
         return self._with(result, context=replace(context, variables=left))

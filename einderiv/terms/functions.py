@@ -228,7 +228,7 @@ def _everywhere(text: str) -> Mapping[str, str]:
     return dict.fromkeys(("numpy", "torch", "jax"), text)
 
 
-def _accumulated(name: str, words: str) -> Mapping[str, str]:
+def _accumulation(name: str, words: str) -> Mapping[str, str]:
     return _everywhere(_ACCUMULATED.replace("{name}", name).replace("{words}", words))
 
 
@@ -378,14 +378,14 @@ _WHOLE = (
            exact=lambda f, x: [f.product([*x.flat[:k], *x.flat[k + 1 :]]) for k in range(x.size)], rational=True),
     _along("cumsum", "dY[i] = cumsum[i](delta[i,j])*dx[j]", adjoint="dx[i] = revcumsum[i](g[i])", keeps_sign=True,
            exact=lambda f, x: np.cumsum(x.flat), rational=True,
-           code=_accumulated("cumsum", "Sums of the entries up to each,")),
+           code=_accumulation("cumsum", "Sums of the entries up to each,")),
     _along("revcumsum", "dY[i] = revcumsum[i](delta[i,j])*dx[j]", adjoint="dx[i] = cumsum[i](g[i])", keeps_sign=True,
            exact=lambda f, x: np.cumsum(x.flat[::-1])[::-1], rational=True,
            code=_everywhere(_REVCUMSUM)),
     _along("cumprod", "dY[i] = cumsum[i](delta[i,j])*cumprod[i](x[i]*ones[j] + delta[i,j]*(1 - x[i]))*dx[j]",
            source="the product rule, without division", keeps_sign=True,
            exact=lambda f, x: [f.product(list(x.flat[: k + 1])) for k in range(x.size)], rational=True,
-           code=_accumulated("cumprod", "Products of the entries up to each,")),
+           code=_accumulation("cumprod", "Products of the entries up to each,")),
     # matrix functions
     _matrix("inv", "(n,n)->(n,n)", "dY[i,j] = -inv(A)[i,k]*dA[k,l]*inv(A)[l,j]", "regular", source=_GILES, transposable=True,
             exact=lambda f, x: f.eliminate(x)[0], rational=True, flops=lambda n: 2 * n**3),
