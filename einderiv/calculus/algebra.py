@@ -152,7 +152,7 @@ def guarded_product(node: Expr) -> Expr | None:
         if inside and branches is not None:
             return _with_inside(node, factors, place, inside, branches)
         if inside:
-            return _distributed(node, factors, place, inside)
+            return _distribute(node, factors, place, inside)
     return None
 
 
@@ -160,7 +160,7 @@ def _is_sum_of_guards(expr: Expr) -> bool:
     return isinstance(expr, Sum) and all(_branches(term) is not None for term in expr.children)
 
 
-def _distributed(
+def _distribute(
     node: Contraction, factors: list[tuple[Expr, Subscript]], place: int, inside: list[int]
 ) -> Expr:
     """The product with the factors `inside` multiplied into each guard of a sum."""
@@ -294,7 +294,7 @@ def sigmoid_of_ratio(node: Expr) -> Expr | None:
         if isinstance(op, Map) and op.function == "exp":
             other = sigmoids.get((scale(-1, op.children[0]), labels))
             if other is not None:
-                return _replaced(
+                return _replace(
                     factors, {k, other}, elementwise("sigmoid", [op.children[0]]), labels, node
                 )
     return None
@@ -374,11 +374,11 @@ def softmax(node: Expr) -> Expr | None:
                     order = tuple(labels.index(label) for label in (*output, *summed))
                     result = whole("softmax", transpose(x, order), len(summed))
                     back = tuple(order.index(axis) for axis in range(len(order)))
-                    return _replaced(factors, {k, other}, transpose(result, back), own, node)
+                    return _replace(factors, {k, other}, transpose(result, back), own, node)
     return None
 
 
-def _replaced(
+def _replace(
     factors: list[tuple[Expr, Subscript]],
     gone: set[int],
     new: Expr,

@@ -31,7 +31,7 @@ Factors = tuple[tuple[Expr, Subscript], ...]
 Key = tuple[Expr, Subscript]  # an operand and its labels, summed ones numbered -1, -2, ...
 
 
-def factored(node: Sum) -> Expr:
+def factor_out(node: Sum) -> Expr:
     """`node` with common factors taken out where that makes it shorter."""
     if len(node.children) > _TERMS:
         return node
@@ -86,7 +86,7 @@ def _taken_out(
     outer: Subscript = ()
     for number, position in where.items():
         labels = terms[number][position][1]
-        outer, rename = _aligned(labels, rank)
+        outer, rename = _align(labels, rank)
         rest = tuple(
             (op, tuple(rename(label) for label in inner))
             for place, (op, inner) in enumerate(terms[number])
@@ -117,7 +117,7 @@ def _taken_out(
     return add([(1, product), *others], node.shape)
 
 
-def _aligned(labels: Subscript, rank: int):  # type: ignore[no-untyped-def]
+def _align(labels: Subscript, rank: int):  # type: ignore[no-untyped-def]
     """The operand's labels with summed ones numbered from `rank`, and the renaming of a term's labels."""
     names: dict[Label, Label] = {}
     for label in labels:

@@ -180,15 +180,14 @@ def _instantiate_contraction(
     """Row labels become `width` labels each, numbered after the batch labels."""
     start = max(batch, default=-1) + 1
 
-    def widened(labels: Subscript) -> Subscript:
+    def widen(labels: Subscript) -> Subscript:
         return tuple(start + label * width + k for label in labels for k in range(width))
 
     inputs = [
-        (*child.batch, *widened(labels))
-        for child, labels in zip(children, node.inputs, strict=True)
+        (*child.batch, *widen(labels)) for child, labels in zip(children, node.inputs, strict=True)
     ]
     return Placed(
-        contract([child.term for child in children], inputs, (*batch, *widened(node.output))), batch
+        contract([child.term for child in children], inputs, (*batch, *widen(node.output))), batch
     )
 
 

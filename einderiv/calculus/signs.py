@@ -222,10 +222,10 @@ def _plus(a: float, b: float, unbounded: float) -> float:
 
 def _outwards(values: list[Fraction]) -> Interval:
     """The least interval of floating-point numbers that holds these exact ones."""
-    return _rounded(min(values), -inf), _rounded(max(values), inf)
+    return _round_towards(min(values), -inf), _round_towards(max(values), inf)
 
 
-def _rounded(value: Fraction, towards: float) -> float:
+def _round_towards(value: Fraction, towards: float) -> float:
     try:
         near = float(value)
     except OverflowError:

@@ -25,14 +25,14 @@ from ..terms import (
     fold,
     postorder,
     rebuild,
-    renamed_dims,
+    rename_dims,
     split_scale,
-    substituted,
+    substitute_terms,
     uses,
     with_children,
 )
 from .algebra import ALGEBRA, STABLE
-from .factoring import factored
+from .factoring import factor_out
 
 _PASSES = 12  # in practice two or three suffice
 _REMEMBERED = (
@@ -50,21 +50,21 @@ def simplify(roots: Sequence[Expr]) -> list[Expr]:
         before = roots
         counts = uses(roots)
         done: dict[Expr, None] = {}
-        new = rebuild(roots, partial(_settled, counts=counts, done=done))
+        new = rebuild(roots, partial(_settle, counts=counts, done=done))
         roots = [new[root] for root in roots]
         if all(a is b for a, b in zip(before, roots, strict=True)):
             break
     return roots
 
 
-def _settled(
+def _settle(
     node: Expr, children: tuple[Expr, ...], counts: Mapping[Expr, int], done: dict[Expr, None]
 ) -> Expr:
     """One node over settled children, simplified until nothing changes, with the nodes that come up.
 
     Without this each pass would move a change up by one level only.
     """
-    result = _simplified(node, children, counts)
+    result = _simplify_node(node, children, counts)
     for _ in range(_PASSES):
         before = result
         if result in done:
@@ -72,7 +72,7 @@ def _settled(
         values: dict[Expr, Expr] = {}
         for fresh in postorder([result], done):
             inside = tuple(values.get(child, child) for child in fresh.children)
-            values[fresh] = _simplified(fresh, inside, counts)
+            values[fresh] = _simplify_node(fresh, inside, counts)
             if values[fresh] is fresh:
                 done[fresh] = None
         result = values[result]
@@ -81,25 +81,25 @@ def _settled(
     return result
 
 
-def _simplified(node: Expr, children: tuple[Expr, ...], counts: Mapping[Expr, int]) -> Expr:
+def _simplify_node(node: Expr, children: tuple[Expr, ...], counts: Mapping[Expr, int]) -> Expr:
     """One node over simplified children; a node that was met before with these is looked up."""
     key = node, children, tuple(counts.get(child, 1) == 1 for child in node.children)
     result = _met.get(key)
     if result is None:
         if len(_met) >= _REMEMBERED:
             _met.clear()
-        result = _met[key] = _simplified_once(node, children, counts)
+        result = _met[key] = _simplify_once(node, children, counts)
     return result
 
 
-def _simplified_once(node: Expr, children: tuple[Expr, ...], counts: Mapping[Expr, int]) -> Expr:
+def _simplify_once(node: Expr, children: tuple[Expr, ...], counts: Mapping[Expr, int]) -> Expr:
     match node:
         case Contraction():
             result = _flattened_product(node, children, counts)
         case Sum():
             result = _flattened_sum(node, children, counts)
             if isinstance(result, Sum) and len(result.children) > 1:
-                result = factored(result)
+                result = factor_out(result)
         case _:
             result = node if children == node.children else with_children(node, children)
     for rule in (*ALGEBRA, *STABLE):
@@ -166,14 +166,14 @@ def _flattened_sum(node: Sum, children: tuple[Expr, ...], counts: Mapping[Expr, 
 
 def expand(roots: Sequence[Expr]) -> list[Expr]:
     """Products distributed over sums, powers of sums multiplied out."""
-    values = fold(roots, _expanded)
+    values = fold(roots, _expand_node)
     return [values[root] for root in roots]
 
 
-def _expanded(node: Expr, children: list[Expr]) -> Expr:
+def _expand_node(node: Expr, children: list[Expr]) -> Expr:
     if not isinstance(node, Contraction):
         result = with_children(node, children)
-        return _merged(result) if isinstance(result, Sum) else result
+        return _merge_names(result) if isinstance(result, Sum) else result
     products: list[tuple[Fraction, list[Expr]]] = [(Fraction(1), [])]
     for child in children:
         factor, term = split_scale(child)
@@ -183,12 +183,12 @@ def _expanded(node: Expr, children: list[Expr]) -> Expr:
             else [(Fraction(1), term)]
         )
         products = [(c * factor * k, [*chosen, t]) for c, chosen in products for k, t in choices]
-    return _merged(
+    return _merge_names(
         add(((c, contract(ops, node.inputs, node.output)) for c, ops in products), node.shape)
     )
 
 
-def _merged(expr: Expr) -> Expr:
+def _merge_names(expr: Expr) -> Expr:
     """Sums inside a sum become part of it."""
     factor, term = split_scale(expr)
     if not isinstance(term, Sum):
@@ -224,7 +224,7 @@ def with_assumptions(term: Expr, assumptions: Mapping[str, frozenset[str]]) -> E
     }
     if not places:
         return term
-    return simplify(substituted([term], places))[0]
+    return simplify(substitute_terms([term], places))[0]
 
 
 def declared_everywhere(term: Expr) -> Expr:
@@ -237,8 +237,8 @@ def declared_everywhere(term: Expr) -> Expr:
         for dim in node.shape:
             if isinstance(dim, str):
                 dims.setdefault(dim, f"#{len(dims)}")
-    (bare,) = substituted([term], plain)
-    return renamed_dims([bare], dims)[0]
+    (bare,) = substitute_terms([term], plain)
+    return rename_dims([bare], dims)[0]
 
 
 def same_up_to_extents(first: Expr, second: Expr) -> bool:

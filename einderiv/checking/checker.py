@@ -15,7 +15,7 @@ from ..calculus import expand, simplify, with_assumptions
 from ..equality import Decision, Samples, decide
 from ..errors import NotationError
 from ..expressions import Expression
-from ..terms import Delta, Expr, Literal, add, contract, is_zero, postorder, power, scale, united
+from ..terms import Delta, Expr, Literal, add, contract, is_zero, postorder, power, scale, unite
 from .claims import Question, question_about, read_expression
 from .mistakes import (
     INVERSE,
@@ -62,7 +62,7 @@ def _equal(first: Expression, second: Expression) -> tuple[bool, str]:
     if first == second:
         return True, "identity"
     same = [((0, a), (1, b)) for a, b in zip(first.shape, second.shape, strict=True)]
-    terms, _ = united([(e._term, e._context.variables) for e in (first, second)], same)
+    terms, _ = unite([(e._term, e._context.variables) for e in (first, second)], same)
     assumed = {**first._context.assumptions}
     for name, words in second._context.assumptions.items():
         assumed[name] = assumed.get(name, frozenset()) | words  # tensors of one name are one

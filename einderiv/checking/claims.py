@@ -24,11 +24,11 @@ from ..terms import (
     Shape,
     Variable,
     free_name,
-    generalised,
     is_zero,
-    renamed_dims,
+    rename_dims,
     transpose,
-    united,
+    unite,
+    with_symbolic_extents,
     zero,
 )
 
@@ -62,7 +62,7 @@ class Question:
         e = self.derivative
         variables = dict(self.variables)
         if not generic and self.numbers:
-            term, *tensors = renamed_dims([term, *variables.values()], self.numbers)
+            term, *tensors = rename_dims([term, *variables.values()], self.numbers)
             variables = {x.name: x for x in tensors if isinstance(x, Variable)}
         context = replace(e._context, variables=variables, name=None)
         if term.rank != e._term.rank:
@@ -90,11 +90,11 @@ def question_about(
     if isinstance(given, DimensionError):
         return question(derivative._term, {}, refusal=given)
     programs = [(e._term, e._context.variables) for e in (derivative, given)]
-    (truth, own), together = united(programs)
+    (truth, own), together = unite(programs)
     assumed = derivative._context.assumptions
     if own.rank == 0 and is_zero(own):
         own = zero(truth.shape)  # 0 is the zero of every shape
-    (truth, own, *tensors), numbers = generalised([truth, own, *together.values()])
+    (truth, own, *tensors), numbers = with_symbolic_extents([truth, own, *together.values()])
     variables = {
         name: Variable(name, x.shape, assumed.get(name, frozenset()))
         for name, x in zip(together, tensors, strict=True)
@@ -112,7 +112,7 @@ def question_about(
             if found is not None:
                 orders.append(axes)
                 names = names or found
-    (own,) = renamed_dims([own], names)
+    (own,) = rename_dims([own], names)
     truth, own = (with_assumptions(term, assumed) for term in (truth, own))
     fitting = [(axes, transpose(own, axes)) for axes in orders]
     # what one order has named, the others obey

@@ -36,7 +36,7 @@ from ..terms import (
     power,
     scale,
     split_scale,
-    substituted,
+    substitute_terms,
     symbolic_extents,
     transpose,
 )
@@ -291,7 +291,7 @@ def _rewritings(case: Case) -> Iterator[tuple[str, Expr]]:
         for node in postorder([root]):
             for sentence, other in _changes(node, rotated):
                 if other is not node and other.shape == node.shape:
-                    yield sentence, substituted([root], {node: other})[0]
+                    yield sentence, substitute_terms([root], {node: other})[0]
 
 
 def _is_square(term: Expr) -> bool:

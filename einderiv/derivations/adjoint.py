@@ -34,7 +34,7 @@ from ..terms import (
     permutation_of,
     postorder,
     split_scale,
-    substituted,
+    substitute_terms,
     transpose,
     uses,
     with_children,
@@ -187,14 +187,14 @@ class _Listing:
             total = self._total(v, parts)
             g = Variable(adjoint_name(v.name), total.shape)
             self.adjoints.add(g)
-            (places[g],) = substituted([total], places)
+            (places[g],) = substitute_terms([total], places)
             steps.append(self._step(v.name, node, total, parts))
             if not is_zero(total):
                 self._hand_down(node, own[node], g, pending)
         parts = pending.pop(self.x, [])
         total = self._total(self.x, parts)
         row = self._step(self.x.name, self.x, total, parts)
-        return [*steps, *self._result(row, substituted([total], places)[0])]
+        return [*steps, *self._result(row, substitute_terms([total], places)[0])]
 
     def _hand_down(
         self, node: Expr, local: Expr, g: Expr, pending: dict[Variable, list[Part]]
@@ -205,7 +205,7 @@ class _Listing:
         found = sweep(local, below, g, self.rank)
         how = _compare_with_pushforward(local, found, g, self.rank)
         if node in self.values and local.children:  # exp(x) is there already: it is v1
-            terms = substituted(list(found.values()), {local: self.values[node]})
+            terms = substitute_terms(list(found.values()), {local: self.values[node]})
             found = dict(zip(found, terms, strict=True))
         for v in below:
             if not is_zero(found[v]):

@@ -72,7 +72,7 @@ from ..terms import (
     is_zero,
     literal,
     postorder,
-    substituted,
+    substitute_terms,
 )
 from . import laws
 from .derivation import Derivation, Question
@@ -810,7 +810,7 @@ class Matrices:
 
         statement = syntax.Definition(None, None, rebuild(tree, change), NOWHERE, NOWHERE)
         meaning = elaborate_matrix(syntax.Text("", (statement,)), shapes)
-        (term,) = substituted([meaning.term], places)
+        (term,) = substitute_terms([meaning.term], places)
         return with_assumptions(term, self.assumptions)
 
     def kind(self, tree: Node) -> Kind:

@@ -55,7 +55,7 @@ from ..terms import (
     is_zero,
     postorder,
     split_scale,
-    substituted,
+    substitute_terms,
     transpose,
 )
 from . import laws
@@ -213,9 +213,9 @@ class _Index:
         """A step whose sides are compared with what is known put in; definitions by name; all in full."""
 
         def more_and_more_explicit(before: Expr, after: Expr) -> Iterator[tuple[Expr, Expr]]:
-            a, b = substituted([before, after], known or {})
+            a, b = substitute_terms([before, after], known or {})
             yield a, b
-            c, d = substituted([a, b], {body: u for u, body in self.bodies.items()})
+            c, d = substitute_terms([a, b], {body: u for u, body in self.bodies.items()})
             if (c, d) != (a, b):
                 yield c, d
             if self.full:
@@ -225,7 +225,7 @@ class _Index:
 
     def _in_full(self, term: Expr) -> Expr:
         """A term with the definitions and their derivatives written out."""
-        return substituted([term], self.full)[0]
+        return substitute_terms([term], self.full)[0]
 
     # ------------------------------------------------------------ a block
 

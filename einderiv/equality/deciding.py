@@ -38,7 +38,7 @@ from ..terms import (
     dependents,
     fold,
     postorder,
-    substituted,
+    substitute_terms,
     symbolic_extents,
 )
 from .digits import PoleError, context
@@ -366,7 +366,7 @@ def _in_digits_and_constants(a: Expr, b: Expr) -> Decision:
             with localcontext(context(2 * DIGITS)):
                 if value.is_finite() and abs(value - value.to_integral_value()) < _EXTREME:
                     unknown[node] = Variable(f"?{len(unknown)}", ())
-    first, second = substituted([a, b], unknown)
+    first, second = substitute_terms([a, b], unknown)
     if not unknown or decide(first, second).equal:
         return found
     return _different("a difference smaller than digits show: exp(-10^6) is not 0")

@@ -25,7 +25,7 @@ from ..calculus import (
 )
 from ..derivations import Derivation, Question
 from ..errors import DerivativeError, DimensionError, NotationError, axes_in_words
-from ..notations import Context, complaints, meaning_of, variable_name
+from ..notations import Context, Text, complaints, meaning_of, variable_name
 from ..printers import (
     EinsumText,
     Origin,
@@ -53,9 +53,9 @@ from ..terms import (
     contract,
     dump,
     load,
-    substituted,
+    substitute_terms,
     transpose,
-    united,
+    unite,
 )
 from .symbols import PythonOperators, symbol_of
 
@@ -141,7 +141,7 @@ class Expression(PythonOperators):
     `indices` names the axes, `shape` gives their extents, `variables` those of every tensor.
     """
 
-    __slots__ = ("_executable", "_layout", "_shown")
+    __slots__ = ("_executable", "_layout", "_shown", "_tree")
 
     def __init__(
         self,
@@ -156,6 +156,7 @@ class Expression(PythonOperators):
         self._layout = layout or Layout((term.rank,))
         self._shown: Expr | None = None
         self._executable: Executable | None = None
+        self._tree: Text | None = None
 
     # ------------------------------------------------------------ facts
 
@@ -221,7 +222,13 @@ class Expression(PythonOperators):
 
     def __str__(self) -> str:
         """Index notation that `parse` reads back to an equal expression."""
-        return to_text(unparse(self.term, self._indices, self._context))
+        return to_text(self._surface_tree())
+
+    def _surface_tree(self) -> Text:
+        """Index notation as a tree, made once for all that print it."""
+        if self._tree is None:
+            self._tree = unparse(self.term, self._indices, self._context)
+        return self._tree
 
     def __repr__(self) -> str:
         axes = ", ".join(f"{i}: {dim}" for i, dim in zip(self._indices, self.shape, strict=True))
@@ -233,7 +240,7 @@ class Expression(PythonOperators):
         >>> print(parse("A[i,j]*x[j]").latex())
         A_{ij} x_{j}
         """
-        return to_latex(unparse(self.term, self._indices, self._context))
+        return to_latex(self._surface_tree())
 
     def matrix(self, layout: str | None = None, *, declarations: bool = False) -> str:
         """Matrix notation that `parse(..., notation="matrix", shapes=e.variables)` reads back.
@@ -516,7 +523,7 @@ class Expression(PythonOperators):
                 current, factorial = current.diff(x.name), factorial * k
             start = len(labels)
             slots = [tuple(range(start + j * x.rank, start + (j + 1) * x.rank)) for j in range(k)]
-            inner = substituted([current._term], {x: point})[0]
+            inner = substitute_terms([current._term], {x: point})[0]
             axes = (*labels, *(label for slot in slots for label in slot))
             product = contract([inner, *[step] * k], [axes, *slots], labels)
             terms.append((Fraction(1, factorial), simplify([product])[0]))
@@ -612,11 +619,11 @@ class Expression(PythonOperators):
                 letters={**inner.letters, **context.letters},
                 declared=context.declared | inner.declared,
             )
-        (term, *replacements), variables = united(programs, same)
+        (term, *replacements), variables = unite(programs, same)
         places: dict[Expr, Expr] = {
             variables[name]: new for name, new in zip(targets, replacements, strict=True)
         }
-        (result,) = substituted([term], places)
+        (result,) = substitute_terms([term], places)
         mentioned = {n for _, own in programs[1:] for n in own}
         left = {n: x for n, x in variables.items() if n not in targets or n in mentioned}
         return self._with(result, context=replace(context, variables=left))

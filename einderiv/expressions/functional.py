@@ -38,7 +38,7 @@ from ..errors import (
 from ..notations import Context
 from ..printers import Picture, plan, plan_html
 from ..programs import Executable, Keys, array_of, check_backend, parsed_limit
-from ..terms import Dim, Expr, Variable, postorder, substituted, united
+from ..terms import Dim, Expr, Variable, postorder, substitute_terms, unite
 from .expression import Expression, derivatives, parse, symbol
 from .symbols import (
     Array,
@@ -473,7 +473,7 @@ def compile(
             "nothing to compile", hint="pass an Expression, a list or a dict of them"
         )
     programs = [(e.term, e._context.variables) for e in chosen]
-    terms, variables = united(programs)
+    terms, variables = unite(programs)
     sizes = _sizes(shapes or {}, variables)
 
     def title() -> str:
@@ -708,7 +708,7 @@ class Transformed:
         outputs = [symbol_of(owner, term, context) for term in terms[:-1]]
         traced = Traced(outputs, structure, [], inner, {}, {})
         roots = self.kind.terms(self._results(traced), inner)
-        found = substituted(roots, dict(zip(inner, arguments, strict=True)))
+        found = substitute_terms(roots, dict(zip(inner, arguments, strict=True)))
         return traced, [symbol_of(owner, term, context) for term in simplify(found)]
 
 

@@ -49,7 +49,7 @@ from ..terms import (
     literal,
     power,
     transpose,
-    united,
+    unite,
     whole,
 )
 
@@ -329,7 +329,7 @@ def together(values: Sequence[Any]) -> Operands:
                 if other is context:
                     dims |= dict.fromkeys(d for x in context.variables.values() for d in x.shape)
                 same += [((m, dim), (n, dim)) for dim in dims if isinstance(dim, str)]
-        terms, variables = united([(term, c.variables) for term, c in pairs], same)
+        terms, variables = unite([(term, c.variables) for term, c in pairs], same)
     common = replace(contexts[0], variables=variables, name=None)
     for context in contexts[1:]:
         common = replace(
@@ -355,7 +355,7 @@ def joined_shapes(
                 DimensionError,
             )
     programs = [(term, context.variables) for term in terms]
-    joined, variables = united(programs, [((0, a), (0, b)) for a, b in pairs])
+    joined, variables = unite(programs, [((0, a), (0, b)) for a, b in pairs])
     return joined, replace(context, variables=variables)
 
 

@@ -177,11 +177,18 @@ def raw_postorder(root: Raw) -> list[Raw]:
 
 def raw_fold(root: Raw, value: Callable[[Raw, list[T]], T]) -> T:
     """`value(part, values of its parts)`, from the leaves up."""
+    order: list[tuple[Raw, int]] = []
+    stack = [root]
+    while stack:
+        raw = stack.pop()
+        parts = raw_parts(raw)
+        order.append((raw, len(parts)))
+        stack += parts
     done: list[T] = []
-    for raw in raw_postorder(root):
-        count = len(raw_parts(raw))
-        inside = done[len(done) - count :]
-        del done[len(done) - count :]
+    for raw, count in reversed(order):
+        first = len(done) - count
+        inside = done[first:]
+        del done[first:]
         done.append(value(raw, inside))
     return done[0]
 
@@ -330,7 +337,7 @@ def _derivative(term: Expr, by: Pending) -> Expr:
 # ---------------------------------------------------------------- the order of factors and terms
 
 # functions with a subscript of their own
-_ENTRYWISE = [n for n, row in WHOLE.items() if row.matrix and core_ranks(row.signature)[1]]
+_ENTRYWISE = {n for n, row in WHOLE.items() if row.matrix and core_ranks(row.signature)[1]}
 _LONG = 60  # characters; a longer bracket is squared rather than written twice
 
 
@@ -348,7 +355,7 @@ class Factor:
         return (
             isinstance(base, Variable | Delta | Ones)
             or base in lets
-            or (isinstance(base, Apply) and base.function in (*_ENTRYWISE, "eps"))
+            or (isinstance(base, Apply) and (base.function in _ENTRYWISE or base.function == "eps"))
         )
 
 

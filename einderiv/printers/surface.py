@@ -95,26 +95,32 @@ class TreeWriter:
         slopes: Mapping[Expr, tuple[str, str, int]] | None = None,
     ) -> None:
         self.extent, self.slopes = extent, slopes
-
-    def tree(self, root: Raw, names: Names, kept: Names | None = None) -> Node:
-        """The tree of a right-hand side with the indices `names`; its left-hand side has them, or `kept`."""
         self.free: dict[Raw, dict[str, None]] = {}
         # free names that would be summed if nothing kept them
         self.misread: dict[Raw, set[str]] = {}
-        raw_fold(root, self._note)
+
+    def tree(self, root: Raw, names: Names, kept: Names | None = None) -> Node:
+        """The tree of a right-hand side with the indices `names`; its left-hand side has them, or `kept`."""
+        if root not in self.free:
+            raw_fold(root, self._note)
         kept = names if kept is None else kept
         return trampoline(Place(root, frozenset(kept), names), self._visit)
 
     def _note(self, raw: Raw, inside: list[Noted]) -> Noted:
         free = free_at(raw, [names for names, _ in inside])
-        misread = set().union(*(found for _, found in inside))
+        misread: set[str] = set()
+        for _, found in inside:
+            misread |= found
         match raw:
             case Leaf():
-                misread = {name for name in raw.names if raw.names.count(name) > 1}
+                if len(free) < len(raw.names):
+                    misread = {name for name in raw.names if raw.names.count(name) > 1}
             case Product():
-                places = Counter(name for names, _ in inside for name in names)
-                misread |= {name for name, times in places.items() if times > 1}
-                misread -= set(raw.summed)
+                seen: set[str] = set()
+                for names, _ in inside:
+                    misread |= seen.intersection(names)
+                    seen.update(names)
+                misread.difference_update(raw.summed)
             case Applied():
                 misread -= set(raw.bound or raw.outer)
                 misread |= {name for name in raw.outer if raw.outer.count(name) > 1}
@@ -202,9 +208,11 @@ class TreeWriter:
 
     def _explicit_sums(self, factors: Sequence[Raw], summed: Names) -> Names:
         """Summed names that the convention alone would not sum over this product."""
+        if not summed:
+            return ()
         places: Counter[str] = Counter()
         hidden: set[str] = set()
-        for factor in factors if summed else ():
+        for factor in factors:
             base, _ = _base_and_exponent(factor)
             own = base.names if isinstance(base, Leaf) else ()
             own = base.outer if isinstance(base, Applied) else own

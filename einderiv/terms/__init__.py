@@ -69,7 +69,13 @@ from .structure import (
     sums_a_label,
     with_decimals_inside,
 )
-from .substitution import generalised, renamed_dims, substituted, symbolic_extents, united
+from .substitution import (
+    rename_dims,
+    substitute_terms,
+    symbolic_extents,
+    unite,
+    with_symbolic_extents,
+)
 from .walk import dependents, fold, postorder, rebuild, trampoline, uses
 
 __all__ = [
@@ -119,7 +125,6 @@ __all__ = [
     "fold",
     "free_name",
     "functions",
-    "generalised",
     "is_view",
     "is_zero",
     "literal",
@@ -130,18 +135,19 @@ __all__ = [
     "postorder",
     "power",
     "rebuild",
-    "renamed_dims",
+    "rename_dims",
     "scale",
     "split_scale",
-    "substituted",
+    "substitute_terms",
     "sums_a_label",
     "symbolic_extents",
     "trampoline",
     "transpose",
-    "united",
+    "unite",
     "uses",
     "whole",
     "with_children",
     "with_decimals_inside",
+    "with_symbolic_extents",
     "zero",
 ]

@@ -38,7 +38,7 @@ from .structure import (
     base_and_exponent,
     broadcast_axes,
     common_content,
-    composed,
+    compose,
     inverse_of,
     is_plain_power,
     is_small_power,
@@ -46,7 +46,7 @@ from .structure import (
     is_view,
     is_zero,
     merged_by_deltas,
-    oriented,
+    orientations,
     permutation_of,
     split_scale,
     sum_order,
@@ -103,7 +103,7 @@ def contract(operands: Sequence[Expr], inputs: Sequence[Subscript], output: Subs
     factor, factors = _inline(operands, inputs)
     if not factor:
         return zero(tuple(dims[label] for label in output))
-    factors = composed(factors, dims)
+    factors = compose(factors, dims)
     moved = _transposed_sum(factors, output)
     if moved is not None:
         return scale(factor, moved)
@@ -352,7 +352,7 @@ def _preferred_axes(left: list[tuple[Expr, Fraction]], rank: int) -> tuple[int, 
             tuple(sorted((sorted(axes), size, axes[k]) for size, axes in found))
             for k in range(rank)
         ]
-        candidates = {inverse_of(order) for order in oriented(signatures)}
+        candidates = {inverse_of(order) for order in orientations(signatures)}
     if candidates == {identity}:
         return None
 
@@ -387,7 +387,7 @@ def orientation(expr: Expr) -> tuple[int, ...]:
     _, inside = split_scale(expr)
     if not isinstance(inside, Contraction) or expr.rank < 2 or expr.symmetric:
         return tuple(range(expr.rank))
-    orders = oriented(axis_signatures(inside))
+    orders = orientations(axis_signatures(inside))
     best = min(orders, key=lambda order: transpose(inside, order).digest)
     return inverse_of(best)
 

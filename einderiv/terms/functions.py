@@ -1,8 +1,9 @@
 """The function table: one row per function, every fact about it in one place.
 
-In: nothing; the rows are text, in the project's own notation and in the names of NumPy and SciPy.
-Out: ELEMENTWISE (one entry of the result per entry of the arguments) and WHOLE (whole axes at once).
-Invariant: a row never calls another row; `rules.py` turns rows into terms, `backends` into calls.
+In: nothing. Out: ELEMENTWISE (one entry of the result per entry of the arguments) and WHOLE (whole axes at once),
+the names that notations reserve, and the functions on arrays that NumPy lacks.
+Invariant: a row's derivative is text in the project's own notation and never calls another row; `calculus` turns
+it into terms, `programs` and `printers` call what the row names, `equality` computes with its laws and digits.
 
 Kinks: sign(0) = 0, abs'(0) = 0, relu'(0) = 0, step(0) = 0; equal arguments of max and min share the derivative.
 """
@@ -29,13 +30,20 @@ SIGNED_UNIT: Interval = (-1.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Elementwise:
-    """f(x, ...) entry by entry; `derivatives[k]` is the one by the k-th argument, None if there is none.
+    """f(x, ...) entry by entry.
 
-    `numpy` is a path: `np.` NumPy, `special.` scipy.special, no dot: ours in backends/numpy_functions.py.
-    `domain` tells where every argument may lie: real, positive, nonzero, open_unit, above_one, above_minus_one,
-    count_positive (a count, then a positive number), count_real, condition. `{0}` in `latex` is an argument.
+    `derivatives[k]`: the derivative by the k-th argument, None if there is none.
+    `numpy`: a path; `np.` is NumPy, `special.` scipy.special, a name without a dot a function below.
+    `latex`: a template, `{0}` is an argument.
+    `domain`: where every argument may lie: real, positive, nonzero, open_unit, above_one, above_minus_one,
+    count_positive (a count, then a positive number), count_real, condition.
     `range`: an interval that holds every value at real arguments. `at_zero`: f(0), if it is a number known
-    exactly. `rising`: f grows, and has the sign of its argument.
+    exactly. `rising`: f grows and has the sign of its argument. `kink`: f has one at 0, or where its two
+    arguments are equal.
+    `law`: the value modulo a prime, from exp, log and their kin; without it f is an unknown function there.
+    `digits`: the function in mpmath, by name or as `f(mpmath, x, ...)`; equality/digits.py has the others.
+    `scalar`: the value on Python floats, in names of `math`; without it f runs on arrays.
+    `code`: path or definition for a code target that lacks NumPy's function of this name.
     """
 
     name: str
@@ -59,13 +67,16 @@ class Elementwise:
 class Whole:
     """A function of whole axes; axes before those of the signature are batch axes.
 
-    `differential` defines dY from the arguments and their differentials (`dA` for A), linear in these; "" if
-    there is none. `adjoint`, of a linear function, is what a cotangent g of Y gives back to A; "" derives it
-    from `differential`.
-    `matrix` rows name rows and columns (`inv[i,j](...)[p,q]`), the others an axis (`softmax[i](...)`).
-    `source` names where a differential that is not in every textbook is derived.
-    `latex`: what LaTeX writes before the brackets, "" for the name. `transposable`: f(A') = f(A)'. `between`: values lie between the least and the largest entry.
-    `flops`: operations for a matrix of n rows, if more than a few an entry. `keeps_sign`: no value is negative if no entry is.
+    `differential` defines dY by the differentials of the arguments (`dA` for A) and is linear in these; "" if
+    there is none. `adjoint`, of a linear function: what a cotangent g of Y gives back to A; without it that
+    is derived from `differential`. `source`: where a differential is from that is not in every textbook.
+    `matrix`: it names rows and columns (`inv[i,j](...)[p,q]`), others name axes (`softmax[i](...)`).
+    `latex`: what LaTeX writes before the brackets, "" for the name.
+    `transposable`: f(A') = f(A)'. `between`: values lie between the least and the largest entry.
+    `keeps_sign`: no value is negative if no entry is. `rational`: so are the values at rational entries.
+    `exact(f, x)`: the value in the arithmetic of f, an evaluator of `equality`; `digits(mpmath, A)`: the entries
+    of the value in mpmath, if arithmetic does not reach it. One of the two is there.
+    `flops`: operations for a matrix of n rows, if there are more than a few an entry.
     """
 
     name: str
@@ -228,7 +239,7 @@ def _everywhere(text: str) -> Mapping[str, str]:
     return dict.fromkeys(("numpy", "torch", "jax"), text)
 
 
-def _accumulated(name: str, words: str) -> Mapping[str, str]:
+def _accumulation(name: str, words: str) -> Mapping[str, str]:
     return _everywhere(_ACCUMULATED.replace("{name}", name).replace("{words}", words))
 
 
@@ -378,14 +389,14 @@ _WHOLE = (
            exact=lambda f, x: [f.product([*x.flat[:k], *x.flat[k + 1 :]]) for k in range(x.size)], rational=True),
     _along("cumsum", "dY[i] = cumsum[i](delta[i,j])*dx[j]", adjoint="dx[i] = revcumsum[i](g[i])", keeps_sign=True,
            exact=lambda f, x: np.cumsum(x.flat), rational=True,
-           code=_accumulated("cumsum", "Sums of the entries up to each,")),
+           code=_accumulation("cumsum", "Sums of the entries up to each,")),
     _along("revcumsum", "dY[i] = revcumsum[i](delta[i,j])*dx[j]", adjoint="dx[i] = cumsum[i](g[i])", keeps_sign=True,
            exact=lambda f, x: np.cumsum(x.flat[::-1])[::-1], rational=True,
            code=_everywhere(_REVCUMSUM)),
     _along("cumprod", "dY[i] = cumsum[i](delta[i,j])*cumprod[i](x[i]*ones[j] + delta[i,j]*(1 - x[i]))*dx[j]",
            source="the product rule, without division", keeps_sign=True,
            exact=lambda f, x: [f.product(list(x.flat[: k + 1])) for k in range(x.size)], rational=True,
-           code=_accumulated("cumprod", "Products of the entries up to each,")),
+           code=_accumulation("cumprod", "Products of the entries up to each,")),
     # matrix functions
     _matrix("inv", "(n,n)->(n,n)", "dY[i,j] = -inv(A)[i,k]*dA[k,l]*inv(A)[l,j]", "regular", source=_GILES, transposable=True,
             exact=lambda f, x: f.eliminate(x)[0], rational=True, flops=lambda n: 2 * n**3),
@@ -468,7 +479,8 @@ def _core(part: str) -> int:
     return len(inside.split(",")) if inside else 0
 
 
-# What NumPy and SciPy lack; each function needs nothing but `np`, so that a standalone source can carry its text.
+# Functions on arrays that NumPy and SciPy lack, or lack in a form that stays accurate. Each needs nothing but `np`
+# (and SciPy, if it says so), so that a standalone source can carry its text.
 
 
 def sigmoid(x: Array, out: Array | None = None) -> Array:

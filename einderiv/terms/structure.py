@@ -168,7 +168,7 @@ def factors_at(term: Contraction, labels: Subscript, fresh: Iterator[Label]) -> 
     return [(child, tuple([names[label] for label in own])) for child, own in pairs]
 
 
-def composed(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
+def compose(factors: list[Factor], dims: dict[Label, Dim]) -> list[Factor]:
     """A product that is only transposed, repeated or summed further is one product: (A B)' -> B_kj A_ik."""
     real = [(op, labels) for op, labels in factors if not isinstance(op, Delta | Ones)]
     if len(real) != 1 or not isinstance(real[0][0], Contraction):
@@ -206,7 +206,7 @@ def axis_signatures(term: Expr) -> list[tuple[object, ...]]:
     return [tuple(sorted(found[same.get(base.output[axis], base.output[axis])])) for axis in axes]
 
 
-def oriented(signatures: Sequence[tuple[object, ...]]) -> list[tuple[int, ...]]:
+def orientations(signatures: Sequence[tuple[object, ...]]) -> list[tuple[int, ...]]:
     """The orders of axes in which the signatures rise; several where some are equal, but not too many."""
     order = sorted(range(len(signatures)), key=signatures.__getitem__)
     groups = [list(group) for _, group in groupby(order, key=signatures.__getitem__)]

@@ -17,7 +17,7 @@ from .names import Classes, free_name, numbered
 from .walk import postorder, rebuild
 
 
-def substituted(roots: Sequence[Expr], places: Mapping[Expr, Expr]) -> list[Expr]:
+def substitute_terms(roots: Sequence[Expr], places: Mapping[Expr, Expr]) -> list[Expr]:
     """The roots with every key of `places` replaced by its value, of the same shape."""
 
     def build(node: Expr, children: tuple[Expr, ...]) -> Expr:
@@ -29,7 +29,7 @@ def substituted(roots: Sequence[Expr], places: Mapping[Expr, Expr]) -> list[Expr
     return [new[root] for root in roots]
 
 
-def renamed_dims(roots: Sequence[Expr], dims: Mapping[Any, Dim]) -> list[Expr]:
+def rename_dims(roots: Sequence[Expr], dims: Mapping[Any, Dim]) -> list[Expr]:
     """The roots with extents renamed, or given as numbers; also numbers given names."""
     if not dims:
         return list(roots)
@@ -65,7 +65,7 @@ def renamed_dims(roots: Sequence[Expr], dims: Mapping[Any, Dim]) -> list[Expr]:
 _LARGE = 7  # smaller extents are tried as they are
 
 
-def generalised(terms: Sequence[Expr]) -> tuple[list[Expr], dict[str, Dim]]:
+def with_symbolic_extents(terms: Sequence[Expr]) -> tuple[list[Expr], dict[str, Dim]]:
     """The terms with symbols for large extents, and the number of each symbol."""
     nodes = postorder(terms)
     dims = {dim for node in nodes for dim in node.shape}
@@ -80,7 +80,7 @@ def generalised(terms: Sequence[Expr]) -> tuple[list[Expr], dict[str, Dim]]:
     if not names:
         return list(terms), {}
 
-    return renamed_dims(terms, names), {str(name): number for number, name in names.items()}
+    return rename_dims(terms, names), {str(name): number for number, name in names.items()}
 
 
 # Terms of several programs brought together: tensors of one name are one tensor.
@@ -93,7 +93,7 @@ Program = tuple[Expr, Mapping[str, Variable]]
 Slot = tuple[int, Dim]  # the number of a program and one of its extents
 
 
-def united(
+def unite(
     programs: Sequence[Program], same: Iterable[tuple[Slot, Slot]] = ()
 ) -> tuple[list[Expr], dict[str, Variable]]:
     """The terms over common tensors; `same` joins extents of different programs."""
@@ -132,7 +132,7 @@ def united(
                 used.add(str(names[root]))
             dims[dim] = names[root]
         changed = {old: new for old, new in dims.items() if old != new}
-        renamed, *tensors = renamed_dims([term, *own], changed)
+        renamed, *tensors = rename_dims([term, *own], changed)
         terms.append(renamed)
         together.update({x.name: x for x in tensors if isinstance(x, Variable)})
     return terms, together

@@ -16,7 +16,7 @@ import pytest
 import einderiv as ed
 from einderiv.terms.canonical import add, contract, scale, transpose
 from einderiv.terms.expr import Contraction, Expr, Sum
-from einderiv.terms.substitution import substituted
+from einderiv.terms.substitution import substitute_terms
 from einderiv.terms.walk import postorder
 from tests.random_programs import Program, random_program
 
@@ -33,7 +33,7 @@ def changed(term: Expr, rng: random.Random) -> Iterator[tuple[str, Expr]]:
     for node in nodes:
         for what, new in node_changed(node, rng):
             if new.shape == node.shape:
-                (result,) = substituted([term], {node: new})
+                (result,) = substitute_terms([term], {node: new})
                 if result.shape == term.shape:
                     yield what, result
     yield "factor", scale(Fraction(rng.choice([-1, 2, 3]), rng.choice([1, 2])), term)

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -497,16 +496,13 @@ def test_unicode_passes_through():
     assert (done.returncode, done.stdout.decode()) == (0, "2*θ[i]\n# matrix: 2*θ\n")
 
 
-def test_diff_loads_no_scipy_and_starts_fast():
+def test_diff_loads_no_scipy():
     program = (
         "import sys; from einderiv.cli.commands import main; main(['diff', 'x[i]*x[i]', '--wrt', 'x'])\n"
         "print([name for name in ('scipy', 'opt_einsum', 'jax') if name in sys.modules])"
     )
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    seconds = time.perf_counter() - start
     assert done.stdout == "2*x[i]\n# matrix: 2*x\n[]\n", done.stderr
-    assert seconds < 2  # 0.2 s measured, on a machine with nothing else to do
 
 
 # ------------------------------------------------------------ help

@@ -166,13 +166,13 @@ def _entry(name: str, target: Target) -> list[str]:
             )
         text = row.code.get(target.name) or row.numpy.replace("np.", "xp.", 1)
     if text.startswith("def "):
-        return [_called(text)]
+        return [_defined_name(text)]
     path, *pattern = text.split()
     library, dot, rest = path.partition(".")
     return [f"{target.alias}{dot}{rest}" if library == "xp" else path, *pattern]
 
 
-def _called(text: str) -> str:
+def _defined_name(text: str) -> str:
     """The name that a definition gives."""
     return text.removeprefix("def ").partition("(")[0]
 
@@ -252,7 +252,7 @@ def levi_civita(n{dtype}):
 ''',
 }
 _OWN = {  # those that rows of the function table bring along
-    _called(text): code
+    _defined_name(text): code
     for code in [
         *(row.code for row in ELEMENTWISE.values()),
         *(row.code for row in WHOLE.values()),
@@ -267,7 +267,7 @@ def helpers_of(target: Target) -> set[str]:
     """The names of the functions that the target's code can bring along."""
     return {
         *_HELPERS,
-        *(name for name, code in _OWN.items() if name == _called(code.get(target.name, ""))),
+        *(name for name, code in _OWN.items() if name == _defined_name(code.get(target.name, ""))),
     }
 
 
