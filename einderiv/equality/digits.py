@@ -7,10 +7,12 @@ the other functions are mpmath's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Context, Decimal, getcontext, localcontext
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from ..terms import ELEMENTWISE
 
@@ -51,8 +53,8 @@ def _mpmath(function: str | Callable[..., Any], *arguments: Decimal) -> Decimal:
         return NAN if isinstance(result, mpmath.mpc) else +Decimal(mpmath.nstr(result, digits))
 
 
-def of_matrix(function: Callable[..., Any] | None, argument: Any) -> list[Decimal]:
-    """The entries of a function of mpmath and a matrix, in order."""
+def of_array(function: Callable[..., Any] | None, argument: Any) -> list[Decimal]:
+    """The entries of a function of mpmath of a matrix, or of a list of entries, in order."""
     import mpmath
 
     assert function is not None, "a row has neither exact nor digits"
@@ -60,10 +62,14 @@ def of_matrix(function: Callable[..., Any] | None, argument: Any) -> list[Decima
         raise PoleError
     digits = getcontext().prec + _GUARD
     with mpmath.workdps(digits):
-        found = function(
-            mpmath, mpmath.matrix([[mpmath.mpf(str(x)) for x in row] for row in argument])
-        )
-        return [+Decimal(mpmath.nstr(x, digits)) for x in found]
+        entries = [mpmath.mpf(str(x)) for x in argument.flat]
+        given: Any = mpmath.matrix(*argument.shape) if argument.ndim == 2 else entries
+        if argument.ndim == 2:
+            for place, entry in zip(np.ndindex(*argument.shape), entries, strict=True):
+                given[place] = entry
+        found = function(mpmath, given)
+        listed = found if isinstance(found, Iterable) else [found]
+        return [+Decimal(mpmath.nstr(x, digits)) for x in listed]
 
 
 def _near_one(function: Callable[[Decimal], Decimal], x: Decimal) -> Decimal:

@@ -35,11 +35,12 @@ from ..terms import (
     Variable,
     postorder,
 )
-from .digits import FUNCTIONS, NAN, PoleError, context, of_matrix, sign
+from .digits import FUNCTIONS, NAN, PoleError, context, of_array, sign
 
 Array = Any
 Number = Any
 
+_OPAQUE = 600  # entries of a function of mpmath times rows: more takes seconds
 _LARGEST = 300_000  # entries of an intermediate array
 
 
@@ -344,7 +345,9 @@ class Precise(Evaluator):
         return super().whole(node, argument, shape)
 
     def opaque(self, node: Apply, argument: Array, shape: tuple[int, ...]) -> Any:
-        return of_matrix(WHOLE[node.function].digits, argument)
+        if prod(shape) * len(argument) > _OPAQUE:
+            raise TooLargeError
+        return of_array(WHOLE[node.function].digits, argument)
 
     def extreme(self, name: str, row: Sequence[Decimal]) -> Decimal:
         if any(x.is_nan() for x in row):

@@ -154,6 +154,9 @@ def read_latex(
     return elaborate_matrix(text, given, assume)
 
 
+_HAVE_INVERSES = ("sin", "cos", "tan", "sinh", "cosh", "tanh")  # with names of their own
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Letter:
     """A name: a letter, a Greek one, a word, with its accent."""
@@ -933,7 +936,7 @@ class _Reader:
         if runs and kept is None:
             self.fail("operator", name_span, name=name)
         tree = Call(name, kept, tuple(trees), subscript, span, name_span)
-        if powers and name in ("sin", "cos", "tan") and self._turn(powers[0]) == "inv":
+        if powers and name in _HAVE_INVERSES and self._turn(powers[0]) == "inv":
             self.fail("inverse function", name_span, name=name)
         return (yield from self._with_powers(tree, powers, span))
 

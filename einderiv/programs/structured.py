@@ -566,15 +566,16 @@ class StructuredTensor:
     (array([3., 4.]), array([0.4, 0.2]))
     """
 
-    __slots__ = ("_matrix",)
+    __slots__ = ("_dtype", "_rows", "shape", "terms")
     __array_priority__ = 1000.0  # array @ tensor comes here
 
     def __init__(
         self, shape: Extents, terms: Sequence[Term], dtype: Any, rows: int | None = None
     ) -> None:
-        split = len(shape) // 2 if rows is None else rows
-        own = dtype if isinstance(dtype, np.dtype) else np.dtype(dtype)
-        self._matrix = Matrix(shape, split, terms, own)
+        self.shape = shape
+        self.terms = terms
+        self._dtype = dtype
+        self._rows = rows
 
     # ------------------------------------------------------------ facts
 
@@ -605,16 +606,6 @@ class StructuredTensor:
         return len(self.shape)
 
     @property
-    def shape(self) -> Extents:
-        """The extents of the axes."""
-        return self._matrix.shape
-
-    @property
-    def terms(self) -> Sequence[Term]:
-        """The terms whose sum the tensor is."""
-        return self._matrix.terms
-
-    @property
     def dtype(self) -> np.dtype[np.generic]:
         """The dtype of the dense array."""
         return self._matrix.dtype
@@ -622,7 +613,11 @@ class StructuredTensor:
     @property
     def matrix_split(self) -> int:
         """The number of axes that are rows."""
-        return self._matrix.rows
+        return len(self.shape) // 2 if self._rows is None else self._rows
+
+    @property
+    def _matrix(self) -> Matrix:
+        return Matrix(self.shape, self.matrix_split, self.terms, np.dtype(self._dtype))
 
     @property
     def nbytes(self) -> int:

@@ -128,7 +128,7 @@ def _bessel_law(f: Any, n: int, x: int) -> int:
 
 def _bessel_digits(mp: Any, n: Any, x: Any) -> Any:
     if n < 0:
-        return mp.zero
+        return mp.nan
     return x**n / mp.fac2(2 * n + 1) * mp.hyp0f1(n + mp.mpf(3) / 2, -x * x / 4)  # DLMF 10.53.1
 
 
@@ -183,14 +183,17 @@ def cbrt(x):
 _SPHERICAL_JN = '''\
 def spherical_jn(n, x):
     """The spherical Bessel function of whole order n: by recurrence, for small x by its series (DLMF 10.53.1)."""
-    n = max(int(n), 0)
+    if n < 0 or n != int(n):
+        return x * math.nan
+    n = int(n)
     small = {xp}.abs(x) < n + 2
     y = {xp}.where(small, 1.0, x)
-    last, value = {xp}.cos(y) / y, {xp}.sin(y) / y
-    term = total = x**n / math.prod(range(1, 2 * n + 2, 2))
+    last, value, term = {xp}.cos(y) / y, {xp}.sin(y) / y, 0 * x + 1.0
     for k in range(n):
         last, value = value, (2 * k + 1) / y * value - last
-    for k in range(1, 30):
+        term = term * x / (2 * k + 3)
+    total = term
+    for k in range(1, 30 + 2 * n):
         term = -term * x * x / (2 * k * (2 * n + 2 * k + 1))
         total = total + term
     return {xp}.where(small, total, value)
@@ -267,7 +270,7 @@ _ELEMENTWISE = (
     # powers
     _f("sqrt",     "1/(2*sqrt(x))",         "np.sqrt",    r"\sqrt{{{0}}}", "positive", range=NONNEGATIVE, at_zero=_ZERO,
        scalar="sqrt(_0)"),
-    _f("cbrt",     "1/(3*cbrt(x)^2)",       "np.cbrt",    r"\sqrt[3]{{{0}}}", "nonzero", holomorphic=False, at_zero=_ZERO, rising=True,
+    _f("cbrt",     "1/(3*cbrt(x)^2)",       "np.cbrt",    rf"\operatorname{{{{cbrt}}}}{_CALL}", "nonzero", holomorphic=False, at_zero=_ZERO, rising=True,
        law=lambda f, x: f.odd("cbrt", x), digits=lambda mp, x: mp.sign(x) * mp.cbrt(abs(x)), scalar="cbrt(_0)",
        code={"torch": _CBRT}),
     Elementwise("pow", ("x", "p"), ("p*x^(p - 1)", "log(x)*x^p"), "np.power", "{{{0}}}^{{{1}}}", "positive",
@@ -291,7 +294,7 @@ _ELEMENTWISE = (
     _f("sinc",     "-spherical_jn(1, x)",   "sinc",       rf"\operatorname{{sinc}}{_CALL}", range=SIGNED_UNIT, at_zero=_ONE,
        law=lambda f, x: f.quotient(f.half_angle(x)[0], x) if x else 1, digits="sinc",
        code=_everywhere(_SINC)),
-    Elementwise("spherical_jn", ("n", "x"), (None, "(n*spherical_jn(n - 1, x) - (n + 1)*spherical_jn(n + 1, x))/(2*n + 1)"), "spherical_jn", r"j_{{{0}}}\left({1}\right)", "count_real", range=SIGNED_UNIT,
+    Elementwise("spherical_jn", ("n", "x"), (None, "(where(n > 0, n*spherical_jn(n - 1, x), 0) - (n + 1)*spherical_jn(n + 1, x))/(2*n + 1)"), "spherical_jn", r"\operatorname{{spherical\_jn}}\left({0}, {1}\right)", "count_real", range=SIGNED_UNIT,
                 law=_bessel_law, digits=_bessel_digits,
                 code=_everywhere(_SPHERICAL_JN)),
     # hyperbolic functions
@@ -411,7 +414,7 @@ _WHOLE = (
             exact=lambda f, x: f.factor(f.reduce(f.number(Fraction(1, 2)) * (x + x.T))), flops=lambda n: n**3),
     _matrix("tril", "(n,n)->(n,n)", "dY[i,j] = tril[r,s](ones[r,s])[i,j]*dA[i,j]", "real", keeps_sign=True,
             exact=lambda f, x: np.where(np.tri(len(x), dtype=bool), x, f.zero), rational=True),
-    _matrix("expm", "(n,n)->(n,n)", "dY[i,j] = dexpm(A)[i,j,k,l]*dA[k,l]", "real", latex=r"\exp", transposable=True,
+    _matrix("expm", "(n,n)->(n,n)", "dY[i,j] = dexpm(A)[i,j,k,l]*dA[k,l]", "real", transposable=True,
             digits=lambda mp, x: mp.expm(x),
             code={"numpy": "scipy.linalg.expm", "torch": "torch.linalg.matrix_exp", "jax": "jax.scipy.linalg.expm"}, flops=lambda n: 30 * n**3),
     # derivatives of expm: dexpm(A)[i,j,k,l] of entry i,j by A[k,l], d2expm(A)[i,j,k,l,p,q] of that by A[p,q]
@@ -642,12 +645,13 @@ def sinc(x: Array) -> Array:
 
 
 def spherical_jn(n: Array, x: Array) -> Array:
-    """The spherical Bessel function of whole order n >= 0 (scipy.special), DLMF 10.47; 0 for n < 0."""
+    """The spherical Bessel function of whole order n >= 0 (scipy.special), DLMF 10.47; NaN for other orders."""
     from scipy import special
 
-    order = np.asarray(np.real(n), dtype=int)
-    value = special.spherical_jn(np.maximum(order, 0), x)
-    return np.where(order < 0, 0, value).astype(np.result_type(x))
+    order = np.real(n)
+    whole = (order >= 0) & (order == np.floor(order))
+    value = special.spherical_jn(np.where(whole, order, 0).astype(int), x)
+    return np.where(whole, value, np.nan).astype(np.result_type(x))
 
 
 def cumsum(x: Array, axes: tuple[int, ...]) -> Array:

@@ -162,7 +162,7 @@ def _entry(name: str, target: Target) -> list[str]:
             raise BackendError(
                 f"{target.name} has no {row.name}",
                 facts=[f"its row in the table of functions gives no code for {target.name}"],
-                hint="print code for numpy, or write the function out",
+                hint="give its row a `code`, or print code for another target",
             )
         text = row.code.get(target.name) or row.numpy.replace("np.", "xp.", 1)
     if text.startswith("def "):

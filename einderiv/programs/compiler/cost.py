@@ -147,15 +147,17 @@ def _peak(program: Program, sizes: Mapping[str, int]) -> int:
         ends.setdefault(position, []).append(register)
     for position, step in enumerate(program.instructions):
         live += size.get(step.target, 0)
-        matrix = entries(shapes[operands_of(step)[0]], sizes) if _factorizes(step) else 0
-        peak = max(peak, live + matrix)
+        work = entries(shapes[operands_of(step)[0]], sizes) if _factorizes(step) else 0
+        if entries(step.shape, sizes) > work > 0:  # block matrices, one for each direction
+            work = 8 * entries(step.shape, sizes)
+        peak = max(peak, live + work)
         live -= sum(size[register] for register in ends.get(position, ()))
     copies = [program.outputs[number] for number in memory.copied]
     return given + max(peak, live + sum(entries(shapes[register], sizes) for register in copies))
 
 
 def _factorizes(step: Instruction) -> bool:
-    """Does LAPACK copy the step's matrix for its factors?"""
+    """Does the step copy its matrix, for its factors or to work on?"""
     if isinstance(step, Whole) and step.function != "eps":
         return WHOLE[step.function].flops is not None
     return isinstance(step, Solve)
