@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import NamedTuple, NoReturn
 
 from ..errors import DimensionError, NotationError, Span, axes_in_words
-from ..terms import INDICES, Classes, Dim, Expr, Variable, free_name, functions, numbered
+from ..terms import INDICES, Classes, Dim, Expr, Variable, free_name, functions, numbered_names
 from . import complaints, syntax
 from .context import Assumptions, Context, Shapes
 from .syntax import Node
@@ -88,14 +88,14 @@ class Dimensions:
         """Give every class its name; extents that nobody named avoid the names `taken`."""
         used = {*self.declared, *taken}
         letters = {*chain(*self._letters.values())}
-        candidates = chain("nmpqrst", islice(numbered("n"), 1, None))
+        candidates = chain("nmpqrst", islice(numbered_names("n"), 1, None))
         unnamed = (name for name in candidates if name not in used and name not in letters)
         for root, own in self._letters.items():
             dims = [entry.dim for entry in self._fixed.get(root, ())]
             if dims:  # a number first
                 self._names[root] = min(dims, key=lambda dim: isinstance(dim, str))
                 continue
-            name = free_name(numbered(own[0] if own else next(unnamed)), used)
+            name = free_name(numbered_names(own[0] if own else next(unnamed)), used)
             used.add(name)
             self._names[root] = name
 

@@ -32,7 +32,7 @@ from ..terms import (
     Variable,
     broadcast_axes,
     free_name,
-    numbered,
+    numbered_names,
     postorder,
     split_scale,
     trampoline,
@@ -335,7 +335,7 @@ def unparse(root: Expr, names: tuple[str, ...], hints: Context) -> syntax.Text:
 
     for node, u in lets.items():
         state(node, u.name, None, keeps=True)
-    left = free_name(chain([hints.name or "Y"], numbered("Y", 1)), taken)
+    left = free_name(chain([hints.name or "Y"], numbered_names("Y", 1)), taken)
     state(root, left, names, keeps=False)
     present = [node for node in postorder([root]) if isinstance(node, Variable)]
     return syntax.Text("", (*_declarations(extents, present, hints), *statements))
@@ -350,7 +350,7 @@ def with_names(
     found: dict[Expr, str] = {}
     for node in parts:
         known = hints.definitions.get(node)
-        wanted = (f"t{k}" for k in count(1)) if known is None else numbered(known, 1)
+        wanted = (f"t{k}" for k in count(1)) if known is None else numbered_names(known, 1)
         found[node] = free_name(wanted, taken)
         taken.add(found[node])
     return found, taken

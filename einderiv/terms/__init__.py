@@ -53,7 +53,7 @@ from .functions import (
     Interval,
     core_ranks,
 )
-from .names import INDICES, INDICES_BUT_N, Classes, free_name, numbered
+from .names import INDICES, INDICES_BUT_N, Classes, free_name, numbered_names
 from .structure import (
     HALF,
     ONE,
@@ -130,7 +130,7 @@ __all__ = [
     "literal",
     "load",
     "merged_by_deltas",
-    "numbered",
+    "numbered_names",
     "permutation_of",
     "postorder",
     "power",

@@ -16,10 +16,10 @@ INDICES_BUT_N = INDICES.replace("n", "")  # beside extents, of which n is the us
 T = TypeVar("T", bound=Hashable)
 
 
-def numbered(word: str, first: int = 2) -> Iterator[str]:
+def numbered_names(word: str, first: int = 2) -> Iterator[str]:
     """The word itself, then with a number behind it.
 
-    >>> names = numbered("Y")
+    >>> names = numbered_names("Y")
     >>> next(names), next(names), next(names)
     ('Y', 'Y2', 'Y3')
     """
@@ -31,7 +31,7 @@ def numbered(word: str, first: int = 2) -> Iterator[str]:
 def free_name(wanted: Iterable[str], taken: Container[str]) -> str:
     """The first name that is not taken.
 
-    >>> free_name(numbered("Y"), {"X", "Y"})
+    >>> free_name(numbered_names("Y"), {"X", "Y"})
     'Y2'
     """
     return next(name for name in wanted if name not in taken)

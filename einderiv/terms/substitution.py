@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import DimensionError, axes_in_words
 from .canonical import add, extent, with_children
 from .expr import Apply, Delta, Dim, Expr, Extent, Ones, Shape, Sum, Variable
-from .names import Classes, free_name, numbered
+from .names import Classes, free_name, numbered_names
 from .walk import postorder, rebuild
 
 
@@ -34,21 +34,21 @@ def rename_dims(roots: Sequence[Expr], dims: Mapping[Any, Dim]) -> list[Expr]:
     if not dims:
         return list(roots)
 
-    def renamed(shape: Shape) -> Shape:
+    def rename(shape: Shape) -> Shape:
         return tuple(dims.get(dim, dim) for dim in shape)
 
     def build(node: Expr, children: tuple[Expr, ...]) -> Expr:
         match node:
             case Variable():
-                return Variable(node.name, renamed(node.shape), node.assumptions)
+                return Variable(node.name, rename(node.shape), node.assumptions)
             case Extent():
                 return extent(dims.get(node.dim, node.dim))
             case Ones():
-                return Ones(renamed(node.shape)[0])
+                return Ones(rename(node.shape)[0])
             case Delta():
-                return Delta(renamed(node.shape)[0])
+                return Delta(rename(node.shape)[0])
             case Sum():
-                shape = renamed(node.shape)
+                shape = rename(node.shape)
                 return add(zip(node.coefficients, children, strict=True), shape)
         return with_children(node, children)
 
@@ -127,7 +127,7 @@ def unite(
             if root not in names:
                 wanted = root[1]
                 names[root] = (
-                    wanted if isinstance(wanted, int) else free_name(numbered(wanted), used)
+                    wanted if isinstance(wanted, int) else free_name(numbered_names(wanted), used)
                 )
                 used.add(str(names[root]))
             dims[dim] = names[root]
