@@ -40,5 +40,5 @@ def with_unused_letters(text: str, context: Context, indices: tuple[str, ...]) -
     taken = {letter for letters in context.letters.values() for letter in letters}
     taken.update(indices, context.variables, context.declared, context.definitions.values())
     numbered = (f"{letter}{k}" for k in count(1) for letter in "kl")
-    fresh = (c for c in chain("klmnpqrstuvwijabcdefgh", numbered_names) if c not in taken)
+    fresh = (c for c in chain("klmnpqrstuvwijabcdefgh", numbered) if c not in taken)
     return f"{name}[{','.join(next(fresh) for _ in x.shape)}]"
