@@ -527,9 +527,7 @@ class Names:
 
     def __init__(self, taken: set[str]) -> None:
         self.taken = taken
-        self.expected: Counter[str] = (
-            Counter()
-        )  # one that is wanted more than once is numbered_names
+        self.expected: Counter[str] = Counter()  # one that is wanted more than once is numbered
         self._given: Counter[str] = Counter()
 
     def own(self, wanted: str) -> str:
