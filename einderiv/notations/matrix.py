@@ -155,8 +155,6 @@ columns the number of columns is size(A,2)
     write size({0}, 2)
 cat matrices are not put together here
     write the parts as tensors of their own
-expm the matrix exponential is not among the functions
-    exp(A) is the exponential of every entry
 logm the matrix logarithm is not among the functions
     log(A) is the logarithm of every entry
 sqrtm the matrix square root is not among the functions
@@ -177,18 +175,12 @@ argmax a position has no derivative
     max(x) is the largest entry
 argmin a position has no derivative
     min(x) is the smallest entry
-cumsum partial sums are products with a triangle of ones
-    write tril(ones(n,n))*x
 sort an order has no derivative
     max(x) and min(x) are the extreme entries
 var a variance is written out
     write norm2(x - vector(mean(x)))^2/n
 std a standard deviation is written out
     write norm2(x - vector(mean(x)))/sqrt(n)
-log2 log is the natural logarithm
-    write log({0})/log(2)
-log10 log is the natural logarithm
-    write log({0})/log(10)
 cot a quotient says it
     write 1./tan({0})
 sec a quotient says it

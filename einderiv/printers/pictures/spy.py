@@ -21,6 +21,7 @@ from ...errors import DimensionError, ResourceLimitError, axes_in_words
 from ...notations import Context, Definition, Text, indices_of, tree_nodes
 from ...programs import Array, checked_sizes
 from ...terms import (
+    ELEMENTWISE,
     ONE,
     Apply,
     Classes,
@@ -63,9 +64,6 @@ _LINE = 64  # characters of a term in the legend
 _COLOURS = ("#44618f", "#c08a3e", "#5e8c6a", "#8c5e80", "#7a7f87")
 _LETTERS = "abcde"
 
-# Elementwise functions of one argument whose value at 0 is 0.
-ZERO_AT_ZERO = frozenset("abs asin atan erf expm1 log1p relu sign sin sinh sqrt tan tanh".split())
-
 
 def patterns_of(root: Expr) -> Patterns:
     """The patterns of a term: none for zero, one without ties for a dense tensor.
@@ -88,7 +86,7 @@ def _value(node: Expr, children: list[Patterns]) -> Patterns:
             return _of_product(node, children)
         case Map(function="pow") if base_and_exponent(node)[1] > 0:
             return children[0]
-        case Map(children=(_,)) if node.function in ZERO_AT_ZERO:
+        case Map(children=(_,)) if ELEMENTWISE[node.function].at_zero == 0:
             return children[0]
         case Apply(function="tril"):
             return children[0]
